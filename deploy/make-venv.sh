@@ -1,0 +1,44 @@
+#!/bin/sh
+# Makes the virtual environment .venv and installs OneProxy into it, editable.
+#
+#   deploy/make-venv.sh [EXTRA]     EXTRA "dev" adds what tests and lint need
+#
+# Python is taken from $PYTHON (python3). Debian keeps the module that makes virtual
+# environments in a package of its own; where it is missing it is installed if that
+# is allowed here. Ends with one line that gives the reason where it cannot go on.
+set -eu
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+extra=${1:-}
+
+stop() {
+    echo "oneproxy: $1" >&2
+    exit 1
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+command -v "$python" >/dev/null 2>&1 || stop "$python is not there; on Debian: apt-get install python3"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    stop "$("$python" --version) is too old, Python 3.11 or later is needed; name one with: make PYTHON=..."
+
+if ! .venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        packages="python3-venv"
+        command -v apt-get >/dev/null 2>&1 || stop "$python has no ensurepip module; install it, then try again"
+        as_root true 2>/dev/null || stop "python3-venv is missing; install it with: sudo apt-get install $packages"
+        echo "oneproxy: installing the Debian package $packages, which makes virtual environments"
+        as_root apt-get update -qq || stop "apt-get update failed"
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages ||
+            stop "apt-get could not install $packages"
+        "$python" -c 'import ensurepip, venv' 2>/dev/null || stop "$python still has no ensurepip module"
+    fi
+    echo "oneproxy: making .venv"
+    "$python" -m venv --clear .venv || stop "could not make .venv"
+fi
+
+echo "oneproxy: installing into .venv"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}" ||
+    stop "pip could not install OneProxy (its reason stands above)"

@@ -1,0 +1,177 @@
+"""The command `oneproxy`: what people type, and what they read when something is wrong.
+
+Exit statuses: 0 all went well, 1 it could not start or ended by a fault, 2 the command
+line or the configuration file has a mistake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from oneproxy import __version__
+
+if TYPE_CHECKING:
+    from oneproxy.site.model import Configuration
+
+EXIT_FAULT: Final = 1
+EXIT_MISTAKE: Final = 2
+#: Set to anything, it shows the traceback of a fault of our own.
+TRACEBACK: Final = "ONEPROXY_TRACEBACK"
+
+#: What an idle section means where saying that it is idle is not enough.
+WARNINGS: Final = {
+    "access": "NO ACCESS RULE IS ENFORCED: denied sources are served and trusted ones are challenged",
+    "cdr": "no call records are written",
+    "congestion": "new calls are not limited",
+    "farm.peers": "this machine's bindings are known to itself alone",
+    "node.processes": "one node serves, on one core",
+    "domain.redirect": "calls are proxied, not redirected",
+    "route": "no number is routed",
+    "provider": "no call goes to a gateway",
+}
+
+app = typer.Typer(
+    name="oneproxy",
+    help="OneProxy: the SIP entry point of a contact centre.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="Configuration file; without one, two accounts on 127.0.0.1."
+    ),
+]
+DrainSeconds = Annotated[
+    float,
+    typer.Option(
+        "--drain", metavar="SECONDS", min=0, max=3600, help="How long calls being set up may take to end."
+    ),
+]
+
+
+@app.command()
+def run(config: ConfigFile = None, drain: DrainSeconds = 5.0) -> None:
+    """Start OneProxy and stay until Ctrl-C or SIGTERM."""
+    from oneproxy import logs, supervisor
+    from oneproxy.site.sample import sample
+
+    configuration = sample() if config is None else _read(config, to_stderr=True)
+    logs.configure("supervisor")
+    _warn_of_idle_sections(configuration.site.idle_sections)
+
+    def ready(details: list[str]) -> None:
+        # Nobody may be reading: a closed pipe does not end a server that is serving.
+        with contextlib.suppress(OSError):
+            _greet(details, newcomer=config is None)
+
+    raise typer.Exit(supervisor.run(configuration, drain, ready))
+
+
+@app.command()
+def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to validate.")]) -> None:
+    """Name every mistake of a configuration file, or say that it has none."""
+    configuration = _read(file, to_stderr=False)
+    machine, site = configuration.machine, configuration.site
+    parts = (
+        _count(len(machine.listen), "listen address", "listen addresses"),
+        _count(len(site.domains), "domain", "domains"),
+        _count(len(site.subscribers), "subscriber", "subscribers"),
+    )
+    typer.echo(f"{file}: no mistakes; {', '.join(parts)}")
+    for section in site.idle_sections:
+        typer.echo(f"{file}: [{section}] is read, but this version does not act on it{_consequence(section)}")
+
+
+@app.command()
+def version() -> None:
+    """Print the version of OneProxy and of Python."""
+    typer.echo(f"oneproxy {__version__} (Python {platform.python_version()})")
+
+
+def main() -> None:
+    """Run the command line; a fault of our own is one line too, unless somebody wants more."""
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        reason = " ".join(str(error).split())
+        typer.echo(f"oneproxy: internal fault: {type(error).__name__}: {reason}", err=True)
+        typer.echo(f"oneproxy: run it again with {TRACEBACK}=1 to see where, and please report it", err=True)
+        sys.exit(EXIT_FAULT)
+
+
+def _read(file: Path, to_stderr: bool) -> Configuration:
+    """The configuration in `file`; with mistakes in it, print them all and exit."""
+    from oneproxy.site.file import read
+
+    found = read(file)
+    if not isinstance(found, list):
+        return found
+    for mistake in found:
+        typer.echo(mistake.text(str(file)), err=to_stderr)
+    typer.echo(f"{file}: {_count(len(found), 'mistake', 'mistakes')}", err=to_stderr)
+    raise typer.Exit(EXIT_MISTAKE)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _consequence(section: str) -> str:
+    return f": {WARNINGS[section]}" if section in WARNINGS else ""
+
+
+def _warn_of_idle_sections(sections: Sequence[str]) -> None:
+    import structlog
+
+    log = structlog.get_logger()
+    for section in sections:
+        log.warning(
+            "section is read but this version does not act on it",
+            section=section,
+            consequence=WARNINGS.get(section, "none of its keys has an effect"),
+        )
+
+
+def _greet(details: Sequence[str], newcomer: bool) -> None:
+    """Say that all serves and, to who gave no file, what to do next."""
+    title = f"OneProxy {__version__} is ready: {', '.join(details)}"
+    if not newcomer:
+        typer.echo(title)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+        from rich.panel import Panel
+
+        Console(highlight=False).print(Panel.fit(_next_steps(), title=title, padding=(1, 2)))
+    else:
+        typer.echo(f"{title}\n\n{_next_steps()}")
+
+
+def _next_steps() -> str:
+    from oneproxy.site.sample import AORS, HOST, PASSWORD, PORT
+
+    accounts = "\n".join(f"    {aor}   password {PASSWORD}" for aor in AORS)
+    return f"""\
+Two accounts are there for a first call:
+
+{accounts}
+
+1. Give one to each of two softphones on this machine:
+   domain {HOST}, server {HOST} port {PORT}, transport UDP.
+2. Let alice call bob.
+
+Ctrl-C stops OneProxy. Only this machine can reach it: for the phones of your
+network write a file as docs/configuration.md shows, and start it with
+    oneproxy run --config FILE"""

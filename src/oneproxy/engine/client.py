@@ -1,0 +1,215 @@
+"""Client transactions: a branch of a request downstream (RFC 3261 17.1, RFC 6026)."""
+
+from typing import TYPE_CHECKING
+
+from oneproxy.engine.hop import accompany
+from oneproxy.engine.machines import (
+    ACCEPTED,
+    CALLING,
+    COMPLETED,
+    FAILED,
+    FAILURE,
+    INVITE_CLIENT,
+    NON_INVITE_CLIENT,
+    PASS,
+    PROCEEDING,
+    PROVISIONAL,
+    RESEND,
+    SEND_ACK,
+    SUCCESS,
+    TERMINATED,
+    TIMED_OUT,
+    TIMER_END,
+    TIMER_RESEND,
+    TIMER_TIMEOUT,
+    TRYING,
+    UNREACHABLE,
+)
+from oneproxy.engine.timers import (
+    T1,
+    T2,
+    TIMER_B,
+    TIMER_C,
+    TIMER_D,
+    TIMER_F,
+    TIMER_K,
+    TIMER_M,
+    Timed,
+)
+
+if TYPE_CHECKING:
+    from oneproxy.engine.context import Context
+    from oneproxy.engine.decisions import Target
+    from oneproxy.engine.flow import Flow
+    from oneproxy.engine.tables import Tables
+    from oneproxy.sip.message import Response
+
+
+class ClientTransaction(Timed):
+    """One request that was sent, until no answer to it can come any more.
+
+    context: who is told of responses; None for a CANCEL, whose answer changes nothing.
+    """
+
+    __slots__ = (
+        "branch",
+        "cancel_sent",
+        "cancelled",
+        "context",
+        "data",
+        "flow",
+        "interval",
+        "invite",
+        "method",
+        "state",
+        "tables",
+        "target",
+        "until",
+    )
+
+    def __init__(
+        self, tables: "Tables", branch: str, method: str, flow: "Flow", data: bytes, context: "Context | None", now: float
+    ) -> None:
+        super().__init__()
+        self.tables = tables
+        self.branch = branch
+        self.method = method
+        self.flow = flow
+        #: The request as it was sent; once a failure came, the ACK for it.
+        self.data: bytes | None = data
+        self.context = context
+        self.target: Target | None = None
+        self.invite = method == "INVITE"
+        self.state = CALLING if self.invite else TRYING
+        #: Whether the INVITE is to be given up, and whether its CANCEL has gone out.
+        self.cancelled = False
+        self.cancel_sent = False
+        self.interval = T1
+        #: Timer B or F.
+        self.until = now + (TIMER_B if self.invite else TIMER_F)
+        tables.clients[branch] = self
+        tables.out.append((flow, data))
+        tables.wheel.set(self, self.until if flow.reliable else now + T1)
+
+    def receive(self, now: float, response: "Response") -> None:
+        """A response whose branch and method are ours."""
+        status = response.status
+        step = self._step(PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE)
+        if step & SEND_ACK:
+            self._acknowledge(response)
+        if not step & PASS:
+            return
+        if status < 200:
+            self._provisional(now)
+        elif self.state == ACCEPTED:
+            # The first 2xx: the request can't be sent again and needs no ACK of ours.
+            if self.data is not None:
+                self.data = None
+                self.tables.wheel.set(self, now + TIMER_M)
+        elif self.flow.reliable:
+            self._later(response, now)
+            return
+        else:
+            self.tables.wheel.set(self, now + (TIMER_D if self.invite else TIMER_K))
+            if not self.invite:
+                self.data = None
+        if self.context is not None:
+            self.context.receive(now, self, response)
+
+    def unreachable(self, now: float) -> None:
+        """The transport could not send (RFC 3261 16.9: as if a 503 had come)."""
+        context = self.context
+        if self._step(UNREACHABLE) & FAILED and context is not None:
+            context.fail(now, self, 503, "transport")
+
+    def cancel(self, now: float) -> None:
+        """Ask the peer to give this INVITE up (RFC 3261 9.1): not before a provisional response."""
+        if self.cancelled or not self.invite:
+            return
+        if self.state == CALLING:
+            self.cancelled = True
+        elif self.state == PROCEEDING and self.data is not None:
+            self.cancelled = True
+            self._send_cancel(now)
+
+    def wake(self, now: float) -> None:
+        """One of the timers of this side has fired."""
+        if self.state in (COMPLETED, ACCEPTED):
+            self._step(TIMER_END)
+        elif self.state == PROCEEDING and self.invite:
+            self._give_up(now)
+        elif now >= self.until:
+            self._time_out(now)
+        else:
+            if self._step(TIMER_RESEND) & RESEND and self.data is not None:
+                self.tables.out.append((self.flow, self.data))
+            self.interval = 2 * self.interval if self.invite else min(2 * self.interval, T2)
+            if self.state == PROCEEDING:
+                self.interval = T2
+            self.tables.wheel.set(self, min(now + self.interval, self.until))
+
+    def terminate(self) -> None:
+        """Forget this transaction; a response that comes later is a stray."""
+        self.state = TERMINATED
+        self.tables.clients.pop(self.branch, None)
+        self.tables.wheel.cancel(self)
+        self.context = None
+        self.data = None
+
+    def _provisional(self, now: float) -> None:
+        if not self.invite:
+            return
+        if self.cancelled:
+            # RFC 3261 9.1: the CANCEL that had to wait for a provisional response.
+            if not self.cancel_sent:
+                self._send_cancel(now)
+        else:
+            # RFC 3261 16.7 step 2 and 16.8: Timer C starts anew with every one.
+            self.tables.wheel.set(self, now + TIMER_C)
+
+    def _send_cancel(self, now: float) -> None:
+        assert self.data is not None
+        self.cancel_sent = True
+        data = accompany(self.data, "CANCEL")
+        ClientTransaction(self.tables, f"{self.branch} CANCEL", "CANCEL", self.flow, data, None, now)
+        # RFC 3261 9.1: a peer that answers neither is gone after 64 T1.
+        self.tables.wheel.set(self, now + TIMER_B)
+
+    def _give_up(self, now: float) -> None:
+        """Timer C, or 64 T1 after a CANCEL (RFC 3261 16.8, 9.1)."""
+        if not self.cancelled:
+            self.cancel(now)
+        else:
+            self._time_out(now)
+
+    def _time_out(self, now: float) -> None:
+        context = self.context
+        if self.state == PROCEEDING and self.invite:
+            self.terminate()
+        elif not self._step(TIMER_TIMEOUT) & TIMED_OUT:
+            return
+        if context is not None:
+            context.fail(now, self, 408, "timeout")
+
+    def _acknowledge(self, response: "Response") -> None:
+        if self.state == COMPLETED and self.data is not None:
+            if not self.data.startswith(b"ACK "):
+                self.data = accompany(self.data, "ACK", response.lines[response.first["to"]])
+            self.tables.out.append((self.flow, self.data))
+
+    def _later(self, response: "Response", now: float) -> None:
+        """Timers D and K are zero over a reliable transport: told, then forgotten."""
+        context = self.context
+        self.terminate()
+        if context is not None:
+            context.receive(now, self, response)
+
+    def _step(self, given: int) -> int:
+        step = (INVITE_CLIENT if self.invite else NON_INVITE_CLIENT).get((self.state, given))
+        if step is None:
+            return 0
+        if step[0] == TERMINATED:
+            self.terminate()
+        else:
+            self.state = step[0]
+        return step[1]

@@ -1,0 +1,169 @@
+"""The response context: one request, the branches it went to, and which answer goes back
+(RFC 3261 16.7 to 16.9)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from oneproxy.engine.decisions import Outcome, Target
+from oneproxy.engine.machines import ACCEPTED, PROCEEDING, TRYING
+from oneproxy.sip.edit import Edit
+
+if TYPE_CHECKING:
+    from oneproxy.engine.client import ClientTransaction
+    from oneproxy.engine.decisions import Ask
+    from oneproxy.engine.server import ServerTransaction
+    from oneproxy.sip.message import Response
+
+#: RFC 3261 16.7 step 6: these say more about how to mend the request than other 4xx do.
+_TELLING: Final = frozenset((401, 407, 415, 420, 484))
+
+
+class Context:
+    """What became of the branches of one request so far."""
+
+    __slots__ = (
+        "ask",
+        "best",
+        "best_status",
+        "branches",
+        "cancelled",
+        "conclude",
+        "done",
+        "outcomes",
+        "server",
+        "waiting",
+    )
+
+    def __init__(
+        self, server: "ServerTransaction", ask: "Ask | None", conclude: "Callable[[float, Context], None]"
+    ) -> None:
+        self.server = server
+        #: Called when all branches have failed; it ends in `answer` or in new branches.
+        self.conclude = conclude
+        #: The question that led here; None inside a dialog, where nobody is asked.
+        self.ask = ask
+        self.branches: list[ClientTransaction] = []
+        #: Branches without a final response.
+        self.waiting = 0
+        #: Whether a final response has gone back.
+        self.done = False
+        self.cancelled = False
+        #: The best failure so far as it would be sent back; None where it has to be made.
+        self.best: bytes | None = None
+        self.best_status = 0
+        self.outcomes: list[Outcome] = []
+
+    def add(self, branch: "ClientTransaction") -> None:
+        """A branch has been started."""
+        self.branches.append(branch)
+        self.waiting += 1
+
+    def receive(self, now: float, branch: "ClientTransaction", response: "Response") -> None:
+        """A response of a branch that its transaction lets pass."""
+        status = response.status
+        if status >= 300:
+            self.waiting -= 1
+            self._note(branch.target, status, None, response)
+            self.settle(now)
+            return
+        if status < 200:
+            # RFC 3261 16.7 step 5: a 100 is for the next hop only. RFC 4320 4.1: no
+            # other provisional response to what is not an INVITE.
+            if status > 100 and not self.done and self.server.invite:
+                self.server.send(now, status, _upstream(response))
+            return
+        if self.server.state in (TRYING, PROCEEDING, ACCEPTED):
+            self.server.send(now, status, _upstream(response))
+        else:
+            # RFC 3261 16.7 step 5: a 2xx passes even when a failure has gone back
+            # before it, since the callee believes that the call stands.
+            self.server.tables.out.append((self.server.flow, _upstream(response)))
+        if not self.done:
+            self.done = True
+            self.waiting -= 1
+            if self.waiting:
+                self.cancel_branches(now)
+        # The transaction stays for repetitions of the 2xx; the rest is of no more use.
+        self.ask = None
+
+    def fail(self, now: float, branch: "ClientTransaction", status: int, error: str) -> None:
+        """A branch ended without a final response: timed out, or could not be reached."""
+        self.waiting -= 1
+        self._note(branch.target, status, error, None)
+        self.settle(now)
+
+    def miss(self, target: Target) -> None:
+        """A target that there is no way to: as if a 503 had come (RFC 3261 16.9)."""
+        self._note(target, 503, "transport", None)
+
+    def cancel(self, now: float) -> None:
+        """The caller gave up (RFC 3261 16.10)."""
+        self.cancelled = True
+        self.cancel_branches(now)
+
+    def cancel_branches(self, now: float) -> None:
+        """Ask every branch that still rings to stop."""
+        for branch in self.branches:
+            branch.cancel(now)
+
+    def _note(self, target: Target | None, status: int, error: str | None, response: "Response | None") -> None:
+        """Keep the outcome, and the response if it is better than those before."""
+        if target is not None:
+            self.outcomes.append(Outcome(target, status, error))
+        if self.done or (self.best_status and not _better(status, self.best_status)):
+            return
+        self.best_status = status
+        # RFC 3261 16.7 step 6: a 503 says that the next hop is full, not that we are.
+        self.best = None if response is None or status == 503 else _upstream(response)
+
+    def settle(self, now: float) -> None:
+        """After a failure: stop the others on a 6xx, and answer when none is left."""
+        if self.done:
+            return
+        if self.waiting:
+            if self.best_status >= 600:
+                self.cancel_branches(now)
+            return
+        self.conclude(now, self)
+
+    def answer(self, now: float) -> None:
+        """Send the best response back: all branches have failed."""
+        self.done = True
+        server = self.server
+        status = self.best_status
+        if self.best is not None:
+            server.send(now, status, self.best)
+        elif self.cancelled:
+            server.reply(now, 487, "Request Terminated")
+        elif status != 408:
+            server.reply(now, 500, "Server Internal Error")
+        elif server.invite:
+            server.reply(now, 408, "Request Timeout")
+        else:
+            # RFC 4320 4.2: the other side has timed out by now; a 408 would only be
+            # taken as the answer to something else.
+            server.terminate()
+
+
+def _upstream(response: "Response") -> bytes:
+    """The response without our Via (RFC 3261 16.7 step 3)."""
+    edit = Edit(response)
+    edit.pop("via")
+    return edit.join()
+
+
+def _better(status: int, than: int) -> bool:
+    """Which of two failures goes back (RFC 3261 16.7 step 6)."""
+    return _rank(status) < _rank(than)
+
+
+def _rank(status: int) -> int:
+    if status >= 600:
+        return 0
+    if status in _TELLING:
+        return 401
+    if status == 408:
+        return 499  # says less than any answer of the callee
+    if status == 503:
+        return 599
+    return status if status < 400 else (status // 100) * 100 + 50

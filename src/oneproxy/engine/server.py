@@ -1,0 +1,197 @@
+"""Server transactions: the upstream side of a request (RFC 3261 17.2, RFC 6026, RFC 4320)."""
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from oneproxy.engine.machines import (
+    ACCEPTED,
+    ACK,
+    COMPLETED,
+    CONFIRMED,
+    FAILURE,
+    INVITE_SERVER,
+    NON_INVITE_SERVER,
+    PASS,
+    PROCEEDING,
+    PROVISIONAL,
+    REPEAT,
+    RESEND,
+    SUCCESS,
+    TERMINATED,
+    TIMER_END,
+    TIMER_RESEND,
+    TIMER_TIMEOUT,
+    TRYING,
+)
+from oneproxy.engine.timers import (
+    PENDING_LIMIT,
+    T1,
+    T2,
+    TIMER_H,
+    TIMER_I,
+    TIMER_J,
+    TIMER_L,
+    TRYING_AFTER,
+    TRYING_NON_INVITE_AFTER,
+    Timed,
+)
+from oneproxy.sip.response import respond
+
+if TYPE_CHECKING:
+    from oneproxy.engine.context import Context
+    from oneproxy.engine.decisions import Ask
+    from oneproxy.engine.flow import Flow
+    from oneproxy.engine.tables import Tables
+    from oneproxy.sip.message import Request
+
+
+class ServerTransaction(Timed):
+    """One request from upstream, until its answer can't be asked for again."""
+
+    __slots__ = ("ask", "context", "flow", "interval", "invite", "key", "last", "request", "state", "tables", "until")
+
+    def __init__(self, tables: "Tables", key: str, request: "Request", flow: "Flow", now: float) -> None:
+        super().__init__()
+        self.tables = tables
+        self.key = key
+        #: Where responses go (RFC 3261 18.2.2).
+        self.flow = flow
+        self.invite = request.method == "INVITE"
+        self.state = PROCEEDING if self.invite else TRYING
+        #: What own responses are made from; dropped with the final response.
+        self.request: Request | None = request
+        #: The last response, for retransmissions.
+        self.last: bytes | None = None
+        self.context: Context | None = None
+        #: The question that policy has not answered yet.
+        self.ask: Ask | None = None
+        self.interval = T1
+        #: When the answer of policy, or later the ACK, is waited for no longer.
+        self.until = inf
+        tables.servers[key] = self
+        tables.unanswered += 1
+        tables.wheel.set(self, now + (TRYING_AFTER if self.invite else TRYING_NON_INVITE_AFTER))
+
+    def pend(self, now: float, ask: "Ask") -> None:
+        """Wait for the decision of policy, but not for ever."""
+        self.ask = ask
+        self.until = now + PENDING_LIMIT
+        self.tables.wheel.set(self, min(self.due, self.until))
+
+    def repeat(self) -> None:
+        """The request came again."""
+        step = self._step(REPEAT)
+        if step & RESEND and self.last is not None:
+            self.tables.out.append((self.flow, self.last))
+
+    def acknowledge(self, now: float) -> None:
+        """An ACK for our final response that is no 2xx."""
+        self._step(ACK)
+        if self.state == CONFIRMED:
+            self.last = None
+            self._end_after(now, TIMER_I)
+
+    def send(self, now: float, status: int, data: bytes) -> None:
+        """A response of the proxy core, as octets; sent if the machine lets it pass."""
+        given = PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE
+        before = self.state
+        if not self._step(given) & PASS:
+            return
+        tables = self.tables
+        tables.out.append((self.flow, data))
+        if status < 200:
+            self.last = data
+            return
+        if before in (TRYING, PROCEEDING):
+            tables.unanswered -= 1
+            self.request = None
+            self.ask = None
+        if self.state == ACCEPTED:
+            # RFC 6026 8.5: the 2xx is the callee's to repeat, so nothing is kept of it.
+            self.last = None
+            if before != ACCEPTED:
+                tables.wheel.set(self, now + TIMER_L)
+            return
+        self.last = data
+        self.context = None
+        if not self.invite:
+            self._end_after(now, TIMER_J)
+        else:
+            self.until = now + TIMER_H
+            tables.wheel.set(self, self.until if self.flow.reliable else now + self.interval)
+
+    def reply(self, now: float, status: int, reason: str, headers: tuple[str, ...] = ()) -> None:
+        """A response that OneProxy makes itself."""
+        if self.request is not None:
+            tag = "" if status == 100 else to_tag(self.key)
+            self.send(now, status, respond(self.request, status, reason, tag, headers))
+
+    def wake(self, now: float) -> None:
+        """One of the timers of this side has fired."""
+        if self.state in (TRYING, PROCEEDING):
+            self._wake_unanswered(now)
+        elif self.state == COMPLETED and self.invite:
+            self._wake_completed(now)
+        else:
+            self._step(TIMER_END)
+
+    def terminate(self) -> None:
+        """Forget this transaction, answered or not."""
+        if self.state in (TRYING, PROCEEDING):
+            self.tables.unanswered -= 1
+        self.state = TERMINATED
+        self.tables.servers.pop(self.key, None)
+        self.tables.wheel.cancel(self)
+        self.context = None
+        self.ask = None
+        self.request = None
+        self.last = None
+
+    def _wake_unanswered(self, now: float) -> None:
+        if self.last is None:
+            self.reply(now, 100, "Trying")
+        if self.ask is None:
+            return
+        if now < self.until:
+            self.tables.wheel.set(self, self.until)
+        else:
+            self.tables.counters.dropped["no-decision"] += 1
+            self.reply(now, 503, "Service Unavailable", ("Retry-After: 5",))
+
+    def _wake_completed(self, now: float) -> None:
+        """Timers G and H: the failure is sent again until it is acknowledged."""
+        if now >= self.until:
+            self._step(TIMER_TIMEOUT)
+            return
+        self._step(TIMER_RESEND)
+        if self.last is not None:
+            self.tables.out.append((self.flow, self.last))
+        self.interval = min(2 * self.interval, T2)
+        self.tables.wheel.set(self, min(now + self.interval, self.until))
+
+    def _end_after(self, now: float, delay: float) -> None:
+        """Timers I and J: nothing can be repeated over a reliable transport."""
+        if self.flow.reliable:
+            self._step(TIMER_END)
+        else:
+            self.tables.wheel.set(self, now + delay)
+
+    def _step(self, given: int) -> int:
+        table = INVITE_SERVER if self.invite else NON_INVITE_SERVER
+        step = table.get((self.state, given))
+        if step is None:
+            return 0
+        if step[0] == TERMINATED:
+            self.terminate()
+        else:
+            self.state = step[0]
+        return step[1]
+
+
+def to_tag(key: str) -> str:
+    """The To tag of our own answers to the request with this key.
+
+    The same for every repetition, so that an answer that was sent without keeping
+    anything (RFC 3261 8.2.7) and a 200 to CANCEL (9.2) carry the tag that they must.
+    """
+    return f"{hash(key) & 0xFFFFFFFFFFFFFFFF:016x}"

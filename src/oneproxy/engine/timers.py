@@ -1,0 +1,123 @@
+"""The timers of RFC 3261 17 and a wheel that they cost next to nothing on.
+
+Nearly every SIP timer is cancelled before it fires, so neither setting nor cancelling
+touches more than a number: a timed object carries `due`, the instant at which it
+wants to be woken, and stands in at most one slot of the wheel that it still cares
+for. Postponing or cancelling only changes `due`; the slot is corrected when the wheel
+comes by. Only an earlier instant than the slot's needs a second entry.
+
+A timer fires within one tick after its instant and never before it. Instants that are
+whole ticks fire exactly.
+"""
+
+from math import ceil, inf
+from typing import Final
+
+# RFC 3261 table 4, seconds.
+T1: Final = 0.5
+T2: Final = 4.0
+T4: Final = 5.0
+TIMER_B: Final = 64 * T1
+TIMER_C: Final = 180.0 + T1
+TIMER_D: Final = 64 * T1
+TIMER_F: Final = 64 * T1
+TIMER_H: Final = 64 * T1
+TIMER_I: Final = T4
+TIMER_J: Final = 64 * T1
+TIMER_K: Final = T4
+# RFC 6026 7.1 and 7.2.
+TIMER_L: Final = 64 * T1
+TIMER_M: Final = 64 * T1
+#: RFC 3261 17.2.1: 100 is due 200 ms after an INVITE unless another response comes
+#: before. Nearly always one does, and then a datagram of thirteen is saved.
+TRYING_AFTER: Final = 0.15
+#: RFC 4320 4.1: 100 to other requests over unreliable transports only when Timer E
+#: of the other side has reached T2.
+TRYING_NON_INVITE_AFTER: Final = T2 - T1
+#: How long a policy that answered "pending" may take.
+PENDING_LIMIT: Final = 10.0
+
+TICK: Final = 1 / 128
+_SLOTS: Final = 8192  # 64 s: covers all timers but C in one placement
+_MASK: Final = _SLOTS - 1
+
+
+class Timed:
+    """Something that can be woken: `due` in seconds (`inf`: not at all)."""
+
+    __slots__ = ("due", "slot")
+
+    def __init__(self) -> None:
+        self.due = inf
+        #: The tick of the wheel entry that counts; entries elsewhere are stale.
+        self.slot = 0
+
+    def wake(self, now: float) -> None:
+        """Called once when `due` has come; `due` is `inf` then."""
+        raise NotImplementedError
+
+
+class Wheel:
+    """Timers in slots of one tick."""
+
+    __slots__ = ("_done", "_next", "_slots")
+
+    def __init__(self, now: float) -> None:
+        self._slots: list[list[Timed]] = [[] for _ in range(_SLOTS)]
+        self._done = int(now / TICK)
+        #: No slot before this tick holds an entry.
+        self._next = self._done + _SLOTS
+
+    def set(self, timed: Timed, due: float) -> None:
+        """Wake `timed` at `due`, and not at the instant that was set before."""
+        timed.due = due
+        tick = ceil(due / TICK)
+        if self._done < timed.slot <= tick:
+            return  # its present slot comes first and will send it on
+        if tick <= self._done:
+            tick = self._done + 1
+        elif tick >= self._done + _SLOTS:
+            tick = self._done + _MASK
+        timed.slot = tick
+        self._slots[tick & _MASK].append(timed)
+        if tick < self._next:
+            self._next = tick
+
+    def cancel(self, timed: Timed) -> None:
+        """Do not wake `timed`; its entry goes when the wheel comes by."""
+        timed.due = inf
+
+    def deadline(self) -> float | None:
+        """The instant at which `expire` has something to look at, or None."""
+        last = self._done + _SLOTS
+        tick = self._next
+        slots = self._slots
+        while tick < last and not slots[tick & _MASK]:
+            tick += 1
+        self._next = tick
+        return tick * TICK if tick < last else None
+
+    def expire(self, now: float) -> None:
+        """Wake everything that is due at `now`."""
+        upto = int(now / TICK)
+        if upto <= self._done:
+            return
+        start = max(self._next, self._done + 1)
+        ahead = range(start, min(upto, start + _SLOTS) + 1)
+        for tick in ahead:
+            entries = self._slots[tick & _MASK]
+            self._done = tick
+            if not entries:
+                continue
+            self._slots[tick & _MASK] = []
+            for timed in entries:
+                if timed.slot != tick:
+                    continue
+                timed.slot = 0
+                if timed.due <= now:
+                    timed.due = inf
+                    timed.wake(now)
+                elif timed.due != inf:
+                    self.set(timed, timed.due)
+        self._done = max(self._done, upto)
+        self._next = max(self._next, self._done + 1)

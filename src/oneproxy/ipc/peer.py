@@ -1,0 +1,130 @@
+"""The recorder's end of the connection of a node.
+
+Nothing is read beyond a small Hello until it brought the right token: where there is no
+Unix socket, everybody on the machine may connect.
+"""
+
+import asyncio
+import hmac
+from typing import Final, Protocol, cast
+
+import structlog
+
+from oneproxy.ipc.messages import Hello, Load, Save, ToRecorder, Welcome
+from oneproxy.ipc.stream import Decoder, StreamError, encode
+
+#: Connections at once; more are closed as they come.
+MAX_PEERS: Final = 64
+#: The largest frame before the token was seen, and after: a batch of a node and some.
+MAX_HELLO: Final = 4_096
+MAX_SAVE: Final = 16 * 1024 * 1024
+
+log = structlog.get_logger()
+
+
+class Host(Protocol):
+    """What a peer asks of the recorder."""
+
+    secret: bytes
+    token: str
+    #: Those that are connected.
+    peers: "set[Peer]"
+
+    def saves(self, peer: "Peer", save: Save) -> None:
+        """A batch came."""
+        ...
+
+    def loads(self, peer: "Peer", load: Load) -> None:
+        """The node wants all bindings."""
+        ...
+
+    def left(self, peer: "Peer") -> None:
+        """The node has disconnected."""
+        ...
+
+    def wake(self) -> None:
+        """The peer takes pages again."""
+        ...
+
+
+class Peer(asyncio.Protocol):
+    """One node's connection to `recorder`."""
+
+    def __init__(self, recorder: Host) -> None:
+        self._recorder = recorder
+        self._decoder = Decoder[ToRecorder](ToRecorder, MAX_HELLO)
+        self._transport: asyncio.Transport | None = None
+        self._node = ""
+        #: Whether the socket takes more pages; answers are few octets and always go.
+        self.writable = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Not by isinstance: uvloop's transports do not inherit from asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+        if len(self._recorder.peers) >= MAX_PEERS:
+            log.warning("connection refused", reason="too many", limit=MAX_PEERS)
+            transport.abort()
+            return
+        self._recorder.peers.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            messages = self._decoder.feed(data)
+        except StreamError as error:
+            self._refuse(str(error))
+            return
+        for message in messages:
+            match message:
+                case Hello():
+                    self._greet(message)
+                case _ if not self._node:
+                    self._refuse("no Hello")
+                    return
+                case Save():
+                    self._recorder.saves(self, message)
+                case Load():
+                    self._recorder.loads(self, message)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._transport = None
+        self.writable = False
+        self._recorder.peers.discard(self)
+        self._recorder.left(self)
+        if self._node:
+            log.info("node disconnected", node=self._node)
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        self.writable = self._transport is not None
+        self._recorder.wake()
+
+    def send(self, frame: bytes) -> None:
+        """Hand a frame to the socket; to a node that has left nothing is sent."""
+        if self._transport is not None:
+            self._transport.write(frame)
+
+    def read(self, on: bool) -> None:
+        """Read on, or let the node wait."""
+        if self._transport is not None and not self._transport.is_closing():
+            (self._transport.resume_reading if on else self._transport.pause_reading)()
+
+    def close(self) -> None:
+        """Disconnect when everything is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _greet(self, hello: Hello) -> None:
+        if not hmac.compare_digest(hello.token.encode(), self._recorder.token.encode()):
+            self._refuse("wrong token")
+            return
+        self._node = hello.node or "?"
+        self._decoder.maximum = MAX_SAVE
+        self.send(encode(Welcome(self._recorder.secret)))
+        log.info("node connected", node=self._node)
+
+    def _refuse(self, reason: str) -> None:
+        log.warning("connection refused", reason=reason, node=self._node)
+        if self._transport is not None:
+            self._transport.abort()

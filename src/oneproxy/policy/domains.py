@@ -1,0 +1,89 @@
+"""Whose a URI is: which served domain it belongs to, and which address-of-record it is there.
+
+A node's own address stands for the domain where only one is served: gateways call and
+simple phones register at "user@192.0.2.1", and can mean nothing else.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from oneproxy.sip.uri import Uri
+from oneproxy.site.model import Domain
+
+_USUAL_PORTS: Final = frozenset((5060, 5061))
+
+
+class Domains:
+    """The served domains, and the addresses of this node."""
+
+    __slots__ = ("_by_host", "_hosts", "_only", "_ports")
+
+    def __init__(self, domains: Mapping[str, Domain], own_hosts: set[str]) -> None:
+        """domains: by name, in lower case. own_hosts: "host:port" and "host" of every
+        listener and of what it advertises, IPv6 with or without brackets.
+        """
+        self._by_host = {name.strip("[]"): domain for name, domain in domains.items()}
+        self._only = next(iter(domains.values())) if len(domains) == 1 else None
+        self._hosts: set[str] = set()
+        self._ports: set[int] = set()
+        for own in own_hosts:
+            host, colon, port = own.lower().rpartition(":")
+            if colon and port.isdecimal() and (host.endswith("]") or ":" not in host):
+                self._hosts.add(host.strip("[]"))
+                self._ports.add(int(port))
+            else:
+                self._hosts.add(own.lower().strip("[]"))
+
+    def find(self, uri: Uri) -> tuple[Domain, str] | None:
+        """The served domain of a SIP or SIPS URI and its AoR there, or None.
+
+        The AoR is "user@domain", or the domain's name alone where there is no user.
+        """
+        host = uri.host
+        domain = self._by_host.get(host)
+        if domain is None:
+            if self._only is None or not self._is_own(uri):
+                return None
+            domain = self._only
+        elif uri.port is not None and not self._is_port(uri):
+            return None
+        return domain, _aor(uri, domain)
+
+    def claimed(self, uri: Uri) -> tuple[Domain, str] | None:
+        """The served domain that a caller of this URI claims to belong to, and the AoR.
+
+        Stricter than `find`: an odd port or a dot behind the host still says to whoever
+        reads it that the caller is of the domain, and must not save the proof of it.
+        """
+        domain = self._by_host.get(uri.host.rstrip("."))
+        return self.find(uri) if domain is None else (domain, _aor(uri, domain))
+
+    def is_node(self, uri: Uri) -> bool:
+        """Whether `uri` names this node or a served domain, and no user there."""
+        return uri.user is None and self.is_here(uri)
+
+    def is_here(self, uri: Uri) -> bool:
+        """Whether a request for `uri`, whoever the user, is at its destination here."""
+        if uri.host in self._by_host and (uri.port is None or self._is_port(uri)):
+            return True
+        return self._is_own(uri)
+
+    def _is_own(self, uri: Uri) -> bool:
+        return uri.host in self._hosts and (uri.port is None or uri.port in self._ports)
+
+    def _is_port(self, uri: Uri) -> bool:
+        """Whether the port of a URI with a served host is one of ours.
+
+        A domain may be reached through ports that are not ours (a load balancer's). A
+        domain that is an address of this machine may have phones at its other ports.
+        """
+        return uri.port in self._ports or (uri.port in _USUAL_PORTS and uri.host not in self._hosts)
+
+
+def _aor(uri: Uri, domain: Domain) -> str:
+    user = uri.user
+    if user is None:
+        return domain.name
+    if "%" in user or "#" in user:
+        user = uri.aor().rpartition("@")[0]
+    return f"{user}@{domain.name}"

@@ -1,0 +1,310 @@
+"""The recorder: the only process that speaks to the database.
+
+Nodes connect and send batches of changes. All that wait when a commit begins go into
+one transaction; an acknowledgement leaves only after its commit, so what a node was
+told is stored. Databases block, so their work is done in one thread, a piece at a time,
+while the loop reads on: what arrives meanwhile is the next group.
+
+    Save ---> waiting ---> [commit] ---> Saved, NotSaved
+    Load ---> loads   ---> [page]   ---> Page, until the last
+                           [sweep]       now and then: what has expired
+
+A page read before a commit leaves before its acknowledgement, since both leave as the
+one thread finishes them: a node that takes what comes later as newer is never wrong.
+"""
+
+import asyncio
+import contextlib
+import gc
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Protocol
+
+import structlog
+
+from oneproxy import logs
+from oneproxy.ipc import child
+from oneproxy.ipc.endpoint import listen
+from oneproxy.ipc.messages import Load, NotSaved, Page, Save, Saved, Start
+from oneproxy.ipc.peer import Peer
+from oneproxy.ipc.stream import encode
+from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.store.database import StoreError
+from oneproxy.store.locations import PAGE, START, Key
+from oneproxy.store.work import Verdict, Work
+
+#: Changes in one transaction; at least one batch is taken.
+MAX_GROUP: Final = 5_000
+#: Changes that wait; beyond it nothing more is read, and the nodes wait, or refuse.
+MAX_WAITING: Final = 50_000
+#: Commits begin this far apart. At 300 changes a second a commit of one change costs
+#: 0.3 ms of CPU, three together cost little more, and no phone notices 10 ms.
+COMMIT_EVERY_S: Final = 0.01
+#: Between two steps of sweeping, after the end of the table, and after a fault.
+SWEEP_EVERY_S: Final = 2.0
+SWEEP_PAUSE_S: Final = 60.0
+#: Before a page that could not be read is tried again.
+LOAD_AGAIN_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+class Database(Protocol):
+    """What the recorder has done in its thread; `store.work.Work` is the one that lasts."""
+
+    def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict]:
+        """Commit batches in one transaction."""
+        ...
+
+    def page(self, now: float, after: Key) -> list[tuple[str, Binding]] | str:
+        """Read a page of bindings."""
+        ...
+
+    def sweep(self, now: float) -> bool | str:
+        """Delete some of what expired."""
+        ...
+
+
+class _Loading:
+    """A load under way for one node."""
+
+    __slots__ = ("after", "now", "peer", "try_at")
+
+    def __init__(self, peer: Peer, now: float) -> None:
+        self.peer = peer
+        self.now = now
+        self.after: Key = START
+        self.try_at = 0.0
+
+
+class Recorder:
+    """Serves nodes from `database`.
+
+    secret: what every node is told. token: what every node has to know.
+    """
+
+    def __init__(self, database: Database, secret: bytes, token: str) -> None:
+        self.secret = secret
+        self.token = token
+        self.peers: set[Peer] = set()
+        #: Counters since the start.
+        self.commits = 0
+        self.changes = 0
+        self._database = database
+        self._thread = ThreadPoolExecutor(1, "database")
+        self._waiting: deque[tuple[Peer, Save]] = deque()
+        self._waiting_changes = 0
+        self._loads: deque[_Loading] = deque()
+        self._work = asyncio.Event()
+        self._busy = False
+        self._quiet = asyncio.Event()
+        self._commit_at = 0.0
+        self._sweep_at = 0.0
+        self._seldom = logs.RateLimited(log)
+        self._paused = False
+
+    def protocol(self) -> asyncio.Protocol:
+        """The protocol of a new connection."""
+        return Peer(self)
+
+    async def serve(self) -> None:
+        """Do the database's work for ever, a piece at a time; cancel it to end."""
+        loop = asyncio.get_running_loop()
+        while True:
+            now = loop.time()
+            self._busy = True
+            if self._waiting and now >= self._commit_at:
+                self._commit_at = now + COMMIT_EVERY_S
+                await self._commit()
+            loading = self._next_load(now)
+            if loading is not None:
+                await self._page(loading)
+            if now >= self._sweep_at:
+                await self._sweep()
+            self._busy = False
+            self.look_if_quiet()
+            await self._rest(loop)
+
+    async def settled(self, patience_s: float) -> None:
+        """Wait until every node has left and nothing waits, or for `patience_s`."""
+        self.look_if_quiet()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._quiet.wait(), patience_s)
+
+    def look_if_quiet(self) -> None:
+        """Note whether every node has left and nothing waits."""
+        if self.peers or self._waiting or self._busy:
+            self._quiet.clear()
+        else:
+            self._quiet.set()
+
+    def close(self) -> None:
+        """Disconnect every node and end the thread, after the piece of work that it is at."""
+        for peer in list(self.peers):
+            peer.close()
+        self._thread.shutdown()
+
+    def saves(self, peer: Peer, save: Save) -> None:
+        """A batch came."""
+        self._waiting.append((peer, save))
+        self._waiting_changes += len(save.changes)
+        if self._waiting_changes > MAX_WAITING and not self._paused:
+            self._paused = True
+            for other in self.peers:
+                other.read(False)
+        self._work.set()
+
+    def loads(self, peer: Peer, load: Load) -> None:
+        """A node wants all bindings; a load that it began before is forgotten."""
+        self._forget(peer)
+        self._loads.append(_Loading(peer, load.now))
+        self._work.set()
+
+    def left(self, peer: Peer) -> None:
+        """A node has disconnected. Its batches stay: they cost an answer that nobody reads."""
+        self._forget(peer)
+        self.look_if_quiet()
+
+    def _forget(self, peer: Peer) -> None:
+        self._loads = deque(loading for loading in self._loads if loading.peer is not peer)
+
+    def wake(self) -> None:
+        """Something may be possible that was not: look again."""
+        self._work.set()
+
+    async def _rest(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Sleep until there is work or the next hour of something strikes."""
+        wake_at = self._sweep_at
+        if self._waiting:
+            wake_at = min(wake_at, self._commit_at)
+        for loading in self._loads:
+            if loading.peer.writable:
+                wake_at = min(wake_at, loading.try_at)
+        if self._waiting and wake_at == self._commit_at:
+            # Nothing that arrives can make it earlier.
+            await asyncio.sleep(max(0.0, wake_at - loop.time()))
+            return
+        timer = loop.call_at(wake_at, self._work.set)
+        await self._work.wait()
+        timer.cancel()
+        self._work.clear()
+
+    async def _commit(self) -> None:
+        """Commit what waits, as one group, and answer its batches."""
+        group: list[tuple[Peer, Save]] = []
+        changes = 0
+        while self._waiting and (not group or changes + len(self._waiting[0][1].changes) <= MAX_GROUP):
+            group.append(self._waiting.popleft())
+            changes += len(group[-1][1].changes)
+        verdicts = await self._in_thread(self._database.commit, [save.changes for _, save in group])
+        self.commits += 1
+        for (peer, save), verdict in zip(group, verdicts, strict=True):
+            if isinstance(verdict, str):
+                self._complain("bindings not saved", verdict)
+                peer.send(encode(NotSaved(save.batch, verdict)))
+            else:
+                self.changes += len(save.changes) - len(verdict)
+                peer.send(encode(Saved(save.batch, verdict)))
+        self._waiting_changes -= changes
+        if self._paused and self._waiting_changes <= MAX_WAITING // 2:
+            self._paused = False
+            for peer in self.peers:
+                peer.read(True)
+
+    def _next_load(self, now: float) -> _Loading | None:
+        """The load whose turn it is: one whose node takes more, in rotation."""
+        for _ in range(len(self._loads)):
+            loading = self._loads[0]
+            self._loads.rotate(-1)
+            if loading.peer.writable and now >= loading.try_at:
+                return loading
+        return None
+
+    async def _page(self, loading: _Loading) -> None:
+        """Send the next page of a load."""
+        found = await self._in_thread(self._database.page, loading.now, loading.after)
+        if isinstance(found, str):
+            self._complain("bindings not read", found)
+            loading.try_at = asyncio.get_running_loop().time() + LOAD_AGAIN_S
+            return
+        if loading not in self._loads:
+            # The node left, or began anew, while the page was read.
+            return
+        last = len(found) < PAGE
+        if last:
+            self._loads.remove(loading)
+        else:
+            loading.after = (found[-1][0], found[-1][1].contact)
+        loading.peer.send(encode(Page(found, last)))
+
+    async def _sweep(self) -> None:
+        """One step of clearing out."""
+        ended = await self._in_thread(self._database.sweep, time.time())
+        if isinstance(ended, str):
+            self._complain("expired bindings not removed", ended)
+        pause_s = SWEEP_EVERY_S if ended is False else SWEEP_PAUSE_S
+        self._sweep_at = asyncio.get_running_loop().time() + pause_s
+
+    async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Have the database's thread do something, and the loop read on meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+    def _complain(self, what: str, reason: str) -> None:
+        """Log a fault of the database; a full disk is one for every group."""
+        self._seldom.warning(what, asyncio.get_running_loop().time(), reason=reason)
+
+
+async def serve(work: Work, secret: bytes, start: Start, parent: child.Parent) -> None:
+    """Serve until the supervisor says Stop. Raises OSError where it cannot listen."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[float] = loop.create_future()
+
+    def on_stop(drain_s: float) -> None:
+        if not stop.done():
+            stop.set_result(drain_s)
+
+    recorder = Recorder(work, secret, start.token)
+    server = await listen(start.endpoint, recorder.protocol)
+    working = asyncio.create_task(recorder.serve())
+    parent.watch(loop, on_stop)
+    gc.collect()
+    gc.freeze()
+    parent.ready(work.proxy.shown)
+    either: list[asyncio.Future[Any]] = [stop, working]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    server.close()
+    if working.done():
+        # Our own fault: end with its traceback; the supervisor starts us anew.
+        working.result()
+    await recorder.settled(stop.result())
+    working.cancel()
+    await asyncio.wait([working])
+    recorder.close()
+
+
+def main() -> int:
+    """The process; its exit status. 1: it could not start, and the supervisor knows why."""
+    start, parent = child.meet()
+    logs.configure("recorder")
+    machine = start.configuration.machine
+    try:
+        work = Work(machine.proxy_database, machine.system_database)
+        secret = work.open(machine.farm_key)
+    except StoreError as error:
+        parent.failed(str(error))
+        return 1
+    try:
+        asyncio.run(serve(work, secret, start, parent))
+    except OSError as error:
+        parent.failed(f"the recorder cannot listen at {start.endpoint}: {error}")
+        return 1
+    finally:
+        work.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

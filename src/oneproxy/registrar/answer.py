@@ -1,0 +1,36 @@
+"""The 200 to a REGISTER: the bindings as they now are (RFC 3261 10.3 step 8)."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from oneproxy.engine.decisions import Reply
+from oneproxy.registrar.bindings import Binding
+from oneproxy.registrar.request import Wanted
+from oneproxy.sip.fields import quote
+
+
+def accept(wanted: Wanted, bindings: Sequence[Binding], now: float) -> Reply:
+    """The 200 that lists `bindings`, with the whole seconds that each has left at `now`."""
+    headers = [f"Contact: {_format_contact(binding, now)}" for binding in bindings]
+    if wanted.path and wanted.shows_path:
+        headers.append(f"Path: {', '.join(wanted.path)}")
+    headers.append(f"Date: {format_datetime(datetime.fromtimestamp(int(now), UTC), usegmt=True)}")
+    return Reply(200, "OK", tuple(headers))
+
+
+def format_q(q: int) -> str:
+    """A preference of 0 to 1000 as a qvalue: "0.5", "1"."""
+    return "1" if q == 1000 else f"0.{q:03}".rstrip("0").rstrip(".")
+
+
+def _format_contact(binding: Binding, now: float) -> str:
+    text = f"<{binding.contact}>;expires={round(binding.expires_at - now)}"
+    if binding.q != 1000:
+        text += f";q={format_q(binding.q)}"
+    # The client finds its own binding by these where it registered several (RFC 5626 6).
+    if binding.instance:
+        text += f";+sip.instance={quote(binding.instance)}"
+    if binding.reg_id:
+        text += f";reg-id={binding.reg_id}"
+    return text

@@ -1,0 +1,38 @@
+"""What a registration leaves behind: bindings, and the change of one AoR."""
+
+from msgspec import Struct
+
+
+class Binding(Struct, frozen=True, array_like=True):
+    """A contact at which an address-of-record can be reached (RFC 3261 10)."""
+
+    #: The contact's addr-spec as it was registered; unique within its AoR.
+    contact: str
+    #: Seconds since the epoch; a binding is gone from this instant on.
+    expires_at: float
+    #: Preference, 0 to 1000 (q = 0.0 to 1.0 in thousandths).
+    q: int
+    #: RFC 3261 10.3 step 7: a REGISTER overtaken on the wire must not undo a later one.
+    call_id: str
+    cseq: int
+    #: Where the REGISTER came from: "udp:192.0.2.7:5060".
+    source: str
+    #: When this contact was registered first, seconds since the epoch.
+    since: float
+    #: Path values, first hop first (RFC 3327).
+    path: tuple[str, ...] = ()
+    user_agent: str = ""
+    #: RFC 5626: +sip.instance and reg-id, where the phone gave them.
+    instance: str = ""
+    reg_id: int = 0
+
+
+class Change(Struct, frozen=True, array_like=True):
+    """What a REGISTER changes in the bindings of one AoR; committed whole or not at all."""
+
+    #: "user@host", the host in lower case.
+    aor: str
+    #: Contacts whose binding goes.
+    removed: tuple[str, ...]
+    #: Bindings that are new or replace the one of the same contact.
+    stored: tuple[Binding, ...]

@@ -1,0 +1,124 @@
+"""Challenges and credentials: the four header fields of digest access (RFC 3261 22, RFC 7616 3).
+
+Only their syntax; what a response must be is reckoned elsewhere. Parameters are given
+without quotes, and whether one came in quotes is forgotten: phones differ in which of
+qop, nc and algorithm they quote.
+"""
+
+from typing import Final
+
+from oneproxy.sip.fields import end_of_quoted, is_token, quote, unquote
+from oneproxy.sip.malformed import Malformed
+
+_SPACE: Final = " \t"
+# RFC 7616 3.3 and 3.4: these stand without quotes, all else is quoted.
+_BARE_IN_CHALLENGE: Final = frozenset(("algorithm", "stale", "userhash"))
+_BARE_IN_CREDENTIALS: Final = frozenset(("algorithm", "nc", "qop", "userhash"))
+
+
+class _Scheme:
+    """A scheme and its parameters.
+
+    scheme: "Digest" however it was written, any other as it came. params: names in lower
+    case, quotes off; empty for a scheme whose value is one opaque string. text: the
+    value as it came, "" for one made here.
+    """
+
+    __slots__ = ("params", "scheme", "text")
+
+    _bare: frozenset[str] = frozenset()
+
+    def __init__(self, scheme: str, params: dict[str, str], text: str = "") -> None:
+        self.scheme = scheme
+        self.params = params
+        self.text = text
+
+    @property
+    def is_digest(self) -> bool:
+        """Whether the scheme is Digest."""
+        return self.scheme == "Digest"
+
+    def format(self) -> str:
+        """The header value written anew; reading it gives the same parts again."""
+        if not self.params:
+            return self.text
+        bare = self._bare
+        return f"{self.scheme} " + ", ".join(
+            f"{name}={value}" if name in bare and is_token(value) else f"{name}={quote(value)}"
+            for name, value in self.params.items()
+        )
+
+
+class Challenge(_Scheme):
+    """A value of WWW-Authenticate or Proxy-Authenticate."""
+
+    __slots__ = ()
+
+    _bare = _BARE_IN_CHALLENGE
+
+
+class Credentials(_Scheme):
+    """A value of Authorization or Proxy-Authorization."""
+
+    __slots__ = ()
+
+    _bare = _BARE_IN_CREDENTIALS
+
+
+def parse_credentials(value: str) -> Credentials | Malformed:
+    """Read one Authorization or Proxy-Authorization line, or Malformed.CREDENTIALS.
+
+    A line holds one set of credentials: its commas part the parameters (RFC 3261 7.3.1).
+    A scheme other than Digest is never malformed here, as nobody here knows its syntax
+    (RFC 4475 3.3.7).
+    """
+    read = _parse(value)
+    return read if isinstance(read, Malformed) else Credentials(*read)
+
+
+def parse_challenge(value: str) -> Challenge | Malformed:
+    """Read one WWW-Authenticate or Proxy-Authenticate line, or Malformed.CREDENTIALS."""
+    read = _parse(value)
+    return read if isinstance(read, Malformed) else Challenge(*read)
+
+
+def _parse(value: str) -> tuple[str, dict[str, str], str] | Malformed:
+    """Scheme, parameters and text of a header value."""
+    value = value.strip(_SPACE)
+    end = min((at for at in (value.find(" "), value.find("\t")) if at >= 0), default=len(value))
+    scheme = value[:end]
+    if not is_token(scheme):
+        return Malformed.CREDENTIALS
+    params = _parse_params(value[end:])
+    if scheme.lower() != "digest":
+        return scheme, params or {}, value
+    if not params:
+        return Malformed.CREDENTIALS
+    return "Digest", params, value
+
+
+def _parse_params(text: str) -> dict[str, str] | None:
+    """Read `name=token, name="quoted"`, or None. A name that stands twice is a fault."""
+    params: dict[str, str] = {}
+    at = 0
+    while at >= 0:
+        equals = text.find("=", at)
+        name = text[at:equals].strip(_SPACE).lower()
+        if equals < 0 or name in params or not is_token(name):
+            return None
+        start = equals + 1
+        while start < len(text) and text[start] in _SPACE:
+            start += 1
+        # A quoted value may hold commas, so the search for one begins behind it.
+        end = end_of_quoted(text, start) if text[start : start + 1] == '"' else start
+        comma = text.find(",", end) if end >= 0 else -1
+        value = (text[start:comma] if comma >= 0 else text[start:]).strip(_SPACE)
+        if end > start:
+            if len(value) != end - start:
+                return None
+            value = unquote(value)
+        elif not is_token(value):
+            return None
+        params[name] = value
+        at = comma + 1 if comma >= 0 else -1
+    return params

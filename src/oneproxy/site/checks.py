@@ -1,0 +1,164 @@
+"""What the tables of a configuration file must agree on with each other.
+
+A check looks at keys that are well formed by themselves, so that one mistake is reported
+once, and gives every disagreement that it finds.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, Final
+
+from oneproxy.site import schema, texts
+from oneproxy.site.mistake import found_text
+from oneproxy.site.tables import Fault, Tables
+
+_DESTINATIONS: Final = ("provider", "target", "redirect")
+
+
+def find_faults(tables: Tables) -> Iterator[Fault]:
+    """Every disagreement between the tables."""
+    for check in _CHECKS:
+        yield from check(tables)
+
+
+def _repeats(
+    tables: Tables, section: str, key: str, value: Callable[[Any], Hashable], *other_keys: str
+) -> Iterator[Fault]:
+    """Tables of a list that have the same `value`, which is made of these keys, as one before them."""
+    seen: dict[Hashable, int] = {}
+    for index, table in getattr(tables, section).items():
+        if not tables.sound(section, index, key, *other_keys):
+            continue
+        first = seen.setdefault(value(table), index)
+        if first != index:
+            written = found_text((section, index, key), getattr(table, key))
+            yield Fault(
+                (section, index, key), f"{written} again", f"once; it stands in {section}[{first + 1}]"
+            )
+
+
+def _listens(tables: Tables) -> Iterator[Fault]:
+    yield from _repeats(
+        tables, "listen", "address", lambda one: (one.transport, texts.split_port(one.address)), "transport"
+    )
+    for index, listen in tables.listen.items():
+        if not tables.sound("listen", index, "transport"):
+            continue
+        if listen.transport != "udp":
+            allowed = '"udp"; the other transports are not available in this version'
+            yield Fault(("listen", index, "transport"), f'"{listen.transport}"', allowed)
+        for key in ("certificate", "key", "client_ca"):
+            if listen.transport not in {"tls", "wss"} and getattr(listen, key, None) is not None:
+                found = f'{key} with the transport "{listen.transport}"'
+                yield Fault(("listen", index, key), found, f'{key} with "tls" and "wss" only')
+
+
+def _domains(tables: Tables) -> Iterator[Fault]:
+    yield from _repeats(tables, "domain", "name", lambda domain: domain.name.lower())
+    for index, domain in tables.domain.items():
+        if tables.sound("domain", index, "min_expires_s", "max_expires_s") and (
+            domain.min_expires_s > domain.max_expires_s
+        ):
+            allowed = f"at most max_expires_s, which is {domain.max_expires_s}"
+            yield Fault(("domain", index, "min_expires_s"), str(domain.min_expires_s), allowed)
+        if tables.sound("domain", index, "algorithms") and len(set(domain.algorithms)) < len(
+            domain.algorithms
+        ):
+            yield Fault(("domain", index, "algorithms"), "an algorithm twice", "each algorithm once")
+
+
+def _subscribers(tables: Tables) -> Iterator[Fault]:
+    yield from _repeats(tables, "subscriber", "aor", lambda subscriber: _user_and_domain(subscriber.aor))
+    served = _names(tables, "domain")
+    for index, subscriber in tables.subscriber.items():
+        if not tables.sound("subscriber", index, "aor"):
+            continue
+        domain = _user_and_domain(subscriber.aor)[1]
+        if domain not in served:
+            allowed = f"a domain that has a [[domain]] table ({_listed(served)})"
+            yield Fault(("subscriber", index, "aor"), f'the domain "{domain}"', allowed)
+
+
+def _user_and_domain(aor: str) -> tuple[str, str]:
+    user, _, domain = aor.rpartition("@")
+    return user, domain.lower()
+
+
+def _names(tables: Tables, section: str) -> set[str]:
+    """The names in a list of tables, as they are compared."""
+    named = (
+        (index, table.name) for index, table in getattr(tables, section).items() if hasattr(table, "name")
+    )
+    return {name.lower() if section == "domain" else name for index, name in named}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none so far"
+
+
+def _providers(tables: Tables) -> Iterator[Fault]:
+    yield from _repeats(tables, "provider", "name", lambda provider: provider.name)
+    known = _names(tables, "provider")
+    fallbacks = {
+        one.name: one.fallback
+        for index, one in tables.provider.items()
+        if tables.sound("provider", index, "name", "fallback") and one.fallback is not None
+    }
+    for index, provider in tables.provider.items():
+        if tables.sound("provider", index, "gateway"):
+            yield from _gateways(index, provider.gateway)
+        if not tables.sound("provider", index, "name", "fallback") or provider.fallback is None:
+            continue
+        path = ("provider", index, "fallback")
+        if provider.fallback not in known:
+            allowed = f"the name of a [[provider]] table ({_listed(known)})"
+            yield Fault(path, f'"{provider.fallback}"', allowed)
+        elif _leads_back(provider.name, fallbacks):
+            yield Fault(path, "a circle of fallbacks", "fallbacks that end at a provider without one")
+
+
+def _gateways(provider: int, gateways: list[schema.Gateway]) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for place, gateway in enumerate(gateways):
+        if gateway.name in seen:
+            path = ("provider", provider, "gateway", place, "name")
+            yield Fault(path, f'"{gateway.name}" again', "each name once within a provider")
+        seen.add(gateway.name)
+
+
+def _leads_back(start: str, fallbacks: dict[str, str]) -> bool:
+    seen: set[str] = set()
+    name: str | None = fallbacks.get(start)
+    while name is not None and name != start and name not in seen:
+        seen.add(name)
+        name = fallbacks.get(name)
+    return name == start
+
+
+def _routes(tables: Tables) -> Iterator[Fault]:
+    known = _names(tables, "provider")
+    for index, route in tables.route.items():
+        if not tables.sound("route", index, *_DESTINATIONS):
+            continue
+        given = [key for key in _DESTINATIONS if getattr(route, key) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "no destination"
+            yield Fault(("route", index), found, f"exactly one of {', '.join(_DESTINATIONS)}")
+        if route.provider is not None and route.provider not in known:
+            allowed = f"the name of a [[provider]] table ({_listed(known)})"
+            yield Fault(("route", index, "provider"), f'"{route.provider}"', allowed)
+
+
+def _congestion(tables: Tables) -> Iterator[Fault]:
+    low, high = tables.congestion.retry_after_s
+    if low > high:
+        yield Fault(("congestion", "retry_after_s"), f"[{low}, {high}]", f"the lower first: [{high}, {low}]")
+
+
+_CHECKS: Final[tuple[Callable[[Tables], Iterator[Fault]], ...]] = (
+    _listens,
+    _domains,
+    _subscribers,
+    _providers,
+    _routes,
+    _congestion,
+)

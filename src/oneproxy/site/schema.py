@@ -1,0 +1,243 @@
+"""The tables of the configuration file: their keys, defaults and what each key allows.
+
+A field's description is the sentence that an operator reads after "allowed" when the
+value is wrong. Unknown keys are mistakes, and values are not converted: `"5060"` is no
+number and `1` is not true. What several tables must agree on is in `checks`.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from oneproxy.site import texts
+
+MAX_SECONDS: Final = 2**32 - 1  # RFC 3261 20.19: delta-seconds up to 2**32 - 1
+
+
+def _whole(least: int, most: int, what: str = "a whole number") -> Any:
+    return Field(ge=least, le=most, description=f"{what} from {least} to {most}")
+
+
+Name = Annotated[
+    str, AfterValidator(texts.name), Field(description='letters, digits, ".", "_" and "-", at most 63')
+]
+Address = Annotated[
+    str,
+    AfterValidator(texts.address),
+    Field(description='an IP address and a port, such as "192.0.2.1:5060" or "[2001:db8::1]:5060"'),
+]
+Advertise = Annotated[
+    str,
+    AfterValidator(texts.advertise),
+    Field(description='a host name or an IP address, with ":port" where it differs'),
+]
+DatabaseUrl = Annotated[
+    str,
+    AfterValidator(texts.database_url),
+    Field(description='"sqlite:///" and a file, or "postgresql://user:password@host/database"'),
+]
+Host = Annotated[
+    str,
+    AfterValidator(texts.host),
+    Field(description='a host name such as "example.com", or an IP address'),
+]
+Aor = Annotated[
+    str,
+    AfterValidator(texts.aor),
+    Field(description='a user and a served domain, such as "alice@example.com"'),
+]
+Network = Annotated[
+    str,
+    AfterValidator(texts.network),
+    Field(description='an IP network such as "10.0.0.0/8", without host bits, or one IP address'),
+]
+SipUri = Annotated[
+    str,
+    AfterValidator(texts.sip_uri),
+    Field(description='a SIP URI such as "sip:198.51.100.10:5060"'),
+]
+Prefix = Annotated[
+    str,
+    AfterValidator(texts.prefix),
+    Field(description='the beginning of a number or user, without spaces, such as "+351"'),
+]
+NotEmpty = Annotated[str, AfterValidator(texts.not_empty), Field(description="a text that is not empty")]
+FarmKey = Annotated[
+    str,
+    AfterValidator(texts.farm_key),
+    Field(description="a secret of 8 characters or more, the same on every machine of the farm"),
+]
+Method = Annotated[
+    str, AfterValidator(texts.method), Field(description='a SIP method in capitals, such as "INVITE"')
+]
+Algorithm = Annotated[
+    Literal["SHA-256", "SHA-512-256", "MD5"], Field(description='"SHA-256", "SHA-512-256" or "MD5"')
+]
+Flag = Annotated[bool, Field(description="true or false")]
+Methods = Annotated[
+    list[Method], Field(description='a list of SIP methods, such as ["REGISTER", "INVITE"], or [] for none')
+]
+
+
+class Table(BaseModel):
+    """What all tables have in common."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Node(Table):
+    """[node]: this machine."""
+
+    name: Name = "oneproxy"
+    processes: Annotated[int, _whole(0, 1024)] = 1
+
+
+class Listen(Table):
+    """[[listen]]: an address that phones and gateways send to."""
+
+    transport: Annotated[
+        Literal["udp", "tcp", "tls", "ws", "wss"], Field(description='"udp", "tcp", "tls", "ws" or "wss"')
+    ]
+    address: Address
+    advertise: Advertise | None = None
+    certificate: NotEmpty | None = None
+    key: NotEmpty | None = None
+    client_ca: NotEmpty | None = None
+
+
+class Database(Table):
+    """[database]: where bindings and call records, and where the site is kept."""
+
+    proxy: DatabaseUrl = "sqlite:///oneproxy.db"
+    system: DatabaseUrl | None = None
+
+
+class Capacity(Table):
+    """[capacity]: what the tables of a node have room for."""
+
+    calls: Annotated[int, _whole(1, 10_000_000)] = 20_000
+    registrations: Annotated[int, _whole(1, 100_000_000)] = 200_000
+
+
+class Admin(Table):
+    """[admin]: where the HTTP API and the console are served."""
+
+    address: Address = "127.0.0.1:8080"
+
+
+class Farm(Table):
+    """[farm]: this machine among others."""
+
+    address: Address | None = None
+    key: FarmKey | None = None
+    peers: Annotated[list[Address], Field(description='a list of addresses, such as ["10.0.0.2:5070"]')] = []
+
+
+class Domain(Table):
+    """[[domain]]: a domain that is served here."""
+
+    name: Host
+    authenticate: Methods = ["REGISTER", "INVITE"]
+    algorithms: Annotated[
+        list[Algorithm],
+        Field(
+            min_length=1,
+            description='digest algorithms in the order they are offered: ["SHA-256", "MD5"]',
+        ),
+    ] = ["SHA-256", "MD5"]
+    min_expires_s: Annotated[int, _whole(0, MAX_SECONDS, "seconds")] = 60
+    max_expires_s: Annotated[int, _whole(1, MAX_SECONDS, "seconds")] = 3600
+    max_contacts: Annotated[int, _whole(1, 1000)] = 10
+    redirect: Flag = False
+
+
+class Subscriber(Table):
+    """[[subscriber]]: who may register and call."""
+
+    aor: Aor
+    password: NotEmpty
+
+
+class Access(Table):
+    """[[access]]: what a source address may do."""
+
+    source: Network
+    action: Annotated[Literal["trust", "allow", "deny"], Field(description='"trust", "allow" or "deny"')]
+    methods: Methods | None = None
+
+
+class Registration(Table):
+    """register = {...}: how OneProxy registers at a gateway."""
+
+    aor: SipUri
+    username: NotEmpty
+    password: NotEmpty
+    expires_s: Annotated[int, _whole(1, MAX_SECONDS, "seconds")] = 600
+
+
+class Gateway(Table):
+    """[[provider.gateway]]: one peer of a provider."""
+
+    name: Name
+    uri: SipUri
+    max_calls: Annotated[int | None, _whole(1, 10_000_000)] = None
+    weight: Annotated[int, _whole(0, 65_535)] = 1
+    probe_every_s: Annotated[int, _whole(0, 86_400, "seconds")] = 0
+    register_: Annotated[Registration | None, Field(alias="register")] = None
+
+
+class Provider(Table):
+    """[[provider]]: a set of gateways with an optional fallback provider."""
+
+    name: Name
+    fallback: Name | None = None
+    gateway: Annotated[list[Gateway], Field(description="tables begun by [[provider.gateway]]")] = []
+
+
+class Route(Table):
+    """[[route]]: where a number goes; the longest prefix wins, then order."""
+
+    prefix: Prefix
+    provider: Name | None = None
+    target: SipUri | None = None
+    redirect: SipUri | None = None
+    strip: Annotated[int, _whole(0, 64)] = 0
+    prepend: Prefix = ""
+
+
+class Congestion(Table):
+    """[congestion]: how many new calls are taken on."""
+
+    calls: Annotated[int | None, _whole(1, 10_000_000)] = None
+    period_s: Annotated[float, Field(gt=0, le=3600, description="seconds, more than 0 and at most 3600")] = (
+        1.0
+    )
+    max_calls: Annotated[int | None, _whole(1, 10_000_000)] = None
+    retry_after_s: Annotated[
+        list[Annotated[int, _whole(0, 86_400, "seconds")]],
+        Field(min_length=2, max_length=2, description="two numbers of seconds, the lower first: [5, 15]"),
+    ] = [5, 15]
+
+
+class Cdr(Table):
+    """[cdr]: call records."""
+
+    enabled: Flag = False
+
+
+#: Every section, in the order in which an operator is told of them.
+SECTIONS: Final[dict[str, type[Table]]] = {
+    "node": Node,
+    "listen": Listen,
+    "database": Database,
+    "capacity": Capacity,
+    "admin": Admin,
+    "farm": Farm,
+    "domain": Domain,
+    "subscriber": Subscriber,
+    "access": Access,
+    "provider": Provider,
+    "route": Route,
+    "congestion": Congestion,
+    "cdr": Cdr,
+}

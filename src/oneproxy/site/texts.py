@@ -1,0 +1,123 @@
+"""The texts that configuration values are made of: what is a name, an address, an AoR.
+
+Each check takes the text as written and gives it as the processes want it, or raises
+`ValueError`; which words the operator reads is said where the key is defined.
+"""
+
+import ipaddress
+import re
+from typing import Final
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+# A host name of RFC 1123; the last label is not all digits, so that 300.1.1.1 is none.
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?!\d+\Z){_LABEL}")
+_METHOD: Final = re.compile(r"[A-Z]{1,32}")
+_SIP_URI: Final = re.compile(
+    r"sips?:(?:[^\s@<>\"]+@)?(\[[0-9A-Fa-f:.]+\]|[^\s@<>\":;?/]+)(:\d{1,5})?(;[^\s<>\"]*)?"
+)
+
+
+def _expect(held: object) -> None:
+    if not held:
+        raise ValueError("not allowed")
+
+
+def not_empty(text: str) -> str:
+    """Any text but the empty one."""
+    _expect(text)
+    return text
+
+
+def farm_key(text: str) -> str:
+    """A shared secret; one of fewer than 8 characters is a slip, not a secret."""
+    _expect(len(text) >= 8)
+    return text
+
+
+def name(text: str) -> str:
+    """A node's, provider's or gateway's name; it stands in Via branches and in logs."""
+    _expect(_NAME.fullmatch(text))
+    return text
+
+
+def method(text: str) -> str:
+    """A SIP method (RFC 3261 7.1: they are case-sensitive)."""
+    _expect(_METHOD.fullmatch(text))
+    return text
+
+
+def prefix(text: str) -> str:
+    """The beginning of a user part; may be empty."""
+    _expect(text.isprintable() and not set(text) & set(" @<>"))
+    return text
+
+
+def host(text: str) -> str:
+    """A host name or an IP address, in lower case (RFC 3261 19.1.4: hosts compare so)."""
+    lowered = text.lower()
+    if not _HOST_NAME.fullmatch(lowered):
+        ipaddress.ip_address(lowered)
+    return lowered
+
+
+def split_port(text: str) -> tuple[str, int | None]:
+    """`host:port`, `[v6]:port`, or either without the port, which is 1 to 65535."""
+    if text.startswith("["):
+        inner, bracket, rest = text[1:].partition("]")
+        _expect(bracket and ":" in inner and (not rest or rest.startswith(":")))
+        written, port = inner, rest[1:] if rest else None
+    elif text.count(":") > 1:
+        written, port = text, None
+    else:
+        written, colon, digits = text.partition(":")
+        port = digits if colon else None
+    if port is None:
+        return written, None
+    _expect(port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65_535)
+    return written, int(port)
+
+
+def address(text: str) -> str:
+    """An IP address with a port."""
+    written, port = split_port(text)
+    _expect(port is not None)
+    ipaddress.ip_address(written)
+    return text
+
+
+def advertise(text: str) -> str:
+    """A host or IP address with or without a port."""
+    host(split_port(text)[0])
+    return text
+
+
+def network(text: str) -> str:
+    """An IP network without host bits, or one address."""
+    ipaddress.ip_network(text)
+    return text
+
+
+def aor(text: str) -> str:
+    """`user@host`, the host in lower case; the user is what the phone's URI has, unescaped."""
+    user, at, domain = text.rpartition("@")
+    _expect(at and user and user.isprintable() and not set(user) & set(' @:;<>"'))
+    return f"{user}@{host(domain)}"
+
+
+def sip_uri(text: str) -> str:
+    """A sip: or sips: URI, as a gateway or target is written."""
+    found = _SIP_URI.fullmatch(text)
+    _expect(found and (not found[2] or 1 <= int(found[2][1:]) <= 65_535))
+    return text
+
+
+def database_url(text: str) -> str:
+    """A file of SQLite, or PostgreSQL by any of the spellings of its scheme."""
+    scheme, separator, rest = text.partition("://")
+    _expect(separator)
+    if scheme == "sqlite":
+        _expect(len(rest) > 1 and rest.startswith("/") and not rest.startswith("/:memory:"))
+    else:
+        _expect(scheme in {"postgresql", "postgres", "postgresql+psycopg"} and rest)
+    return text

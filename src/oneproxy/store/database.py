@@ -1,0 +1,204 @@
+"""One database: its URL, its connection, and what went wrong with it in one line.
+
+A `Database` holds at most one connection, used by one thread. It opens it when asked,
+drops it when it broke, and after a failed attempt waits a little before the next one,
+so that a server that is down costs each group of changes a refusal and not a timeout.
+"""
+
+import os
+import sqlite3
+import time
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from oneproxy.store.schema import NewerSchemaError, ensure
+
+#: How long SQLite waits for another process's lock, and PostgreSQL for its connection
+#: and for one statement.
+BUSY_S: Final = 5
+CONNECT_S: Final = 5
+STATEMENT_S: Final = 10
+#: After a failed attempt to connect no other is made for this long.
+RETRY_S: Final = 1.0
+
+DRIVERS: Final = {
+    "sqlite": "sqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+class StoreError(Exception):
+    """The database cannot do what was asked; the text is one line for people."""
+
+
+class Database:
+    """The database at `url`; role is what people call it: "proxy" or "system".
+
+    Raises StoreError for a URL that names no database that is supported.
+    """
+
+    def __init__(self, role: str, url: str) -> None:
+        self.role = role
+        parsed = _parse(role, url)
+        #: The URL without its password, for people.
+        self.shown = shown(parsed)
+        self._file = parsed.database if parsed.get_backend_name() == "sqlite" else None
+        self._engine = _engine(parsed)
+        self._connection: Connection | None = None
+        self._retry_at = 0.0
+        self._fault = ""
+
+    @property
+    def dialect(self) -> str:
+        """ "sqlite" or "postgresql"."""
+        return self._engine.dialect.name
+
+    def open(self) -> None:
+        """Connect, make or migrate the tables, and see that writing works. Raises StoreError."""
+        self._check_place()
+        try:
+            connection = self.connection()
+            self._check_encoding(connection)
+            ensure(connection)
+            if self.dialect == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                connection.rollback()
+        except (SQLAlchemyError, NewerSchemaError) as error:
+            self.drop()
+            raise StoreError(self.complaint(reason(error))) from None
+
+    def connection(self) -> Connection:
+        """The connection, opened if there is none. Raises SQLAlchemyError or StoreError."""
+        if self._connection is not None:
+            return self._connection
+        now = time.monotonic()
+        if now < self._retry_at:
+            raise StoreError(self._fault)
+        try:
+            self._connection = self._engine.connect()
+        except SQLAlchemyError as error:
+            self._retry_at = time.monotonic() + RETRY_S
+            self._fault = reason(error)
+            raise
+        return self._connection
+
+    def drop(self) -> None:
+        """Forget the connection; the next use opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except SQLAlchemyError:
+                # It is broken already, which is why it is dropped.
+                connection.invalidate()
+
+    def complaint(self, why: str) -> str:
+        """One line that names the database, what is wrong with it, and the way out."""
+        way_out = f"change `{self.role}` under [database]"
+        if self.dialect == "postgresql":
+            way_out = f"see that the server runs and lets us in, or {way_out}"
+        else:
+            way_out = f"see that we may write it and its directory, or {way_out}"
+        return f"cannot use the {self.role} database {self.shown}: {why}; {way_out}"
+
+    def _check_place(self) -> None:
+        """SQLite says "unable to open database file" for everything: say which it is."""
+        if self._file is None or self._file in ("", ":memory:") or self._file.startswith("file:"):
+            return
+        directory = os.path.dirname(os.path.abspath(self._file))
+        if not os.path.isdir(directory):
+            raise StoreError(
+                f"cannot use the {self.role} database {self.shown}: "
+                f"the directory {directory} does not exist; "
+                f"create it, or change `{self.role}` under [database]"
+            )
+        if not os.access(directory, os.W_OK):
+            raise StoreError(self.complaint(f"the directory {directory} cannot be written"))
+
+    def _check_encoding(self, connection: Connection) -> None:
+        """Any octet may stand in a contact, and only UTF8 stores them all."""
+        if self.dialect != "postgresql":
+            return
+        encoding = connection.execute(text("SHOW server_encoding")).scalar()
+        connection.rollback()
+        if encoding != "UTF8":
+            raise StoreError(
+                f"cannot use the {self.role} database {self.shown}: its encoding is {encoding}; "
+                "create it with ENCODING 'UTF8'"
+            )
+
+
+def _parse(role: str, url: str) -> URL:
+    """Read a URL and choose the driver."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    driver = None if parsed is None else DRIVERS.get(parsed.drivername)
+    if parsed is None or driver is None:
+        # What cannot be read is not shown: there may be a password in it.
+        found = "it is no URL" if parsed is None else f"{shown(parsed)} is neither"
+        raise StoreError(
+            f"cannot use the {role} database: {found}; write `{role}` under [database] "
+            "as sqlite:///path/to/file.db or postgresql://user:password@host/name"
+        )
+    return parsed.set(drivername=driver)
+
+
+def shown(url: URL) -> str:
+    """A URL as people may see it: without a password, also where it stands as a parameter."""
+    secret = [name for name in url.query if "password" in name.lower()]
+    plain = url.difference_update_query(secret)
+    return plain.render_as_string(hide_password=True).replace("postgresql+psycopg:", "postgresql:")
+
+
+def _engine(url: URL) -> Engine:
+    """The engine for `url`; nothing is connected yet."""
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_S})
+        event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    arguments = {
+        "connect_timeout": CONNECT_S,
+        "application_name": "oneproxy",
+        # A server whose machine is gone sends nothing at all: these make it an error.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": STATEMENT_S * 1000,
+    }
+    arguments = {name: value for name, value in arguments.items() if name not in url.query}
+    engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
+    event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    """Settings of a connection.
+
+    WAL lets people read while the recorder writes. FULL has each commit reach the disk:
+    then a 200 OK survives a power failure as it survives kill -9, for one fsync per group.
+    """
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    """Settings of a connection: no statement may hold up the recorder for long."""
+    connection.execute(f"SET statement_timeout = {STATEMENT_S * 1000}")
+    connection.commit()
+
+
+def reason(error: Exception) -> str:
+    """What the database said, in one line and without the statement and its values."""
+    said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,45 @@
+"""The tables, as SQLAlchemy knows them. What stands in the database is made by `migrations`.
+
+Both databases of a farm, proxy and system, get all tables, so that one may be split in
+two, or two be joined, by copying rows. No index beside the keys: a refreshed binding
+then changes its row and nothing else, which is most of what is ever written here.
+"""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy.dialects import postgresql
+
+#: Keys are compared by code point: it is cheaper than by language, and pages follow it.
+KEY: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
+metadata: Final = MetaData()
+
+#: One row per contact of an address-of-record; the columns are those of `Binding`.
+location: Final = Table(
+    "location",
+    metadata,
+    Column("aor", KEY, primary_key=True),
+    Column("contact", KEY, primary_key=True),
+    Column("expires_at", Double, nullable=False),
+    Column("q", Integer, nullable=False),
+    Column("call_id", Text, nullable=False),
+    Column("cseq", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("since", Double, nullable=False),
+    # A JSON array of text.
+    Column("path", Text, nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("reg_id", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: What the farm has to remember about itself, by name.
+setting: Final = Table(
+    "setting",
+    metadata,
+    Column("name", KEY, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)

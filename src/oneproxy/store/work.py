@@ -1,0 +1,148 @@
+"""What the recorder has its databases do: blocking calls, all from one thread.
+
+Nothing here raises towards the recorder once the databases are open: a group of
+batches ends in one verdict per batch, and a page that cannot be read is None.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.store import locations
+from oneproxy.store.database import Database, StoreError, reason
+from oneproxy.store.settings import farm_secret
+
+#: Expired rows stay this long: the clocks of a farm's machines differ a little.
+GRACE_S: Final = 60.0
+
+#: Of a batch: the positions of changes that cannot be stored, the others being
+#: committed; or why all of it was rolled back.
+Verdict = tuple[int, ...] | str
+
+log = structlog.get_logger()
+
+
+class Work:
+    """The databases of this machine. Raises StoreError for URLs that cannot be used."""
+
+    def __init__(self, proxy_url: str, system_url: str) -> None:
+        self.proxy = Database("proxy", proxy_url)
+        self.system = self.proxy if system_url in ("", proxy_url) else Database("system", system_url)
+        self._swept_to: locations.Key = locations.START
+
+    def open(self, farm_key: str) -> bytes:
+        """Make the databases ready; the farm's secret. Raises StoreError.
+
+        farm_key: the secret as configured; empty: the one kept in the system database.
+        """
+        self.proxy.open()
+        if self.system is not self.proxy:
+            self.system.open()
+        if farm_key:
+            return farm_key.encode()
+        try:
+            return farm_secret(self.system.connection())
+        except SQLAlchemyError as error:
+            raise StoreError(self.system.complaint(reason(error))) from None
+        finally:
+            if self.system is not self.proxy:
+                self.system.drop()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.proxy.drop()
+        self.system.drop()
+
+    def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict]:
+        """Commit the batches of `group` in one transaction; a verdict for each."""
+        refused = [_unfit(batch) for batch in group]
+        fit = [
+            change
+            for batch, unfit in zip(group, refused, strict=True)
+            for at, change in enumerate(batch)
+            if at not in unfit
+        ]
+        fault = self._save(fit)
+        if fault is None:
+            return list(refused)
+        if fault.everyone or len(group) == 1:
+            return [fault.reason] * len(group)
+        # One batch spoils the others: each for itself, then.
+        return [verdict for batch in group for verdict in self.commit([batch])]
+
+    def page(self, now: float, after: locations.Key) -> list[tuple[str, Binding]] | str:
+        """The bindings after `after` that live at `now`; or why they cannot be read."""
+        for attempt in (1, 2):
+            try:
+                connection = self.proxy.connection()
+                found = locations.page(connection, now, after)
+                connection.rollback()
+                return found
+            except (SQLAlchemyError, StoreError) as error:
+                again = self._broke(error) and attempt == 1
+                if not again:
+                    return reason(error)
+        raise AssertionError("the second attempt returns")
+
+    def sweep(self, now: float) -> bool | str:
+        """Delete some of what expired before `now`; whether the end was reached, or what failed."""
+        try:
+            connection = self.proxy.connection()
+            after = locations.sweep(connection, now - GRACE_S, self._swept_to)
+            connection.commit()
+        except (SQLAlchemyError, StoreError) as error:
+            self._broke(error)
+            return reason(error)
+        self._swept_to = after or locations.START
+        return after is None
+
+    def _save(self, changes: list[Change]) -> "_Fault | None":
+        """One transaction. Done twice where the connection turns out to have been broken:
+        a server that was restarted meanwhile is no reason to refuse anybody."""
+        for attempt in (1, 2):
+            try:
+                connection = self.proxy.connection()
+                locations.save(connection, changes)
+                connection.commit()
+                return None
+            except (SQLAlchemyError, StoreError) as error:
+                again = self._broke(error) and attempt == 1
+                if not again:
+                    return _Fault(reason(error), not isinstance(error, (DataError, IntegrityError)))
+            except Exception as error:
+                # Our own fault, in what we made of somebody's change.
+                log.exception("saving bindings failed")
+                self.proxy.drop()
+                return _Fault(f"{type(error).__name__}: {error}", False)
+        raise AssertionError("the second attempt returns")
+
+    def _broke(self, error: Exception) -> bool:
+        """Clean up after a failure; whether a new connection may do better."""
+        invalidated = isinstance(error, DBAPIError) and error.connection_invalidated
+        # Dropped in any case: what state a failed transaction left behind is not guessed at.
+        self.proxy.drop()
+        return invalidated
+
+
+class _Fault:
+    """Why a transaction failed, and whether it would have whatever was in it."""
+
+    __slots__ = ("everyone", "reason")
+
+    def __init__(self, reason: str, everyone: bool) -> None:
+        self.reason = reason
+        self.everyone = everyone
+
+
+def _unfit(batch: Sequence[Change]) -> tuple[int, ...]:
+    """Positions of the changes that no database can store."""
+    found = []
+    for at, change in enumerate(batch):
+        why = locations.unfit(change)
+        if why is not None:
+            found.append(at)
+            log.warning("change refused", aor=change.aor[:200], reason=why)
+    return tuple(found)

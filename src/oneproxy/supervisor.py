@@ -1,0 +1,305 @@
+"""The supervisor: starts recorder and nodes, starts again what ends, stops them in order.
+
+    first start   recorder, then the nodes; one that fails ends it all with one line
+    running       what ends is started again, after a pause that grows while it keeps ending
+    stopping      Stop to the nodes, they drain; then Stop to the recorder
+
+A child's standard input is its life line: when this process is killed, it closes, and
+the children end by themselves.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, TextIO
+
+import msgspec
+import structlog
+
+from oneproxy.ipc.messages import Failed, FromChild, Ready, Start, Stop
+from oneproxy.ipc.place import Place
+from oneproxy.ipc.stream import Decoder, StreamError, encode
+from oneproxy.site.model import Configuration
+
+#: Before a child is started again: the first pause, doubled up to the longest; forgotten
+#: once a child has been up for STEADY_S.
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 10.0
+STEADY_S: Final = 30.0
+#: A child that is not ready by then is ended: a slow disk's migration fits in.
+START_S: Final = 60.0
+#: Beyond its drain a node gets this long to end, and a recorder this long to commit.
+GRACE_S: Final = 2.0
+RECORDER_STOP_S: Final = 5.0
+#: A child says one line at a time.
+MAX_REPORT: Final = 64 * 1024
+EXIT_INTERRUPTED: Final = 130
+
+log = structlog.get_logger()
+
+
+class StartError(Exception):
+    """A child cannot start; the text is one line for people."""
+
+
+class Role(msgspec.Struct, frozen=True):
+    """What a child is: its name in the log, the command that starts it, and its index."""
+
+    name: str
+    command: tuple[str, ...]
+    index: int = 0
+
+
+# -P: a file named like one of ours in the directory that we were started in stays out.
+RECORDER: Final = Role("recorder", (sys.executable, "-P", "-m", "oneproxy.recorder"))
+
+
+def node(index: int) -> Role:
+    """The role of this machine's node number `index`, from 0 on."""
+    return Role(f"node-{index}", (sys.executable, "-P", "-m", "oneproxy.node"), index)
+
+
+class Child:
+    """One child: kept running from `start` until `stop`."""
+
+    def __init__(self, role: Role, start: Start) -> None:
+        self.role = role
+        #: What it said of itself when it became ready last; "" while it is not.
+        self.detail = ""
+        #: How often it was started again.
+        self.restarts = 0
+        self._start = encode(msgspec.structs.replace(start, index=role.index))
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._up_at = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process, while there is one."""
+        alive = self._process is not None and self._process.returncode is None
+        return self._process.pid if alive and self._process is not None else None
+
+    async def start(self) -> None:
+        """Start it for the first time and wait until it serves. Raises StartError."""
+        await self._launch()
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self, drain_s: float, grace_s: float) -> None:
+        """Say Stop, wait for `drain_s` and `grace_s`, and kill what has not ended then."""
+        await self._leave_keeping()
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        assert process.stdin is not None
+        # It may be ending already.
+        with contextlib.suppress(OSError):
+            process.stdin.write(encode(Stop(drain_s)))
+        try:
+            await asyncio.wait_for(process.wait(), drain_s + grace_s)
+        except TimeoutError:
+            log.warning("process killed", child=self.role.name, reason="it did not end in time")
+            await self.kill()
+
+    async def kill(self) -> None:
+        """End it at once."""
+        await self._leave_keeping()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+    async def _leave_keeping(self) -> None:
+        """Start it no more."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+            self._keeper = None
+
+    async def _launch(self) -> None:
+        """Start the process and wait for its report. Raises StartError."""
+        # A process group of its own: a Ctrl-C is for us, and we stop it in its turn.
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.role.command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                process_group=0,
+            )
+        except OSError as error:
+            raise StartError(f"the {self.role.name} cannot be started: {error}") from None
+        self._up_at = asyncio.get_running_loop().time()
+        try:
+            self.detail = await asyncio.wait_for(self._report(self._process), START_S)
+        except TimeoutError:
+            await self._end_of(self._process)
+            raise StartError(f"the {self.role.name} was not ready after {START_S:.0f} s") from None
+        except StartError:
+            await self._end_of(self._process)
+            raise
+        log.info("process ready", child=self.role.name, pid=self._process.pid, detail=self.detail)
+
+    async def _report(self, process: asyncio.subprocess.Process) -> str:
+        """Hand it its Start; what it says when it is ready. Raises StartError."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(OSError):
+            process.stdin.write(self._start)
+            await process.stdin.drain()
+        decoder = Decoder[FromChild](FromChild, MAX_REPORT)
+        try:
+            while data := await process.stdout.read(MAX_REPORT):
+                for message in decoder.feed(data):
+                    match message:
+                        case Ready():
+                            return message.detail
+                        case Failed():
+                            raise StartError(message.reason)
+        except StreamError as error:
+            raise StartError(f"the {self.role.name} said what nobody understands: {error}") from None
+        status = await process.wait()
+        raise StartError(f"the {self.role.name} ended with status {status} before it was ready; see above")
+
+    async def _end_of(self, process: asyncio.subprocess.Process) -> None:
+        """See a process that could not start to its end."""
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+    async def _keep(self) -> None:
+        """Wait until it ends, and start it again, for ever."""
+        loop = asyncio.get_running_loop()
+        pause_s = FIRST_PAUSE_S
+        while True:
+            assert self._process is not None
+            status = await self._process.wait()
+            self.detail = ""
+            if loop.time() - self._up_at > STEADY_S:
+                pause_s = FIRST_PAUSE_S
+            log.warning("process ended", child=self.role.name, status=status, restart_in_s=pause_s)
+            started = False
+            while not started:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                self.restarts += 1
+                try:
+                    await self._launch()
+                    started = True
+                except StartError as error:
+                    log.error(
+                        "process not started", child=self.role.name, reason=str(error), restart_in_s=pause_s
+                    )
+
+
+class Supervisor:
+    """All children of this machine: the first role starts first and stops last."""
+
+    def __init__(self, configuration: Configuration, endpoint: str, roles: Sequence[Role]) -> None:
+        start = Start(configuration, endpoint, secrets.token_hex(16))
+        self.children = [Child(role, start) for role in roles]
+
+    async def start(self) -> None:
+        """Start the first child, then the others at once. Raises StartError when one cannot."""
+        first, *others = self.children
+        await first.start()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_attempt(child)) for child in others]
+        for task in tasks:
+            error = task.result()
+            if error is not None:
+                raise error
+
+    async def stop(self, drain_s: float) -> None:
+        """Drain the others, then stop the first."""
+        first, *others = self.children
+        await asyncio.gather(*(child.stop(drain_s, GRACE_S) for child in others))
+        await first.stop(0.0, RECORDER_STOP_S)
+
+    async def kill(self) -> None:
+        """End all of them at once."""
+        await asyncio.gather(*(child.kill() for child in self.children))
+
+
+async def _attempt(child: Child) -> StartError | None:
+    """Start a child; what stood against it."""
+    try:
+        await child.start()
+    except StartError as error:
+        return error
+    return None
+
+
+async def supervise(
+    supervisor: Supervisor, drain_s: float, on_ready: Callable[[list[str]], None], errors: TextIO
+) -> int:
+    """Start everything, wait for SIGTERM or SIGINT, stop everything; the exit status.
+
+    0: stopped in order. 1: something could not start, which one line on `errors` says.
+    130: a second signal asked for it at once.
+    """
+    signals: asyncio.Queue[int] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    first = asyncio.create_task(signals.get())
+    try:
+        starting = asyncio.create_task(supervisor.start())
+        await asyncio.wait([starting, first], return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait([starting])
+            return 0
+        starting.result()
+        on_ready([child.detail for child in supervisor.children[1:]])
+        log.info("stopping", signal=signal.Signals(await first).name, drain_s=drain_s)
+        second = asyncio.create_task(signals.get())
+        stopping = asyncio.create_task(supervisor.stop(drain_s))
+        await asyncio.wait([stopping, second], return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            stopping.cancel()
+            await asyncio.wait([stopping])
+            return EXIT_INTERRUPTED
+        second.cancel()
+        stopping.result()
+        log.info("stopped")
+        return 0
+    except StartError as error:
+        errors.write(f"oneproxy: {error}\n")
+        return 1
+    finally:
+        first.cancel()
+        await supervisor.kill()
+
+
+def run(
+    configuration: Configuration,
+    drain_s: float = 5.0,
+    on_ready: Callable[[list[str]], None] | None = None,
+) -> int:
+    """Run OneProxy until SIGTERM or SIGINT; the exit status, as `supervise` gives it.
+
+    drain_s: how long calls in flight are waited for. on_ready: called once when all
+    serve, with what each node says of itself ("udp 127.0.0.1:5060").
+    """
+    machine = configuration.machine
+    nodes = machine.processes or os.cpu_count() or 1
+
+    def ready(details: list[str]) -> None:
+        log.info("serving", name=machine.name, nodes=nodes)
+        if on_ready is not None:
+            on_ready(details)
+
+    try:
+        place = Place()
+    except OSError as error:
+        sys.stderr.write(f"oneproxy: no directory for the recorder's socket: {error}; set TMPDIR to one\n")
+        return 1
+    try:
+        roles = [RECORDER, *(node(index) for index in range(nodes))]
+        supervisor = Supervisor(configuration, place.endpoint, roles)
+        return asyncio.run(supervise(supervisor, drain_s, ready, sys.stderr))
+    finally:
+        place.close()

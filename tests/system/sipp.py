@@ -1,0 +1,117 @@
+"""SIPp: its runs, and the numbers that come out of them."""
+
+import csv
+import itertools
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from system.wire import free_port
+
+SCENARIOS: Final = Path(__file__).parent / "scenarios"
+_RUNS: Final = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of the calls of a run. answer_ms: mean time to the answer, 0 where the scenario takes none."""
+
+    done: int
+    failed: int
+    retransmissions: int
+    answer_ms: float
+    errors: str
+
+
+def write_users(path: Path, rows: Iterable[str], order: str = "SEQUENTIAL") -> Path:
+    """An injection file: a row for each call, its fields ended by semicolons."""
+    path.write_text("\n".join([order, *(f"{row};" for row in rows)]) + "\n")
+    return path
+
+
+class Sipp:
+    """One run of a scenario, with its own port; a context manager that ends it.
+
+    server: "host:port" for a caller, None for a called party. lost: per cent of the
+    datagrams that it drops, in each direction.
+    """
+
+    def __init__(
+        self,
+        scenario: str,
+        folder: Path,
+        *,
+        server: str | None = None,
+        users: Path | None = None,
+        calls: int | None = None,
+        rate: int | None = None,
+        lost: int = 0,
+        timeout_s: int = 60,
+        options: Sequence[str] = (),
+    ) -> None:
+        name = f"{scenario}-{next(_RUNS)}"
+        self.port = free_port()
+        self._statistics = folder / f"{name}.csv"
+        self._errors = folder / f"{name}.errors"
+        command = ["sipp", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", "127.0.0.1", "-p", str(self.port)]
+        command += ["-nostdin", "-trace_stat", "-stf", str(self._statistics), "-fd", "1"]
+        command += ["-trace_err", "-error_file", str(self._errors), *options]
+        # Without deadcall_wait, a caller lingers for the late answers of its last calls.
+        caller = [server, "-timeout", str(timeout_s), "-timeout_error", "-deadcall_wait", "0"] if server else []
+        command += caller
+        command += ["-inf", str(users)] if users else []
+        command += ["-m", str(calls), "-l", str(min(calls, 15_000))] if calls is not None else []
+        command += ["-r", str(rate)] if rate is not None else []
+        command += ["-lost", str(lost)] if lost else []
+        with (folder / f"{name}.screen").open("w") as screen:
+            self._process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=screen, stderr=screen
+            )
+        self._patience_s = timeout_s + 10
+        if server is None:
+            self._wait_until_listening()
+
+    def _wait_until_listening(self) -> None:
+        """A caller must not come first: the port is in the kernel's table once it is bound."""
+        wanted = f":{self.port:04X} "
+        give_up = time.monotonic() + 10
+        while wanted not in Path("/proc/net/udp").read_text():
+            if time.monotonic() > give_up or self._process.poll() is not None:
+                raise TimeoutError(f"SIPp does not listen on {self.port}: {self._error_text()}")
+            time.sleep(0.02)
+
+    def result(self) -> Result:
+        """Wait until it has ended and read its statistics."""
+        self._process.wait(self._patience_s)
+        with self._statistics.open() as file:
+            row = list(csv.DictReader(file, delimiter=";"))[-1]
+        return Result(
+            done=int(row["SuccessfulCall(C)"]),
+            failed=int(row["FailedCall(C)"]),
+            retransmissions=int(row["Retransmissions(C)"]),
+            answer_ms=_milliseconds(row.get("ResponseTime1(C)", "0:0:0:0")),
+            errors=self._error_text(),
+        )
+
+    def _error_text(self) -> str:
+        return self._errors.read_text(errors="replace")[:4000] if self._errors.exists() else ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+def _milliseconds(text: str) -> float:
+    """SIPp writes a duration as HH:MM:SS:microseconds."""
+    hours, minutes, seconds, microseconds = (int(part) for part in text.split(":"))
+    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + microseconds / 1000

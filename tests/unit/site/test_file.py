@@ -1,0 +1,312 @@
+"""Reading a configuration file: what comes out of a good one, and every mistake of a bad one."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from oneproxy.site.file import read, read_text
+from oneproxy.site.model import Configuration, Domain, Listen, Machine, Site
+
+SMALLEST = """\
+[[listen]]
+transport = "udp"
+address = "127.0.0.1:5060"
+[[domain]]
+name = "example.com"
+"""
+
+WHOLE = """\
+[node]
+name = "edge-1"
+processes = 1
+[[listen]]
+transport = "udp"
+address = "0.0.0.0:5060"
+advertise = "sip.example.com"
+[[listen]]
+transport = "udp"
+address = "[2001:db8::1]:5062"
+advertise = "203.0.113.5:5070"
+[database]
+proxy = "postgresql://bench:bench@127.0.0.1/oneproxy"
+system = "sqlite:///system.db"
+[capacity]
+calls = 1000
+registrations = 5000
+[admin]
+address = "127.0.0.1:8080"
+[farm]
+address = "10.0.0.1:5070"
+key = "correct horse"
+peers = ["10.0.0.2:5070"]
+[[domain]]
+name = "Example.COM"
+authenticate = ["REGISTER", "INVITE"]
+algorithms = ["SHA-256", "MD5"]
+min_expires_s = 60
+max_expires_s = 3600
+max_contacts = 10
+redirect = false
+[[subscriber]]
+aor = "alice@EXAMPLE.com"
+password = "secret"
+[[access]]
+source = "10.0.0.0/8"
+action = "trust"
+methods = ["INVITE"]
+[[provider]]
+name = "carrier-a"
+fallback = "carrier-b"
+[[provider.gateway]]
+name = "a1"
+uri = "sip:198.51.100.10:5060"
+max_calls = 30
+weight = 1
+probe_every_s = 30
+register = { aor = "sip:me@carrier", username = "me", password = "x", expires_s = 600 }
+[[provider]]
+name = "carrier-b"
+[[route]]
+prefix = "+351"
+provider = "carrier-a"
+strip = 1
+prepend = "00"
+[[route]]
+prefix = "9"
+redirect = "sip:9@198.51.100.10"
+[congestion]
+calls = 50
+period_s = 1
+max_calls = 1000
+retry_after_s = [5, 15]
+[cdr]
+enabled = true
+"""
+
+
+def mistakes(text: str) -> list[str]:
+    found = read_text(text)
+    assert isinstance(found, list), "there should have been a mistake"
+    return [mistake.text("f") for mistake in found]
+
+
+def configuration(text: str) -> Configuration:
+    found = read_text(text)
+    assert isinstance(found, Configuration), found
+    return found
+
+
+def test_the_smallest_file_takes_every_default() -> None:
+    assert configuration(SMALLEST) == Configuration(
+        machine=Machine(
+            name="oneproxy",
+            listen=(Listen("udp", "127.0.0.1", 5060),),
+            proxy_database="sqlite:///oneproxy.db",
+            system_database="sqlite:///oneproxy.db",
+        ),
+        site=Site(domains={"example.com": Domain("example.com")}, subscribers={}),
+    )
+
+
+def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None:
+    found = configuration(WHOLE)
+    assert found.machine == Machine(
+        name="edge-1",
+        listen=(
+            Listen("udp", "0.0.0.0", 5060, "sip.example.com"),
+            Listen("udp", "2001:db8::1", 5062, "203.0.113.5", 5070),
+        ),
+        proxy_database="postgresql://bench:bench@127.0.0.1/oneproxy",
+        system_database="sqlite:///system.db",
+        calls=1000,
+        registrations=5000,
+        farm_key="correct horse",
+    )
+    assert found.site.domains == {"example.com": Domain("example.com")}
+    assert found.site.idle_sections == (
+        "admin",
+        "farm.address",
+        "farm.peers",
+        "access",
+        "provider",
+        "route",
+        "congestion",
+        "cdr",
+    )
+
+
+def test_of_a_password_only_the_hashes_of_the_domains_algorithms_are_left() -> None:
+    text = SMALLEST + 'algorithms = ["MD5"]\n[[subscriber]]\naor = "bob@example.com"\npassword = "zanzibar"\n'
+    found = configuration(text)
+    expected = hashlib.md5(b"bob:example.com:zanzibar").hexdigest()
+    assert found.site.subscribers["bob@example.com"].ha1 == {"MD5": expected}
+    assert "zanzibar" not in repr(found)
+
+
+def test_a_user_beyond_ascii_is_kept_as_the_octets_that_a_phone_sends() -> None:
+    text = SMALLEST + '[[subscriber]]\naor = "josé@example.com"\npassword = "x"\n'
+    [aor] = configuration(text).site.subscribers
+    assert aor.encode("latin-1").decode("utf-8") == "josé@example.com"
+
+
+def test_an_empty_file_lacks_an_address_and_a_domain() -> None:
+    assert mistakes("") == [
+        "f:1: domain: found no [[domain]]; allowed at least one [[domain]] table",
+        "f:1: listen: found no [[listen]]; allowed at least one [[listen]] table",
+    ]
+
+
+def test_every_mistake_of_a_file_is_named_with_its_line() -> None:
+    text = """\
+[node]
+procesess = 2
+[[listen]]
+transport = "udp"
+address = "127.0.0.1:99999"
+[[listen]]
+transport = "tcp"
+[[domain]]
+name = "example.com"
+min_expires_s = 7200
+algorithms = ["SHA-1"]
+[[subscriber]]
+aor = "alice@nowhere.com"
+pasword = "hunter2"
+[acess]
+"""
+    assert mistakes(text) == [
+        "f:2: node.procesess: found an unknown key; allowed name, processes; did you mean processes?",
+        'f:5: listen[1].address: found "127.0.0.1:99999"; allowed an IP address and a port, '
+        'such as "192.0.2.1:5060" or "[2001:db8::1]:5060"',
+        "f:6: listen[2].address: found nothing; allowed an IP address and a port, "
+        'such as "192.0.2.1:5060" or "[2001:db8::1]:5060"',
+        'f:7: listen[2].transport: found "tcp"; allowed "udp"; '
+        "the other transports are not available in this version",
+        "f:10: domain[1].min_expires_s: found 7200; allowed at most max_expires_s, which is 3600",
+        'f:11: domain[1].algorithms[1]: found "SHA-1"; allowed "SHA-256", "SHA-512-256" or "MD5"',
+        "f:12: subscriber[1].password: found nothing; allowed a text that is not empty",
+        'f:13: subscriber[1].aor: found the domain "nowhere.com"; '
+        "allowed a domain that has a [[domain]] table (example.com)",
+        "f:14: subscriber[1].pasword: found an unknown key; allowed aor, password; did you mean password?",
+        "f:15: acess: found an unknown section; allowed node, listen, database, capacity, admin, farm, "
+        "domain, subscriber, access, provider, route, congestion, cdr; did you mean access?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("added", "mistake"),
+    [
+        ('[[domain]]\nname = "EXAMPLE.com"', 'f:7: domain[2].name: found "example.com" again; allowed once; it stands in domain[1]'),
+        (
+            '[[listen]]\ntransport = "udp"\naddress = "127.0.0.1:5060"',
+            'f:8: listen[2].address: found "127.0.0.1:5060" again; allowed once; it stands in listen[1]',
+        ),
+        (
+            '[[subscriber]]\naor = "a@example.com"\npassword = "x"\n[[subscriber]]\naor = "a@example.com"\npassword = "y"',
+            'f:10: subscriber[2].aor: found "a@example.com" again; allowed once; it stands in subscriber[1]',
+        ),
+        (
+            '[[route]]\nprefix = "1"\nprovider = "x"',
+            'f:8: route[1].provider: found "x"; allowed the name of a [[provider]] table (none so far)',
+        ),
+        ('[[route]]\nprefix = "1"', "f:6: route[1]: found no destination; allowed exactly one of provider, target, redirect"),
+        (
+            '[[route]]\nprefix = "1"\ntarget = "sip:a"\nredirect = "sip:b"',
+            "f:6: route[1]: found target and redirect; allowed exactly one of provider, target, redirect",
+        ),
+        (
+            '[[provider]]\nname = "a"\nfallback = "b"',
+            'f:8: provider[1].fallback: found "b"; allowed the name of a [[provider]] table (a)',
+        ),
+        (
+            '[[provider]]\nname = "a"\nfallback = "a"',
+            "f:8: provider[1].fallback: found a circle of fallbacks; allowed fallbacks that end at a provider without one",
+        ),
+        (
+            '[[provider]]\nname = "a"\n[[provider.gateway]]\nname = "g"\nuri = "sip:h"\n[[provider.gateway]]\nname = "g"\nuri = "sip:h"',
+            'f:12: provider[1].gateway[2].name: found "g" again; allowed each name once within a provider',
+        ),
+        (
+            '[[access]]\nsource = "10.0.0.1/8"\naction = "deny"',
+            'f:7: access[1].source: found "10.0.0.1/8"; allowed an IP network such as "10.0.0.0/8", without host bits, '
+            "or one IP address",
+        ),
+        ("[congestion]\nretry_after_s = [9, 5]", "f:7: congestion.retry_after_s: found [9, 5]; allowed the lower first: [5, 9]"),
+        (
+            "[congestion]\nretry_after_s = [9]",
+            "f:7: congestion.retry_after_s: found a list of 1; allowed two numbers of seconds, the lower first: [5, 15]",
+        ),
+        ('[domain]\nname = "x"', "f:6: found cannot declare ('domain',) twice, in column 8; allowed TOML 1.0"),
+        ("route = 3", "f:6: domain[1].route: found an unknown key; allowed name, authenticate, algorithms, min_expires_s, max_expires_s, max_contacts, redirect"),
+        ('[cdr]\nenabled = "yes"', 'f:7: cdr.enabled: found "yes"; allowed true or false'),
+        ("[capacity]\ncalls = true", "f:7: capacity.calls: found true; allowed a whole number from 1 to 10000000"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named(added: str, mistake: str) -> None:
+    assert mistakes(f"{SMALLEST}{added}\n") == [mistake]
+
+
+def test_a_section_of_the_wrong_kind_is_named() -> None:
+    assert mistakes('listen = "udp"\nnode = 1\n[domain]\nname = "x"\n') == [
+        "f:1: listen: found a string; allowed tables that each begin with [[listen]]",
+        "f:2: node: found a number; allowed a table",
+        "f:3: domain: found a table; allowed tables that each begin with [[domain]]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("added", "secret"),
+    [
+        ('[[subscriber]]\naor = "a@example.com"\npassword = 8675309', "8675309"),
+        ('[farm]\nkey = "shortie"', "shortie"),
+        ('[database]\nproxy = "mysql://root:hunter2@host/db"', "hunter2"),
+        ('[database]\nproxy = ["postgresql://root:hunter2@host/db"]', "hunter2"),
+        ('database = "postgresql://root:hunter2@host/db"', "hunter2"),
+        ('[[subscriber]]\naor = "a@example.com"\npasword = "hunter2"', "hunter2"),
+        ('[[subscriber]]\naor = "a@example.com"\npassword = "hunter2', "hunter2"),
+        ('[[provider]]\nname = "p"\n[[provider.gateway]]\nname = "g"\nuri = "sip:h"\nregister = "me:hunter2"', "hunter2"),
+    ],
+)  # fmt: skip
+def test_no_mistake_shows_a_secret(added: str, secret: str) -> None:
+    assert secret not in "\n".join(mistakes(f"{SMALLEST}{added}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("[node]\nname = \n", "f:2: found invalid value, in column 8; allowed TOML 1.0"),
+        (
+            "[node\n",
+            "f:1: found expected ']' at the end of a table declaration, in column 6; allowed TOML 1.0",
+        ),
+        ("a = 1\na = 2\n", "f:2: found cannot overwrite a value, in column 6; allowed TOML 1.0"),
+        ('a = 1\nb = """x\n', "f:2: found unterminated string, at the end of the file; allowed TOML 1.0"),
+    ],
+)
+def test_what_is_no_toml_is_named_with_line_and_column(text: str, mistake: str) -> None:
+    # The words before the place are Python's and differ between its versions.
+    [found] = mistakes(text)
+    assert found.split(":")[:2] == mistake.split(":")[:2]
+    assert ("in column" in found) == ("in column" in mistake)
+    assert found.endswith("; allowed TOML 1.0")
+
+
+def test_a_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    [mistake] = read(tmp_path / "none.toml")  # type: ignore[misc]
+    assert mistake.text("none.toml") == (
+        "none.toml: found no way to read it (no such file or directory); allowed a file that can be read"
+    )
+
+
+def test_octets_that_are_no_utf_8_are_named_with_their_line(tmp_path: Path) -> None:
+    file = tmp_path / "latin.toml"
+    file.write_bytes(b'[node]\nname = "caf\xe9"\n')
+    [mistake] = read(file)  # type: ignore[misc]
+    assert mistake.text("f") == "f:2: found the octet 0xe9; allowed text in UTF-8"
+
+
+def test_a_file_is_read_as_its_text_is(tmp_path: Path) -> None:
+    file = tmp_path / "oneproxy.toml"
+    file.write_text(WHOLE)
+    assert read(file) == read_text(WHOLE)
