@@ -50,7 +50,9 @@ def ask_of(request: Request, now: float = NOW, flow: Flow = FLOW) -> Ask:
     return Ask(request, uri_of(request.uri), flow, now)
 
 
-def invite(uri: str = "sip:bob@example.com", *headers: str, now: float = NOW, sender: str = "<sip:alice@example.com>") -> Ask:
+def invite(
+    uri: str = "sip:bob@example.com", *headers: str, now: float = NOW, sender: str = "<sip:alice@example.com>"
+) -> Ask:
     return ask_of(request_of("INVITE", uri, *headers, sender=sender), now)
 
 

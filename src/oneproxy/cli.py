@@ -33,7 +33,6 @@ WARNINGS: Final = {
     "congestion": "new calls are not limited",
     "farm.peers": "this machine's bindings are known to itself alone",
     "node.processes": "one node serves, on one core",
-    "domain.redirect": "calls are proxied, not redirected",
     "route": "no number is routed",
     "provider": "no call goes to a gateway",
 }
@@ -162,7 +161,8 @@ def _greet(details: Sequence[str], newcomer: bool) -> None:
 def _next_steps() -> str:
     from oneproxy.site.sample import AORS, HOST, PASSWORD, PORT
 
-    accounts = "\n".join(f"    {aor}   password {PASSWORD}" for aor in AORS)
+    width = max(len(aor) for aor in AORS)
+    accounts = "\n".join(f"    {aor:{width}}   password {PASSWORD}" for aor in AORS)
     return f"""\
 Two accounts are there for a first call:
 
@@ -172,6 +172,7 @@ Two accounts are there for a first call:
    domain {HOST}, server {HOST} port {PORT}, transport UDP.
 2. Let alice call bob.
 
-Ctrl-C stops OneProxy. Only this machine can reach it: for the phones of your
-network write a file as docs/configuration.md shows, and start it with
+Ctrl-C stops OneProxy. Only this machine can reach it: for the phones
+of your network write a file as docs/configuration.md shows, then
+
     oneproxy run --config FILE"""

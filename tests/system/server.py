@@ -66,10 +66,13 @@ def configuration(
     database: str,
     subscribers: dict[str, str],
     authenticate: Sequence[str] = (),
+    algorithms: Sequence[str] = (),
     domain: str = DOMAIN,
 ) -> str:
-    """A configuration file. subscribers: user name to password; authenticate: methods."""
-    methods = ", ".join(f'"{method}"' for method in authenticate)
+    """A configuration file. subscribers: user name to password; authenticate: methods.
+
+    algorithms: of the digest; none for what OneProxy takes by itself.
+    """
     lines = [
         "[node]",
         'name = "tested"',
@@ -80,11 +83,16 @@ def configuration(
         f'proxy = "{database}"',
         "[[domain]]",
         f'name = "{domain}"',
-        f"authenticate = [{methods}]",
+        f"authenticate = {_list(authenticate)}",
+        *([f"algorithms = {_list(algorithms)}"] if algorithms else []),
     ]
     for user, password in subscribers.items():
         lines += ["[[subscriber]]", f'aor = "{user}@{domain}"', f'password = "{password}"']
     return "\n".join(lines) + "\n"
+
+
+def _list(words: Sequence[str]) -> str:
+    return "[" + ", ".join(f'"{word}"' for word in words) + "]"
 
 
 class Server:
@@ -100,6 +108,7 @@ class Server:
         *,
         subscribers: dict[str, str],
         authenticate: Sequence[str] = (),
+        algorithms: Sequence[str] = (),
         domain: str = DOMAIN,
         host: str = "127.0.0.1",
         port: int | None = None,
@@ -117,6 +126,7 @@ class Server:
                 database=f"sqlite:///{folder}/oneproxy.db",
                 subscribers=subscribers,
                 authenticate=authenticate,
+                algorithms=algorithms,
                 domain=domain,
             )
         )
@@ -153,8 +163,8 @@ class Server:
         raise TimeoutError(f"{self.address} does not answer OPTIONS: {self.log()}")
 
     def log(self) -> str:
-        """What it wrote to standard output and error, all starts together."""
-        return (self.folder / "server.log").read_text(errors="replace")
+        """The end of what it wrote to standard output and error, all starts together."""
+        return (self.folder / "server.log").read_text(errors="replace")[-4000:]
 
     @property
     def pid(self) -> int:

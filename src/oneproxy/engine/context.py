@@ -147,9 +147,12 @@ class Context:
 
 def _upstream(response: "Response") -> bytes:
     """The response without our Via (RFC 3261 16.7 step 3)."""
-    edit = Edit(response)
-    edit.pop("via")
-    return edit.join()
+    data = response.without_top_via()
+    if data is None:
+        edit = Edit(response)
+        edit.pop("via")
+        data = edit.join()
+    return data
 
 
 def _better(status: int, than: int) -> bool:

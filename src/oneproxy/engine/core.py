@@ -24,7 +24,7 @@ from oneproxy.engine.server import ServerTransaction, to_tag
 from oneproxy.engine.tables import Tables
 from oneproxy.sip.check import check
 from oneproxy.sip.malformed import REASONS, Malformed
-from oneproxy.sip.message import Message, Request, Response, split
+from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.response import respond
 from oneproxy.sip.uri import parse_uri
 
@@ -91,7 +91,7 @@ class Engine:
         """The transport could not send `data` (RFC 3261 16.9, 18.4)."""
         message = split(data)
         if isinstance(message, Request):
-            client = self._clients.get(self._own_branch(message))
+            client = self._clients.get(self._own_branch(message.get("via")))
             if client is not None:
                 client.unreachable(now)
 
@@ -280,27 +280,25 @@ class Engine:
 
     def _response(self, now: float, response: Response) -> None:
         self.counters.responses += 1
-        branch = self._own_branch(response)
-        if not _is_whole(response):
-            self._drop(response.fault or Malformed.HEADER_LINE)
-            return
+        branch = self._own_branch(response.top_via)
         # RFC 3261 17.1.3: a CANCEL has the branch of its INVITE, so the method tells them apart.
-        method = response.values[response.first["cseq"]].rpartition(" ")[2]
+        method = response.cseq_method()
         client = self._clients.get(branch if method != "CANCEL" else f"{branch} CANCEL")
         if client is None or client.method != method:
             self.counters.stray_responses += 1
+        elif response.status >= 300 and (response.fault is not None or "to" not in response.first):
+            # It would have to be acknowledged, or answer in place of others: it can't be.
+            self._drop(response.fault or Malformed.TO)
         else:
             client.receive(now, response)
 
-    def _own_branch(self, message: Message) -> str:
-        """What follows the cookie in the branch of our top Via; "" where it is not ours."""
-        at = message.first.get("via")
-        if at is None:
+    def _own_branch(self, via: str | None) -> str:
+        """What follows the cookie in the branch of a Via; "" where it is not ours."""
+        if via is None:
             return ""
-        value = message.values[at].strip(" \t")
-        if not value.startswith(self._vias):
-            return self._own.branch_of(value)
-        return value.partition(BRANCH_COOKIE)[2].partition(";")[0].partition(",")[0].rstrip(" \t")
+        if not via.startswith(self._vias):
+            return self._own.branch_of(via)
+        return via.partition(BRANCH_COOKIE)[2].partition(";")[0].partition(",")[0].rstrip(" \t")
 
     # Refusals.
 
@@ -327,11 +325,3 @@ class Engine:
 
     def _drop(self, code: str) -> None:
         self.counters.dropped[code] += 1
-
-
-def _is_whole(response: Response) -> bool:
-    """Whether it has what an ACK or a peer needs of it (RFC 3261 8.2.6.2)."""
-    first = response.first
-    if response.fault is not None:
-        return False
-    return "cseq" in first and "to" in first and "from" in first and "call-id" in first

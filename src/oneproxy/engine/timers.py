@@ -71,9 +71,9 @@ class Wheel:
     def set(self, timed: Timed, due: float) -> None:
         """Wake `timed` at `due`, and not at the instant that was set before."""
         timed.due = due
-        tick = ceil(due / TICK)
-        if self._done < timed.slot <= tick:
+        if self._done < timed.slot and timed.slot * TICK <= due:
             return  # its present slot comes first and will send it on
+        tick = ceil(due / TICK)
         if tick <= self._done:
             tick = self._done + 1
         elif tick >= self._done + _SLOTS:

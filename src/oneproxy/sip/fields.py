@@ -69,6 +69,24 @@ def split_outside(text: str, separator: str) -> list[str]:
 
     A quoted string or a < that is never closed goes on to the end.
     """
+    if '"' in text:
+        return _split_outside_quoted(text, separator)
+    # Cutting everywhere and mending takes 1 us for a list of two routes, where looking
+    # at each character takes 6.
+    pieces: list[str] = []
+    is_open = False
+    for piece in text.split(separator):
+        if is_open:
+            pieces[-1] += separator + piece
+        else:
+            pieces.append(piece)
+        if is_open or "<" in piece:
+            is_open = piece.rfind("<") > piece.rfind(">") or (is_open and ">" not in piece)
+    return pieces
+
+
+def _split_outside_quoted(text: str, separator: str) -> list[str]:
+    """The same where quotes hide both brackets and separators."""
     pieces: list[str] = []
     start = at = 0
     while at < len(text):
@@ -95,9 +113,8 @@ def split_list(value: str) -> list[str]:
     value = value.strip(_SPACE)
     if "," not in value:
         return [value] if value else []
-    if '"' not in value and "<" not in value:
-        return [piece.strip(_SPACE) for piece in value.split(",")]
-    return [piece.strip(_SPACE) for piece in split_outside(value, ",")]
+    pieces = split_outside(value, ",") if "<" in value or '"' in value else value.split(",")
+    return [piece.strip(_SPACE) for piece in pieces]
 
 
 def parse_params(text: str) -> dict[str, str | None] | None:
@@ -110,18 +127,21 @@ def parse_params(text: str) -> dict[str, str | None] | None:
     if pieces[0].strip(_SPACE):
         return None
     params: dict[str, str | None] = {}
+    is_spaced = " " in text or "\t" in text
     for piece in pieces[1:]:
         name, equals, value = piece.partition("=")
-        name = name.strip(_SPACE).lower()
-        value = value.strip(_SPACE)
+        name = name.lower()
+        if is_spaced:
+            name = name.strip(_SPACE)
+            value = value.strip(_SPACE)
         if not name or name.strip(_TOKEN) or name in params:
             return None
         if not equals:
             params[name] = None
-        elif value[:1] == '"' and end_of_quoted(value, 0) == len(value):
-            params[name] = unquote(value)
         elif value and not value.strip(_IN_VALUE):
             params[name] = value
+        elif value[:1] == '"' and end_of_quoted(value, 0) == len(value):
+            params[name] = unquote(value)
         else:
             return None
     return params

@@ -3,7 +3,7 @@
 A message is held as text in Latin-1, so that every octet that came is one character
 and goes out again as it came, whatever its encoding was. `split` cuts the head into
 lines, notes where each header begins, and interprets nothing: forwarding copies the
-lines that nobody asked for. Folded lines (RFC 3261 7.3.1) are joined when they are
+lines that nobody asked for, and of a response it nearly always asks for none. Folded lines (RFC 3261 7.3.1) are joined when they are
 split, since their folding carries no meaning.
 
     lines   ["INVITE sip:bob@example.com SIP/2.0", "Via: ...", "f: ..."]
@@ -12,7 +12,7 @@ split, since their folding carries no meaning.
     again   {"via": [1, 4]}                       only for headers that stand twice
 """
 
-from typing import Final
+from typing import Any, Final
 
 from oneproxy.sip.malformed import Malformed
 
@@ -64,26 +64,17 @@ def header_name(written: str) -> str:
 
 
 class Message:
-    """A request or a response after splitting; headers stay in order and as they came."""
+    """What requests and responses share: header fields in order and as they came."""
 
     __slots__ = ("again", "body", "fault", "first", "lines", "values")
 
-    def __init__(
-        self,
-        lines: list[str],
-        values: list[str],
-        first: dict[str, int],
-        again: dict[str, list[int]],
-        body: str,
-        fault: Malformed | None,
-    ) -> None:
-        self.lines = lines
-        self.values = values
-        self.first = first
-        self.again = again
-        self.body = body
-        #: What splitting found wrong; the message can still be answered.
-        self.fault = fault
+    lines: list[str]
+    values: list[str]
+    first: dict[str, int]
+    again: dict[str, list[int]]
+    body: str
+    #: What splitting found wrong; the message can still be answered.
+    fault: Malformed | None
 
     def get(self, name: str) -> str | None:
         """The first value of header `name` (lower case, full form), or None."""
@@ -106,15 +97,51 @@ class Message:
         """The message as octets, folded lines joined."""
         return ("\r\n".join(self.lines) + "\r\n\r\n" + self.body).encode("latin-1")
 
+    def _index(self, head: str) -> None:
+        """Cut `head` into lines and note where each header stands."""
+        self.fault = None
+        lines = head.split("\r\n")
+        ends = len(lines) - 1
+        # A bare CR, LF or NUL inside a line is read differently by different peers: whoever
+        # forwards it helps to smuggle a header past one of them.
+        if head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
+            self.fault = Malformed.HEADER_LINE
+        if ends >= MAX_HEADERS:
+            self.fault = Malformed.TOO_MANY_HEADERS
+            del lines[MAX_HEADERS:]
+        if len(head) > MAX_HEADER and max(map(len, lines)) > MAX_HEADER:
+            self.fault = Malformed.HEADER_TOO_LONG
+        self.lines = lines
+        self.values = values = [""]
+        self.first = first = {}
+        self.again = {}
+        spelled = _SPELLED
+        headers = iter(lines)
+        next(headers)
+        at = 1
+        for line in headers:
+            written, colon, value = line.partition(":")
+            name = spelled.get(written)
+            if name is None:
+                if line[:1] in (" ", "\t") and line and at > 1:
+                    self._index(unfold(head))
+                    return
+                name = header_name(written)
+            if not colon or not name:
+                self.fault = self.fault or Malformed.HEADER_LINE
+            if name in first:
+                self.again.setdefault(name, [first[name]]).append(at)
+            else:
+                first[name] = at
+            values.append(value)
+            at += 1
+
 
 class Request(Message):
     """A request: `method` and `uri` stand as they came (RFC 3261 7.1)."""
 
     __slots__ = ("call_id", "cseq", "from_tag", "max_forwards", "method", "to_tag", "uri", "version")
 
-    method: str
-    uri: str
-    version: str
     # Filled in by sip.check, which every request passes that is not a retransmission.
     call_id: str
     cseq: int
@@ -124,104 +151,118 @@ class Request(Message):
     #: None where the header is absent.
     max_forwards: int | None
 
+    def __init__(self, method: str, uri: str, version: str, head: str, body: str) -> None:
+        self.method = method
+        self.uri = uri
+        self.version = version
+        self.body = body
+        self._index(head)
+
 
 class Response(Message):
-    """A response: `status` is 100 to 699, `reason` may be empty (RFC 3261 7.2)."""
+    """A response: `status` is 100 to 699, `reason` may be empty (RFC 3261 7.2).
 
-    __slots__ = ("reason", "status")
+    Its header fields are split when the first of them is asked for: a proxy passes
+    nearly all responses on by their top Via alone, and half of what it gets are
+    responses. `top_via`, `cseq_method` and `without_top_via` answer from the text as
+    long as it is spelled as usual, and from the header fields otherwise.
+    """
 
-    status: int
-    reason: str
+    __slots__ = ("_end", "_text", "_top", "reason", "status", "top_via")
+
+    def __init__(self, text: str, end: int, status: int, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        self._text = text
+        #: Where the head ends.
+        self._end = end
+        #: Where the lines after the start line and after the top Via begin, if the latter
+        #: is the first header, alone on its line and not folded; else 0.
+        self._top = 0, 0
+        #: The value of the top Via, or None where there is none.
+        self.top_via: str | None
+        start = text.index("\r\n") + 2
+        after = text.find("\r\n", start, end + 2) + 2
+        if text.startswith("Via: ", start) and after > 1 and text[after] not in " \t":
+            via = text[start + 5 : after - 2]
+            if "," not in via:
+                self.top_via = via
+                self._top = start, after
+                return
+        self.top_via = self.get("via")
+
+    def cseq_method(self) -> str:
+        """The method in CSeq; "" without one."""
+        text = self._text
+        at = text.find("\r\nCSeq: ", 0, self._end)
+        if at < 0:
+            return (self.get("cseq") or "").rpartition(" ")[2]
+        return text[at : text.find("\r\n", at + 2)].rpartition(" ")[2]
+
+    def without_top_via(self) -> bytes | None:
+        """The response for the next hop upstream (RFC 3261 16.7 step 3).
+
+        None where the top Via is no line of its own: then the header fields tell more.
+        """
+        start, after = self._top
+        if not after:
+            return None
+        text = self._text
+        return (text[:start] + text[after:]).encode("latin-1")
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is not there yet: splits, then answers."""
+        if name not in Message.__slots__:
+            raise AttributeError(name)
+        self.body = self._text[self._end + 4 :]
+        self._index(self._text[: self._end])
+        return getattr(self, name)
 
 
 def split(data: bytes) -> Request | Response | Malformed:
-    """Split one datagram, or one framed message, into its lines.
+    """Split one datagram, or one framed message.
 
     Returns a Malformed code only for what is no SIP message at all; a request with a
     fault that an answer can name comes back with `fault` set (the first one found).
     """
     if len(data) > MAX_MESSAGE:
         return Malformed.TOO_LARGE
-    head, blank, body = data.decode("latin-1").partition("\r\n\r\n")
-    if not blank:
-        head = head.removesuffix("\r\n")
+    text = data.decode("latin-1")
+    if text.startswith("SIP/"):
+        return _read_response(text)
+    head, blank, body = text.partition("\r\n\r\n")
     if head[:2] == "\r\n":
         # RFC 3261 7.5: empty lines before the start line are ignored.
         return split(data.lstrip(b"\r\n"))
-    message = _index(head, body)
-    if not blank and isinstance(message, Message):
-        message.fault = message.fault or Malformed.HEADER_LINE
-    return message
-
-
-def _index(head: str, body: str) -> Request | Response | Malformed:
-    """Cut `head` into lines and note where each header stands."""
-    lines = head.split("\r\n")
-    ends = len(lines) - 1
-    if ends >= MAX_HEADERS:
-        return Malformed.TOO_MANY_HEADERS
-    fault = None
-    # A bare CR, LF or NUL inside a line is read differently by different peers: whoever
-    # forwards it helps to smuggle a header past one of them.
-    if head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
-        fault = Malformed.HEADER_LINE
-    if len(head) > MAX_HEADER and max(map(len, lines)) > MAX_HEADER:
-        fault = Malformed.HEADER_TOO_LONG
-    values = [""]
-    first: dict[str, int] = {}
-    again: dict[str, list[int]] = {}
-    spelled = _SPELLED
-    headers = iter(lines)
-    next(headers)
-    at = 1
-    for line in headers:
-        written, colon, value = line.partition(":")
-        name = spelled.get(written)
-        if name is None:
-            if written[:1] in (" ", "\t") and written:
-                return _index(unfold(head), body)
-            name = header_name(written)
-        if name in first:
-            again.setdefault(name, [first[name]]).append(at)
-        else:
-            first[name] = at
-        values.append(value)
-        if not colon or not name:
-            fault = fault or Malformed.HEADER_LINE
-        at += 1
-    return _typed(lines, values, first, again, body, fault)
-
-
-def _typed(
-    lines: list[str],
-    values: list[str],
-    first: dict[str, int],
-    again: dict[str, list[int]],
-    body: str,
-    fault: Malformed | None,
-) -> Request | Response | Malformed:
-    """Read the start line and make the message of its kind."""
-    start = lines[0]
-    if start.startswith("SIP/"):
-        version, _, rest = start.partition(" ")
-        code, _, reason = rest.partition(" ")
-        if version.upper() != "SIP/2.0" or len(code) != 3 or not code.isdecimal() or not code.isascii():
-            return Malformed.STATUS
-        response = Response(lines, values, first, again, body, fault)
-        response.status = int(code)
-        response.reason = reason
-        return response if 100 <= response.status <= 699 else Malformed.STATUS
-    words = start.split(" ")
-    if len(words) < 3:
+    if not blank:
+        head = head.removesuffix("\r\n")
+    words = head.partition("\r\n")[0].split(" ")
+    if len(words) == 3 and words[1]:
+        request = Request(words[0], words[1], words[2], head, body)
+    elif len(words) < 3:
         return Malformed.NOT_SIP
-    request = Request(lines, values, first, again, body, fault)
-    request.method = words[0]
-    request.uri = words[1]
-    request.version = words[-1]
-    if len(words) != 3 or not words[1]:
-        request.uri = " ".join(words[1:-1])
+    else:
+        request = Request(words[0], " ".join(words[1:-1]), words[-1], head, body)
         request.fault = Malformed.START_LINE
+    if not blank:
+        request.fault = request.fault or Malformed.HEADER_LINE
     return request
+
+
+def _read_response(text: str) -> Response | Malformed:
+    """Read the status line."""
+    end = text.find("\r\n\r\n")
+    if end < 0:
+        return Malformed.HEADER_LINE
+    start = text[: text.index("\r\n")]
+    version, _, rest = start.partition(" ")
+    code, _, reason = rest.partition(" ")
+    if version.upper() != "SIP/2.0" or len(code) != 3 or not code.isdecimal() or not code.isascii():
+        return Malformed.STATUS
+    status = int(code)
+    if not 100 <= status <= 699:
+        return Malformed.STATUS
+    return Response(text, end, status, reason)
 
 
 def unfold(head: str) -> str:

@@ -68,15 +68,14 @@ def parse_via(value: str) -> Via | Malformed:
     """
     value = value.strip(_SPACE)
     sent, semicolon, rest = value.partition(";")
-    if sent.startswith(_PLAIN):
-        transport, _, sent_by = sent[len(_PLAIN) :].partition(" ")
-    else:
+    transport, _, sent_by = sent[len(_PLAIN) :].partition(" ")
+    if not sent.startswith(_PLAIN) or not is_token(transport):
         transport, sent_by = _spaced(sent)
-    if not is_token(transport):
-        transport, sent_by = _spaced(sent)
+        if not is_token(transport):
+            return Malformed.VIA
     where = parse_hostport(_without_space(sent_by))
     params = parse_params(semicolon + rest) if semicolon else {}
-    if where is None or params is None or not is_token(transport):
+    if where is None or params is None:
         return Malformed.VIA
     return Via(transport.upper(), where[0], where[1], params, value)
 

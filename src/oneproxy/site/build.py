@@ -58,10 +58,7 @@ def _domain(table: schema.Domain) -> Domain:
 
 def _subscriber(table: schema.Subscriber, domains: dict[str, Domain]) -> Subscriber:
     domain = domains[table.aor.rpartition("@")[2]]
-    # SIP text is Latin-1, one character for each octet of UTF-8: what a phone's AoR is
-    # compared with has to be held the same way.
-    aor = table.aor.encode().decode("latin-1")
-    return Subscriber(aor=aor, ha1=hash_password(table.aor, table.password, domain.algorithms))
+    return Subscriber(aor=table.aor, ha1=hash_password(table.aor, table.password, domain.algorithms))
 
 
 def _idle_sections(tables: Tables) -> Iterator[str]:
@@ -74,8 +71,6 @@ def _idle_sections(tables: Tables) -> Iterator[str]:
         yield "farm.address"
     if tables.farm.peers:
         yield "farm.peers"
-    if any(domain.redirect for domain in tables.domain.values()):
-        yield "domain.redirect"
     for section in ("access", "provider", "route", "congestion"):
         if section in tables.sections:
             yield section

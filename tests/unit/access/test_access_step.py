@@ -1,8 +1,8 @@
 """Who is challenged, who is let pass, who is refused."""
 
 import pytest
-from asking import NOW, ask_of, credentials, invite, nonce_in, register, request_of, shown, subscriber
 
+from asking import NOW, ask_of, credentials, invite, nonce_in, register, request_of, shown, subscriber
 from oneproxy.access.nonces import LIFETIME_S, Nonces
 from oneproxy.access.step import MAX_PROOFS, Access
 from oneproxy.engine.decisions import Ask, Decision, Reply
@@ -35,7 +35,12 @@ def again_with(ask: Ask, *headers: str, now: float = NOW) -> Ask:
     sender = (request.get("from") or "").partition(";tag=")[0]
     return ask_of(
         request_of(
-            request.method, request.uri, *headers, sender=sender, to=request.get("to") or "", body=request.body
+            request.method,
+            request.uri,
+            *headers,
+            sender=sender,
+            to=request.get("to") or "",
+            body=request.body,
         ),
         now,
     )
@@ -56,10 +61,11 @@ def test_a_register_without_credentials_is_challenged_by_the_registrar() -> None
 
 def test_an_invite_without_credentials_is_challenged_by_the_proxy() -> None:
     reply = access(Domain("example.com", algorithms=("MD5",))).decide(invite())
+    digest = f'Digest realm="example.com", nonce="{nonce_in(reply)}", algorithm=MD5, qop="auth"'
     assert shown(reply) == (
         407,
         "Proxy Authentication Required",
-        (f'Proxy-Authenticate: Digest realm="example.com", nonce="{nonce_in(reply)}", algorithm=MD5, qop="auth"',),
+        (f"Proxy-Authenticate: {digest}",),
     )
 
 
@@ -98,12 +104,16 @@ def test_sha_256_without_qop_is_malformed() -> None:
 
 
 def test_an_algorithm_that_the_domain_does_not_offer_is_challenged_again() -> None:
-    decision, again = proved(access(Domain("example.com", algorithms=("SHA-256",))), register(), algorithm="MD5")
+    decision, again = proved(
+        access(Domain("example.com", algorithms=("SHA-256",))), register(), algorithm="MD5"
+    )
     assert shown(decision)[0] == 401
     assert again.subscriber is None
 
 
-@pytest.mark.parametrize("wrong", [{"password": "guess"}, {"user": "nobody"}, {"user": ""}, {"user": "al\xefce"}])
+@pytest.mark.parametrize(
+    "wrong", [{"password": "guess"}, {"user": "nobody"}, {"user": ""}, {"user": "al\xefce"}]
+)
 @pytest.mark.parametrize("ask", [register(), invite()], ids=["register", "invite"])
 @pytest.mark.parametrize("algorithm", BOTH)
 def test_unknown_users_and_wrong_passwords_get_the_same_challenge(
@@ -182,7 +192,9 @@ def test_credentials_that_lack_a_required_parameter_are_malformed(dropped: str) 
 
 def test_a_qop_that_was_never_offered_is_malformed() -> None:
     step = access()
-    value = credentials(nonce_in(step.decide(register())), "REGISTER", "sip:example.com").replace("=auth,", "=other,")
+    value = credentials(nonce_in(step.decide(register())), "REGISTER", "sip:example.com").replace(
+        "=auth,", "=other,"
+    )
     assert shown(step.decide(register(f"Authorization: {value}"))) == (400, "Bad Authorization", ())
 
 
@@ -210,7 +222,9 @@ def test_the_right_credentials_are_found_among_those_of_other_proxies() -> None:
     right = credentials(nonce_in(step.decide(invite())), "INVITE", "sip:bob@example.com")
     other = credentials("theirs", "INVITE", "sip:bob@example.com", realm="elsewhere.org")
     same_realm = credentials("theirs", "INVITE", "sip:bob@example.com", password="x")
-    ask = invite("sip:bob@example.com", *[f"Proxy-Authorization: {value}" for value in (other, same_realm, right)])
+    ask = invite(
+        "sip:bob@example.com", *[f"Proxy-Authorization: {value}" for value in (other, same_realm, right)]
+    )
     assert step.decide(ask) is None
     assert ask.subscriber == "alice@example.com"
 

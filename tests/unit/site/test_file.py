@@ -144,10 +144,10 @@ def test_of_a_password_only_the_hashes_of_the_domains_algorithms_are_left() -> N
     assert "zanzibar" not in repr(found)
 
 
-def test_a_user_beyond_ascii_is_kept_as_the_octets_that_a_phone_sends() -> None:
-    text = SMALLEST + '[[subscriber]]\naor = "josé@example.com"\npassword = "x"\n'
-    [aor] = configuration(text).site.subscribers
-    assert aor.encode("latin-1").decode("utf-8") == "josé@example.com"
+def test_a_user_beyond_ascii_is_hashed_as_utf_8() -> None:
+    text = SMALLEST + 'algorithms = ["MD5"]\n[[subscriber]]\naor = "josé@example.com"\npassword = "çã"\n'
+    expected = hashlib.md5("josé:example.com:çã".encode()).hexdigest()
+    assert configuration(text).site.subscribers["josé@example.com"].ha1 == {"MD5": expected}
 
 
 def test_an_empty_file_lacks_an_address_and_a_domain() -> None:

@@ -1,0 +1,356 @@
+"""The node's end of the connection to the recorder, towards a recorder that is scripted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from oneproxy.ipc import link as link_module
+from oneproxy.ipc.endpoint import listen
+from oneproxy.ipc.link import Link
+from oneproxy.ipc.messages import Hello, Load, NotSaved, Page, Save, Saved, ToRecorder, Welcome
+from oneproxy.ipc.stream import Decoder, encode
+from oneproxy.registrar.bindings import Binding, Change
+
+
+def binding(contact: str, user_agent: str = "") -> Binding:
+    return Binding(contact, 2000.0, 1000, "call", 1, "udp:192.0.2.7:5060", 1000.0, user_agent=user_agent)
+
+
+def change(name: str, user_agent: str = "") -> Change:
+    return Change(f"{name}@example.com", (), (binding(f"sip:{name}@192.0.2.7", user_agent),))
+
+
+class Scripted(asyncio.Protocol):
+    """A recorder's connection that notes what it hears and says what the test tells it to."""
+
+    def __init__(self, owner: "Recorders") -> None:
+        self._decoder = Decoder[ToRecorder](ToRecorder)
+        self._heard: asyncio.Queue[ToRecorder] = asyncio.Queue()
+        self._owner = owner
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._owner.connections.put_nowait(self)
+
+    def data_received(self, data: bytes) -> None:
+        for message in self._decoder.feed(data):
+            self._heard.put_nowait(message)
+
+    def say(self, *messages: object) -> None:
+        self.transport.write(b"".join(map(encode, messages)))
+
+    async def hear(self) -> ToRecorder:
+        return await asyncio.wait_for(self._heard.get(), 5)
+
+    def heard_more(self) -> bool:
+        return not self._heard.empty()
+
+
+class Recorders:
+    """Where the link connects to."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.connections: asyncio.Queue[Scripted] = asyncio.Queue()
+
+    async def open(self) -> None:
+        self.server = await listen(self.endpoint, lambda: Scripted(self))
+
+    async def connection(self) -> Scripted:
+        """The next connection, its Hello heard."""
+        scripted = await asyncio.wait_for(self.connections.get(), 5)
+        assert await scripted.hear() == Hello("edge-1", "token")
+        return scripted
+
+    async def welcomed(self) -> Scripted:
+        """The next connection, with a Welcome said."""
+        scripted = await self.connection()
+        scripted.say(Welcome(b"secret"))
+        return scripted
+
+
+Scene = Callable[[Link, Recorders], Awaitable[None]]
+Play = Callable[[Scene], None]
+
+
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
+    """Runs a scene with a link that is not started and a recorder that listens."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(link_module, "FIRST_PAUSE_S", 0.001)
+
+    async def stage(scene: Scene) -> None:
+        recorders = Recorders("unix:socket")
+        await recorders.open()
+        link = Link("unix:socket", "token", "edge-1")
+        try:
+            await scene(link, recorders)
+        finally:
+            await link.close()
+            recorders.server.close()
+
+    return lambda scene: asyncio.run(stage(scene))
+
+
+async def started(link: Link, recorders: Recorders) -> Scripted:
+    starting = asyncio.create_task(link.start())
+    recorder = await recorders.welcomed()
+    assert await starting == b"secret"
+    return recorder
+
+
+class Answers(list[tuple[str, bool]]):
+    """What became of changes, in order of the answers."""
+
+    def to(self, name: str) -> Callable[[bool], None]:
+        return lambda stored: self.append((name, stored))
+
+    async def count(self, number: int) -> None:
+        for _ in range(1000):
+            if len(self) >= number:
+                return
+            await asyncio.sleep(0.001)
+        raise AssertionError(f"{len(self)} answers instead of {number}")
+
+
+def test_changes_of_one_turn_are_one_batch_and_are_answered_when_it_is_saved(play: Play) -> None:
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder = await started(link, recorders)
+        answers = Answers()
+        assert link.save(change("a"), answers.to("a"))
+        assert link.save(change("b"), answers.to("b"))
+        assert await recorder.hear() == Save(1, [change("a"), change("b")])
+        assert (answers, link.waiting) == ([], 2)
+        recorder.say(Saved(1))
+        await answers.count(2)
+        assert answers == [("a", True), ("b", True)]
+        assert (link.waiting, link.saved, link.failed) == (0, 2, 0)
+
+    play(scene)
+
+
+def test_a_batch_that_was_rolled_back_and_a_change_that_was_refused_are_told_so(play: Play) -> None:
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder = await started(link, recorders)
+        answers = Answers()
+        for name in "abc":
+            link.save(change(name), answers.to(name))
+        await recorder.hear()
+        recorder.say(Saved(1, (1,)))
+        await answers.count(3)
+        link.save(change("d"), answers.to("d"))
+        await recorder.hear()
+        with capture_logs() as logged:
+            recorder.say(NotSaved(2, "disk full"))
+            await answers.count(4)
+        assert answers == [("a", True), ("b", False), ("c", True), ("d", False)]
+        assert (link.waiting, link.saved, link.failed) == (0, 2, 2)
+        assert logged == [{"event": "bindings not saved", "reason": "disk full", "log_level": "warning"}]
+
+    play(scene)
+
+
+def test_while_two_batches_fly_the_following_changes_gather(play: Play) -> None:
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder = await started(link, recorders)
+        answers = Answers()
+        for name in "abcd":
+            link.save(change(name), answers.to(name))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert await recorder.hear() == Save(1, [change("a")])
+        assert await recorder.hear() == Save(2, [change("b")])
+        assert not recorder.heard_more()
+        recorder.say(Saved(1))
+        assert await recorder.hear() == Save(3, [change("c"), change("d")])
+        recorder.say(Saved(2), Saved(3))
+        await answers.count(4)
+        assert answers == [(name, True) for name in "abcd"]
+
+    play(scene)
+
+
+def test_what_is_unanswered_is_sent_again_in_order_on_a_new_connection(play: Play) -> None:
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder = await started(link, recorders)
+        answers = Answers()
+        link.save(change("a"), answers.to("a"))
+        first = await recorder.hear()
+        link.save(change("b"), answers.to("b"))
+        second = await recorder.hear()
+        recorder.transport.abort()
+        recorder = await recorders.connection()
+        link.save(change("c"), answers.to("c"))
+        await asyncio.sleep(0.01)
+        assert not recorder.heard_more()
+        recorder.say(Welcome(b"secret"))
+        assert [await recorder.hear(), await recorder.hear()] == [first, second]
+        # The answer to a batch of before the break, too late or twice, changes nothing.
+        recorder.say(Saved(7), Saved(1), Saved(1), Saved(2))
+        assert await recorder.hear() == Save(3, [change("c")])
+        recorder.say(Saved(3))
+        await answers.count(3)
+        assert answers == [("a", True), ("b", True), ("c", True)]
+
+    play(scene)
+
+
+def test_it_connects_as_soon_as_the_recorder_listens(play: Play) -> None:
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorders.server.close()
+        Path("socket").unlink(missing_ok=True)
+        with capture_logs() as logged:
+            starting = asyncio.create_task(link.start())
+            await asyncio.sleep(0.02)
+            assert not link.connected
+            await recorders.open()
+            await recorders.welcomed()
+            assert await starting == b"secret"
+        assert link.connected
+        # However often it tried.
+        assert [event["event"] for event in logged] == ["recorder unreachable"]
+
+    play(scene)
+
+
+def test_bindings_are_loaded_page_by_page_and_anew_after_a_break(play: Play) -> None:
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder = await started(link, recorders)
+        pages: list[Any] = []
+        done = asyncio.Event()
+        link.load(1500.0, pages.append, done.set)
+        assert await recorder.hear() == Load(1500.0)
+        one, two = ("a@example.com", binding("sip:a")), ("b@example.com", binding("sip:b"))
+        recorder.say(Page([one], False))
+        recorder.transport.close()
+        recorder = await recorders.welcomed()
+        assert await recorder.hear() == Load(1500.0)
+        recorder.say(Page([one], False))
+        await asyncio.sleep(0.01)
+        assert not done.is_set()
+        recorder.say(Page([two], True))
+        await asyncio.wait_for(done.wait(), 5)
+        assert pages == [[one], [one], [two]]
+        recorder.transport.close()
+        recorder = await recorders.welcomed()
+        link.save(change("a"), lambda _: None)
+        assert await recorder.hear() == Save(1, [change("a")])
+
+    play(scene)
+
+
+def test_a_fault_in_what_an_answer_causes_ends_neither_the_link_nor_the_other_answers(play: Play) -> None:
+    def fault(_: object) -> None:
+        raise ZeroDivisionError
+
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder = await started(link, recorders)
+        answers = Answers()
+        done = asyncio.Event()
+        link.load(0.0, fault, done.set)
+        link.save(change("a"), fault)
+        link.save(change("b"), answers.to("b"))
+        await recorder.hear()
+        with capture_logs() as logged:
+            recorder.say(Saved(1), Page([], True))
+            await asyncio.wait_for(done.wait(), 5)
+        assert answers == [("b", True)]
+        assert [event["event"] for event in logged] == [
+            "answering a change failed",
+            "taking a page of bindings failed",
+        ]
+        assert (link.connected, link.waiting) == (True, 0)
+
+    play(scene)
+
+
+def test_no_more_changes_wait_than_the_bound(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "MAX_WAITING", 3)
+    monkeypatch.setattr(link_module, "MAX_BATCH", 2)
+
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder = await started(link, recorders)
+        answers = Answers()
+        assert [link.save(change(name), answers.to(name)) for name in "abcde"] == [True] * 3 + [False] * 2
+        assert (link.waiting, link.refused) == (3, 2)
+        assert await recorder.hear() == Save(1, [change("a"), change("b")])
+        assert await recorder.hear() == Save(2, [change("c")])
+        recorder.say(Saved(1), Saved(2))
+        await answers.count(3)
+        assert link.save(change("f"), answers.to("f"))
+        assert await recorder.hear() == Save(3, [change("f")])
+
+    play(scene)
+
+
+def test_neither_do_more_octets_wait_nor_one_change_that_is_too_large(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "MAX_WAITING_OCTETS", 1000)
+    monkeypatch.setattr(link_module, "MAX_CHANGE_OCTETS", 900)
+
+    async def scene(link: Link, recorders: Recorders) -> None:
+        await started(link, recorders)
+        answers = Answers()
+        assert not link.save(change("a", "x" * 900), answers.to("a"))
+        assert link.save(change("b", "x" * 700), answers.to("b"))
+        assert not link.save(change("c", "x" * 200), answers.to("c"))
+        assert link.save(change("d"), answers.to("d"))
+        assert (link.waiting, link.refused) == (2, 2)
+
+    play(scene)
+
+
+def test_a_recorder_that_stays_silent_too_long_means_a_refusal_at_once(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder = await started(link, recorders)
+        answers = Answers()
+        assert link.save(change("a"), answers.to("a"))
+        assert link.save(change("b"), answers.to("b"))
+        await recorder.hear()
+        monkeypatch.setattr(link_module, "PATIENCE_S", 0.0)
+        assert not link.save(change("c"), answers.to("c"))
+        recorder.say(Saved(1))
+        await answers.count(2)
+        assert link.save(change("d"), answers.to("d"))
+
+    play(scene)
+
+
+def test_a_recorder_that_speaks_nonsense_is_left_and_met_again(play: Play) -> None:
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder = await started(link, recorders)
+        with capture_logs() as logged:
+            recorder.transport.write(b"\xff\xff\xff\xff")
+            recorder = await recorders.welcomed()
+        assert [event["reason"] for event in logged] == [
+            "a frame of 4294967295 octets is above the maximum of 67108864"
+        ]
+        link.save(change("a"), lambda _: None)
+        assert await recorder.hear() == Save(1, [change("a")])
+
+    play(scene)
+
+
+def test_loopback_tcp_serves_as_well(play: Play) -> None:
+    async def scene(_: Link, recorders: Recorders) -> None:
+        recorders.server.close()
+        recorders.endpoint = "tcp:127.0.0.1:0"
+        await recorders.open()
+        assert isinstance(recorders.server, asyncio.Server)
+        port = recorders.server.sockets[0].getsockname()[1]
+        link = Link(f"tcp:127.0.0.1:{port}", "token", "edge-1")
+        await started(link, recorders)
+        assert link.connected
+        await link.close()
+        await asyncio.sleep(0)
+        assert not link.connected
+
+    play(scene)

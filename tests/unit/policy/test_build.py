@@ -1,0 +1,105 @@
+"""All steps together, as a node has them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from asking import NOW, Ask, credentials, invite, nonce_in, register, shown, subscriber
+from oneproxy.engine.decisions import PENDING, Decision, Forward
+from oneproxy.policy.build import build, on_wire
+from oneproxy.policy.order import Order
+from oneproxy.registrar.bindings import Change
+from oneproxy.registrar.location import Location
+from oneproxy.site.model import Domain, Site
+
+SITE = Site(
+    {"example.com": Domain("example.com"), "open.org": Domain("open.org", authenticate=())},
+    {aor: subscriber(aor) for aor in ("alice@example.com", "bob@example.com", "j\xe4s\xf8n@example.com")},
+)
+
+
+class Built:
+    def __init__(self) -> None:
+        self.location = Location(100)
+        self.answers: list[Decision] = []
+        self.policy: Order = build(
+            SITE, b"farm", {"192.0.2.1:5060", "192.0.2.1"}, self.location, self.save, self.answer
+        )
+        self.done: list[Callable[[bool], None]] = []
+
+    def save(self, change: Change, done: Callable[[bool], None]) -> bool:
+        self.done.append(done)
+        return True
+
+    def answer(self, ask: Ask, decision: Decision) -> None:
+        self.answers.append(decision)
+
+
+def test_a_phone_registers_and_is_called() -> None:
+    built = Built()
+    contact = "Contact: <sip:bob@192.0.2.4>"
+    to = "<sip:bob@example.com>"
+    challenge = built.policy.decide(register(contact, to=to))
+    value = credentials(nonce_in(challenge), "REGISTER", "sip:example.com", user="bob")
+    assert built.policy.decide(register(contact, f"Authorization: {value}", to=to, cseq=2)) is PENDING
+    built.done[0](True)
+    assert shown(built.answers[0])[0] == 200
+    challenge = built.policy.decide(invite())
+    assert shown(challenge)[0] == 407
+    value = credentials(nonce_in(challenge), "INVITE", "sip:bob@example.com")
+    decision = built.policy.decide(invite("sip:bob@example.com", f"Proxy-Authorization: {value}"))
+    assert isinstance(decision, Forward)
+    assert [target.uri for target in decision.targets] == ["sip:bob@192.0.2.4"]
+
+
+def test_sanity_comes_before_the_password() -> None:
+    assert shown(Built().policy.decide(invite("mailto:bob@example.com")))[0] == 416
+    assert shown(Built().policy.decide(invite("sip:bob@example.com", "Proxy-Require: x")))[0] == 420
+
+
+def test_the_password_comes_before_the_knowledge_of_who_exists() -> None:
+    assert shown(Built().policy.decide(invite("sip:nobody@example.com")))[0] == 407
+    assert shown(Built().policy.decide(register(to="<sip:nobody@example.com>")))[0] == 401
+
+
+def test_a_caller_from_outside_reaches_users_and_nothing_else() -> None:
+    sender = "<sip:carol@elsewhere.org>"
+    assert shown(Built().policy.decide(invite(sender=sender)))[0] == 480
+    assert shown(Built().policy.decide(invite("sip:dave@elsewhere.org", sender=sender)))[0] == 403
+
+
+def test_a_register_elsewhere_is_not_relayed() -> None:
+    assert shown(Built().policy.decide(register(uri="sip:elsewhere.org"))) == (403, "Domain Not Served", ())
+
+
+def test_a_domain_without_passwords_registers_at_once() -> None:
+    built = Built()
+    ask = register("Contact: <sip:zoe@192.0.2.4>", uri="sip:open.org", to="<sip:zoe@open.org>")
+    assert built.policy.decide(ask) is PENDING
+    built.done[0](True)
+    assert [one.contact for one in built.location.lookup("zoe@open.org", NOW)] == ["sip:zoe@192.0.2.4"]
+
+
+@pytest.mark.parametrize(
+    ("written", "named"),
+    [
+        ("alice@example.com", "alice@example.com"),
+        ("al%69ce@Example.COM", "alice@example.com"),
+        ("j\xe4s\xf8n@example.com", "j%C3%A4s%C3%B8n@example.com"),
+        ("j%C3%A4s\xf8n@example.com", "j%C3%A4s%C3%B8n@example.com"),
+        ("*98#@example.com", "*98%23@example.com"),
+    ],
+)
+def test_an_address_in_the_configuration_is_the_one_that_requests_name(written: str, named: str) -> None:
+    assert on_wire(written) == named
+
+
+def test_a_user_with_a_name_beyond_ascii_registers() -> None:
+    built = Built()
+    to = "<sip:j%C3%A4s%C3%B8n@example.com>"
+    value = credentials(
+        nonce_in(built.policy.decide(register(to=to))), "REGISTER", "sip:example.com", user="j\xe4s\xf8n"
+    )
+    # Off the wire, a name in UTF-8 is the Latin-1 characters of its octets.
+    value = value.replace("j\xe4s\xf8n", "j\xe4s\xf8n".encode().decode("latin-1"))
+    assert shown(built.policy.decide(register(f"Authorization: {value}", to=to, cseq=2)))[0] == 200

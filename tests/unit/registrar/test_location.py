@@ -1,0 +1,97 @@
+"""The bindings in memory."""
+
+from asking import NOW
+from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.location import Location
+
+
+def bound(contact: str = "sip:a@b", q: int = 1000, left_s: float = 60) -> Binding:
+    return Binding(contact, NOW + left_s, q, "c1", 1, "udp:192.0.2.7:5062", NOW)
+
+
+def holding(*bindings: Binding, aor: str = "alice@example.com", capacity: int = 10) -> Location:
+    location = Location(capacity)
+    location.apply(Change(aor, (), bindings))
+    return location
+
+
+def found(location: Location, now: float = NOW, aor: str = "alice@example.com") -> list[str]:
+    return [binding.contact for binding in location.lookup(aor, now)]
+
+
+def test_nobody_is_found_where_nobody_registered() -> None:
+    assert found(Location(10)) == []
+
+
+def test_contacts_are_found_by_preference_and_among_equals_in_the_order_they_came() -> None:
+    location = holding(bound("low", q=100), bound("first"), bound("second"), bound("middle", q=500))
+    assert found(location) == ["first", "second", "middle", "low"]
+
+
+def test_a_binding_is_found_until_the_instant_it_expires() -> None:
+    location = holding(bound("short", left_s=60), bound("long", left_s=90))
+    assert found(location, NOW + 59.999) == ["short", "long"]
+    assert found(location, NOW + 60) == ["long"]
+    assert found(location, NOW + 90) == []
+
+
+def test_a_change_removes_replaces_and_adds_at_once() -> None:
+    location = holding(bound("goes"), bound("stays"), bound("changes"))
+    location.apply(Change("alice@example.com", ("goes",), (bound("changes", q=1), bound("comes"))))
+    assert found(location) == ["stays", "comes", "changes"]
+    assert location.count == 3
+
+
+def test_an_address_whose_last_binding_goes_takes_no_room() -> None:
+    location = holding(bound())
+    location.apply(Change("alice@example.com", ("sip:a@b",), ()))
+    assert (location.count, location.stored("alice@example.com")) == (0, [])
+
+
+def test_removing_from_an_unknown_address_changes_nothing() -> None:
+    location = Location(10)
+    location.apply(Change("alice@example.com", ("sip:a@b",), ()))
+    assert location.count == 0
+
+
+def test_growth_counts_what_is_new_less_what_goes() -> None:
+    location = holding(bound("one"), bound("two"))
+    assert location.growth(Change("alice@example.com", (), (bound("one"), bound("three")))) == 1
+    assert location.growth(Change("alice@example.com", ("one",), (bound("three"),))) == 0
+    assert location.growth(Change("alice@example.com", ("one", "two"), ())) == -2
+
+
+def test_what_the_recorder_has_is_loaded_as_far_as_there_is_room() -> None:
+    location = Location(2)
+    page = [("a@example.com", bound("a1")), ("b@example.com", bound("b1")), ("a@example.com", bound("a2"))]
+    assert location.load(page) == 1
+    assert (found(location, aor="a@example.com"), found(location, aor="b@example.com")) == (["a1"], ["b1"])
+    assert location.load([("a@example.com", bound("a1", q=5))]) == 0
+    assert location.count == 2
+
+
+def test_loading_several_contacts_of_one_address_keeps_them_all() -> None:
+    location = Location(10)
+    assert location.load([("a@example.com", bound("low", q=1)), ("a@example.com", bound("high"))]) == 0
+    assert found(location, aor="a@example.com") == ["high", "low"]
+
+
+def test_a_sweep_drops_what_has_expired_and_keeps_the_rest() -> None:
+    location = holding(bound("short", left_s=60), bound("long", left_s=90))
+    location.apply(Change("bob@example.com", (), (bound("gone", left_s=10),)))
+    assert location.sweep(NOW + 60, 100) == 2
+    assert location.count == 1
+    assert [binding.contact for binding in location.stored("alice@example.com")] == ["long"]
+    assert location.stored("bob@example.com") == []
+
+
+def test_a_sweep_looks_at_no_more_than_its_budget_and_goes_on_where_it_stopped() -> None:
+    location = Location(100)
+    for number in range(10):
+        location.apply(Change(f"u{number}@example.com", (), (bound(left_s=0 if number > 5 else 60),)))
+    assert [location.sweep(NOW, 2) for _ in range(6)] == [0, 0, 0, 2, 2, 0]
+    assert location.count == 6
+
+
+def test_a_sweep_of_nothing_does_nothing() -> None:
+    assert Location(10).sweep(NOW, 5) == 0

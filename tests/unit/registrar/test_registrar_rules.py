@@ -1,0 +1,241 @@
+"""What a REGISTER does to the bindings of its address-of-record, rule by rule."""
+
+import pytest
+
+from asking import NOW, uri_of
+from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.request import Contact, Wanted
+from oneproxy.registrar.rules import Refusal, apply_change, register
+from oneproxy.site.model import Domain
+
+AOR = "alice@example.com"
+DESK = "sip:alice@192.0.2.4"
+MOBILE = "sip:alice@198.51.100.9:5070"
+LIMITS = Domain("example.com", min_expires_s=60, max_expires_s=3600, max_contacts=3)
+
+
+def contact(uri: str, expires_s: int | None = None, q: int = 1000) -> Contact:
+    return Contact(uri_of(uri), expires_s, q, "", 0)
+
+
+def wanted(*contacts: Contact, call_id: str = "c1", cseq: int = 1, expires_s: int | None = None) -> Wanted:
+    made = Wanted(AOR, call_id, cseq, "udp:192.0.2.7:5062")
+    made.contacts = list(contacts)
+    made.expires_s = expires_s
+    return made
+
+
+def everything(call_id: str = "c1", cseq: int = 1) -> Wanted:
+    made = wanted(call_id=call_id, cseq=cseq, expires_s=0)
+    made.everything = True
+    return made
+
+
+def bound(
+    uri: str = DESK, call_id: str = "c1", cseq: int = 1, left_s: float = 600, since: float = NOW - 100
+) -> Binding:
+    return Binding(uri, NOW + left_s, 1000, call_id, cseq, "udp:192.0.2.7:5062", since)
+
+
+def changed(result: Change | Refusal) -> Change:
+    assert isinstance(result, Change), (result.status, result.reason)
+    return result
+
+
+def refused(result: Change | Refusal) -> tuple[int, str, tuple[str, ...]]:
+    assert isinstance(result, Refusal), result
+    return result.status, result.reason, result.headers
+
+
+def test_a_contact_is_bound_with_all_that_was_said_of_it() -> None:
+    asked = wanted(Contact(uri_of(DESK), 120, 700, "<urn:uuid:1>", 2), call_id="c9", cseq=7)
+    asked.path = ("<sip:edge.example.com;lr>",)
+    asked.user_agent = "phone/1"
+    assert register([], asked, NOW, LIMITS) == Change(
+        AOR,
+        (),
+        (
+            Binding(
+                contact=DESK,
+                expires_at=NOW + 120,
+                q=700,
+                call_id="c9",
+                cseq=7,
+                source="udp:192.0.2.7:5062",
+                since=NOW,
+                path=("<sip:edge.example.com;lr>",),
+                user_agent="phone/1",
+                instance="<urn:uuid:1>",
+                reg_id=2,
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("own_s", "header_s", "lasting_s"),
+    [
+        (None, None, 3600),
+        (None, 120, 120),
+        (300, 120, 300),
+        (300, None, 300),
+        (7200, None, 3600),
+        (None, 2**32 - 1, 3600),
+        (60, None, 60),
+    ],
+)
+def test_the_time_of_the_contact_goes_before_that_of_the_request_and_the_longest(
+    own_s: int | None, header_s: int | None, lasting_s: int
+) -> None:
+    change = changed(register([], wanted(contact(DESK, own_s), expires_s=header_s), NOW, LIMITS))
+    assert change.stored[0].expires_at == NOW + lasting_s
+
+
+@pytest.mark.parametrize("expires_s", [1, 59])
+def test_too_short_a_time_is_refused_with_the_shortest_allowed(expires_s: int) -> None:
+    result = register([], wanted(contact(DESK, expires_s)), NOW, LIMITS)
+    assert refused(result) == (423, "Interval Too Brief", ("Min-Expires: 60",))
+
+
+def test_one_contact_that_is_refused_refuses_all() -> None:
+    result = register([bound()], wanted(contact(DESK, 0), contact(MOBILE, 5), cseq=2), NOW, LIMITS)
+    assert refused(result)[0] == 423
+
+
+def test_a_refresh_keeps_when_the_contact_was_first_registered() -> None:
+    change = changed(register([bound(since=NOW - 5000)], wanted(contact(DESK), cseq=2), NOW, LIMITS))
+    assert change.removed == ()
+    assert [(one.contact, one.since, one.cseq) for one in change.stored] == [(DESK, NOW - 5000, 2)]
+
+
+def test_a_contact_that_had_expired_begins_anew() -> None:
+    change = changed(register([bound(left_s=0, cseq=9)], wanted(contact(DESK), cseq=1), NOW, LIMITS))
+    assert [(one.contact, one.since) for one in change.stored] == [(DESK, NOW)]
+
+
+def test_an_expired_binding_goes_with_the_next_change() -> None:
+    change = changed(register([bound(MOBILE, left_s=-1)], wanted(contact(DESK)), NOW, LIMITS))
+    assert change.removed == (MOBILE,)
+    assert [one.contact for one in change.stored] == [DESK]
+
+
+def test_a_second_contact_leaves_the_first() -> None:
+    stored = [bound()]
+    change = changed(register(stored, wanted(contact(MOBILE), cseq=2), NOW, LIMITS))
+    assert [one.contact for one in apply_change(stored, change)] == [DESK, MOBILE]
+
+
+def test_expires_0_removes_the_contact_and_no_other() -> None:
+    change = changed(register([bound(), bound(MOBILE)], wanted(contact(DESK, 0), cseq=2), NOW, LIMITS))
+    assert change == Change(AOR, (DESK,), ())
+
+
+def test_the_expires_header_of_0_removes_too() -> None:
+    change = changed(register([bound()], wanted(contact(DESK), cseq=2, expires_s=0), NOW, LIMITS))
+    assert change == Change(AOR, (DESK,), ())
+
+
+def test_removing_what_is_not_there_changes_nothing() -> None:
+    assert register([], wanted(contact(DESK, 0)), NOW, LIMITS) == Change(AOR, (), ())
+
+
+def test_contacts_may_come_and_go_in_one_request() -> None:
+    change = changed(register([bound()], wanted(contact(DESK, 0), contact(MOBILE, 90), cseq=2), NOW, LIMITS))
+    assert change.removed == (DESK,)
+    assert [one.contact for one in change.stored] == [MOBILE]
+
+
+def test_a_request_without_contacts_asks_and_changes_nothing() -> None:
+    assert register([bound(), bound(MOBILE, left_s=-1)], wanted(), NOW, LIMITS) == Change(AOR, (), ())
+
+
+def test_a_star_removes_every_binding() -> None:
+    change = changed(register([bound(), bound(MOBILE, "other", 900)], everything(cseq=2), NOW, LIMITS))
+    assert change == Change(AOR, (DESK, MOBILE), ())
+
+
+def test_a_star_with_nothing_bound_changes_nothing() -> None:
+    assert register([], everything(), NOW, LIMITS) == Change(AOR, (), ())
+
+
+@pytest.mark.parametrize("cseq", [4, 5])
+@pytest.mark.parametrize("asked", [wanted(contact(DESK)), wanted(contact(DESK, 0)), everything()])
+def test_a_request_overtaken_by_a_later_one_fails(asked: Wanted, cseq: int) -> None:
+    asked.cseq = cseq
+    assert refused(register([bound(cseq=5)], asked, NOW, LIMITS)) == (500, "Out of Order", ())
+
+
+@pytest.mark.parametrize("asked", [wanted(contact(DESK)), wanted(contact(DESK, 0)), everything()])
+def test_another_call_id_starts_its_own_count(asked: Wanted) -> None:
+    asked.cseq = 1
+    assert isinstance(register([bound(call_id="before the reboot", cseq=5)], asked, NOW, LIMITS), Change)
+
+
+def test_one_contact_out_of_order_fails_all() -> None:
+    stored = [bound(cseq=1), bound(MOBILE, cseq=5)]
+    assert refused(register(stored, wanted(contact(DESK), contact(MOBILE), cseq=3), NOW, LIMITS))[0] == 500
+
+
+def test_the_count_of_a_binding_that_is_not_touched_does_not_matter() -> None:
+    assert isinstance(register([bound(MOBILE, cseq=5)], wanted(contact(DESK), cseq=3), NOW, LIMITS), Change)
+
+
+def test_an_equal_uri_replaces_the_binding_under_its_new_spelling() -> None:
+    stored = [bound("sip:%61lice@192.0.2.4;foo=1", since=NOW - 50)]
+    change = changed(register(stored, wanted(contact(DESK), cseq=2), NOW, LIMITS))
+    assert change.removed == ("sip:%61lice@192.0.2.4;foo=1",)
+    assert [(one.contact, one.since) for one in change.stored] == [(DESK, NOW - 50)]
+
+
+def test_every_binding_that_equals_the_contact_is_replaced() -> None:
+    stored = [bound(f"{DESK};a=1"), bound(f"{DESK};b=1")]
+    change = changed(register(stored, wanted(contact(DESK), cseq=2), NOW, LIMITS))
+    assert change.removed == (f"{DESK};a=1", f"{DESK};b=1")
+
+
+def test_an_equal_uri_is_removed() -> None:
+    change = changed(register([bound()], wanted(contact("sip:%61lice@192.0.2.4", 0), cseq=2), NOW, LIMITS))
+    assert change == Change(AOR, (DESK,), ())
+
+
+@pytest.mark.parametrize(
+    "other", ["sips:alice@192.0.2.4", "sip:Alice@192.0.2.4", f"{DESK}:5060", f"{DESK};transport=tcp"]
+)
+def test_a_uri_that_differs_is_another_contact(other: str) -> None:
+    stored = [bound()]
+    change = changed(register(stored, wanted(contact(other), cseq=2), NOW, LIMITS))
+    assert len(apply_change(stored, change)) == 2
+
+
+def test_the_last_of_equal_contacts_in_one_request_counts() -> None:
+    change = changed(
+        register([], wanted(contact(DESK, 100), contact("sip:%61lice@192.0.2.4", 200)), NOW, LIMITS)
+    )
+    assert [(one.contact, one.expires_at) for one in change.stored] == [("sip:%61lice@192.0.2.4", NOW + 200)]
+    assert register([], wanted(contact(DESK, 100), contact(DESK, 0)), NOW, LIMITS) == Change(AOR, (), ())
+
+
+def test_more_contacts_than_the_domain_allows_are_refused() -> None:
+    stored = [bound(f"sip:alice@192.0.2.{last}") for last in (1, 2, 3)]
+    result = register(stored, wanted(contact(DESK), cseq=2), NOW, LIMITS)
+    assert refused(result) == (403, "Too Many Contacts", ())
+
+
+def test_expired_contacts_do_not_count_against_the_limit() -> None:
+    stored = [bound(f"sip:alice@192.0.2.{last}", left_s=-1) for last in (1, 2, 3)]
+    assert isinstance(register(stored, wanted(contact(DESK), cseq=2), NOW, LIMITS), Change)
+
+
+def test_an_address_above_a_lowered_limit_can_refresh_and_remove_but_not_add() -> None:
+    stored = [bound(f"sip:alice@192.0.2.{last}") for last in (1, 2, 3, 4, 5)]
+    refresh = wanted(contact("sip:alice@192.0.2.5"), cseq=2)
+    assert isinstance(register(stored, refresh, NOW, LIMITS), Change)
+    assert isinstance(
+        register(stored, wanted(contact("sip:alice@192.0.2.5", 0), cseq=2), NOW, LIMITS), Change
+    )
+    assert refused(register(stored, wanted(contact(MOBILE), cseq=2), NOW, LIMITS))[0] == 403
+
+
+def test_a_request_with_contacts_without_end_is_refused_before_they_are_compared() -> None:
+    result = register([], wanted(*[contact(DESK)] * 7), NOW, LIMITS)
+    assert refused(result) == (403, "Too Many Contacts", ())

@@ -1,0 +1,280 @@
+"""REGISTER from the question to the answer, with the database played by the test."""
+
+from collections.abc import Callable
+
+import pytest
+
+from asking import NOW, invite, register, shown
+from oneproxy.engine.decisions import PENDING, Ask, Decision
+from oneproxy.policy.domains import Domains
+from oneproxy.registrar.bindings import Change
+from oneproxy.registrar.location import Location
+from oneproxy.registrar.step import MAX_WAITING, Registrar
+from oneproxy.site.model import Domain
+
+DESK = "Contact: <sip:alice@192.0.2.4>"
+MOBILE = "Contact: <sip:alice@192.0.2.5>"
+SERVED = {"example.com": Domain("example.com"), "open.org": Domain("open.org", authenticate=())}
+
+
+class Played:
+    """A registrar whose writes wait until the test lets them be done."""
+
+    def __init__(self, capacity: int = 100) -> None:
+        self.location = Location(capacity)
+        self.writes: list[tuple[Change, Callable[[bool], None]]] = []
+        self.answers: list[tuple[Ask, Decision]] = []
+        self.has_room = True
+        domains = Domains(SERVED, {"192.0.2.1:5060", "192.0.2.1"})
+        known = frozenset({"alice@example.com", "bob@example.com"})
+        self.step = Registrar(self.location, domains.find, known, self.save, self.answer)
+
+    def save(self, change: Change, done: Callable[[bool], None]) -> bool:
+        if self.has_room:
+            self.writes.append((change, done))
+        return self.has_room
+
+    def answer(self, ask: Ask, decision: Decision) -> None:
+        self.answers.append((ask, decision))
+
+    def commit(self, saved: bool = True) -> None:
+        self.writes.pop(0)[1](saved)
+
+    def contacts(self, aor: str = "alice@example.com") -> list[str]:
+        return [binding.contact for binding in self.location.lookup(aor, NOW)]
+
+    def registered(self, *headers: str, **how: object) -> Decision:
+        """Decide on a REGISTER and commit its write at once; the final decision."""
+        decision = self.step.decide(register(*headers, **how))  # type: ignore[arg-type]
+        assert decision is not None
+        if decision is PENDING:
+            self.commit()
+            return self.answers.pop()[1]
+        return decision
+
+
+def test_the_200_goes_out_and_calls_see_the_contact_only_when_it_is_committed() -> None:
+    played = Played()
+    ask = register(DESK)
+    assert played.step.decide(ask) is PENDING
+    assert (played.answers, played.contacts()) == ([], [])
+    played.commit()
+    assert played.contacts() == ["sip:alice@192.0.2.4"]
+    assert [one for one, _ in played.answers] == [ask]
+    status, _, headers = shown(played.answers[0][1])
+    assert (status, headers[0]) == (200, "Contact: <sip:alice@192.0.2.4>;expires=3600")
+
+
+def test_a_write_that_fails_is_answered_500_and_changes_nothing() -> None:
+    played = Played()
+    played.registered(DESK)
+    assert played.step.decide(register(MOBILE, cseq=2)) is PENDING
+    played.commit(saved=False)
+    assert shown(played.answers[0][1]) == (500, "Server Internal Error", ("Retry-After: 5",))
+    assert played.contacts() == ["sip:alice@192.0.2.4"]
+
+
+def test_after_a_failed_write_the_same_request_may_come_again() -> None:
+    played = Played()
+    assert played.step.decide(register(DESK)) is PENDING
+    played.commit(saved=False)
+    assert shown(played.registered(DESK, cseq=2))[0] == 200
+
+
+def test_a_full_queue_to_the_database_is_answered_503() -> None:
+    played = Played()
+    played.has_room = False
+    assert shown(played.registered(DESK)) == (503, "Service Unavailable", ("Retry-After: 5",))
+    played.has_room = True
+    assert shown(played.registered(DESK))[0] == 200
+
+
+def test_a_query_is_answered_at_once() -> None:
+    played = Played()
+    played.registered(DESK, "Expires: 120")
+    status, _, headers = shown(played.step.decide(register(cseq=2, now=NOW + 20)))
+    assert (status, headers[0]) == (200, "Contact: <sip:alice@192.0.2.4>;expires=100")
+    assert played.writes == []
+
+
+def test_removing_what_is_not_there_is_answered_at_once() -> None:
+    played = Played()
+    assert shown(played.step.decide(register(DESK, "Expires: 0")))[0] == 200
+    assert played.writes == []
+
+
+def test_removal_waits_for_its_commit_too() -> None:
+    played = Played()
+    played.registered(DESK)
+    assert played.step.decide(register(DESK, "Expires: 0", cseq=2)) is PENDING
+    assert played.contacts() == ["sip:alice@192.0.2.4"]
+    played.commit()
+    assert played.contacts() == []
+
+
+def test_a_star_removes_every_contact() -> None:
+    played = Played()
+    played.registered(DESK, MOBILE)
+    assert shown(played.registered("Contact: *", "Expires: 0", cseq=2))[0] == 200
+    assert played.contacts() == []
+
+
+def test_registers_of_one_address_take_their_turn() -> None:
+    played = Played()
+    first, second, third = register(DESK), register(MOBILE, cseq=2), register(cseq=3)
+    assert [played.step.decide(ask) for ask in (first, second, third)] == [PENDING] * 3
+    assert len(played.writes) == 1
+    played.commit()
+    assert [ask for ask, _ in played.answers] == [first]
+    assert [change.stored[0].contact for change, _ in played.writes] == ["sip:alice@192.0.2.5"]
+    played.commit()
+    assert [ask for ask, _ in played.answers] == [first, second, third]
+    assert len([line for line in shown(played.answers[2][1])[2] if line.startswith("Contact")]) == 2
+
+
+def test_what_waited_is_judged_by_what_came_before_it() -> None:
+    played = Played()
+    played.step.decide(register(DESK, cseq=5))
+    played.step.decide(register(DESK, "Expires: 0", cseq=4))
+    played.commit()
+    assert [shown(decision)[0] for _, decision in played.answers] == [200, 500]
+    assert played.contacts() == ["sip:alice@192.0.2.4"]
+
+
+def test_what_waited_behind_a_failed_write_still_gets_its_chance() -> None:
+    played = Played()
+    played.step.decide(register(DESK, cseq=1))
+    played.step.decide(register(MOBILE, cseq=2))
+    played.commit(saved=False)
+    played.commit()
+    assert [shown(decision)[0] for _, decision in played.answers] == [500, 200]
+    assert played.contacts() == ["sip:alice@192.0.2.5"]
+
+
+def test_what_waited_while_the_queue_filled_up_is_answered_503_one_by_one() -> None:
+    played = Played()
+    for cseq in (1, 2, 3):
+        played.step.decide(register(DESK, cseq=cseq))
+    played.has_room = False
+    played.commit()
+    assert [shown(decision)[0] for _, decision in played.answers] == [200, 503, 503]
+
+
+def test_registers_of_different_addresses_do_not_wait_for_each_other() -> None:
+    played = Played()
+    played.step.decide(register(DESK))
+    played.step.decide(register("Contact: <sip:bob@192.0.2.9>", to="<sip:bob@example.com>"))
+    assert len(played.writes) == 2
+
+
+def test_no_more_than_a_bounded_number_waits_for_one_address() -> None:
+    played = Played()
+    decisions = [played.step.decide(register(DESK, cseq=cseq)) for cseq in range(1, MAX_WAITING + 3)]
+    assert decisions[:-1] == [PENDING] * (MAX_WAITING + 1)
+    assert shown(decisions[-1])[0] == 503
+
+
+def test_whoever_saves_may_call_back_at_once() -> None:
+    played = Played()
+    answers: list[Decision] = []
+
+    def save(change: Change, done: Callable[[bool], None]) -> bool:
+        done(True)
+        return True
+
+    step = Registrar(
+        played.location,
+        Domains(SERVED, set()).find,
+        frozenset({"alice@example.com"}),
+        save,
+        lambda _, one: answers.append(one),
+    )
+    assert step.decide(register(DESK)) is PENDING
+    assert [shown(answer)[0] for answer in answers] == [200]
+
+
+def test_a_full_location_is_answered_503_but_takes_refreshes() -> None:
+    played = Played(capacity=1)
+    played.registered(DESK)
+    assert shown(played.registered(MOBILE, cseq=2)) == (503, "Service Unavailable", ("Retry-After: 5",))
+    assert shown(played.registered(DESK, cseq=3))[0] == 200
+
+
+def test_writes_on_their_way_count_against_the_capacity() -> None:
+    played = Played(capacity=1)
+    bob = register("Contact: <sip:bob@192.0.2.9>", to="<sip:bob@example.com>")
+    assert played.step.decide(register(DESK)) is PENDING
+    assert shown(played.step.decide(bob))[0] == 503
+    played.commit(saved=False)
+    assert played.step.decide(bob) is PENDING
+
+
+def test_expired_bindings_make_room_as_registers_come() -> None:
+    played = Played(capacity=1)
+    played.registered(DESK, "Expires: 60")
+    later = register("Contact: <sip:bob@192.0.2.9>", to="<sip:bob@example.com>", now=NOW + 60)
+    assert played.step.decide(later) is PENDING
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "<sip:carol@example.com>",
+        "<sip:alice@elsewhere.org>",
+        "<sip:zoe@open.org>",
+        "<sip:example.com>",
+        "<tel:+12025550123>",
+    ],
+)
+def test_an_address_that_is_not_of_the_domain_is_not_found(to: str) -> None:
+    assert shown(Played().step.decide(register(DESK, to=to))) == (404, "Not Found", ())
+
+
+def test_a_to_that_cannot_be_read_is_answered_400() -> None:
+    assert shown(Played().step.decide(register(DESK, to="<sip:alice@example.com:x>"))) == (400, "Bad To", ())
+
+
+def test_a_domain_that_authenticates_nobody_takes_every_user() -> None:
+    played = Played()
+    assert shown(played.registered(DESK, uri="sip:open.org", to="<sip:zoe@open.org>"))[0] == 200
+    assert played.contacts("zoe@open.org") == ["sip:alice@192.0.2.4"]
+
+
+@pytest.mark.parametrize(
+    "to", ["<sip:%61lice@EXAMPLE.com>", "<sips:alice@example.com>", '"A" <sip:alice@example.com;x=1>']
+)
+def test_spellings_of_one_address_share_its_bindings(to: str) -> None:
+    played = Played()
+    played.registered(DESK)
+    assert shown(played.registered(MOBILE, to=to, cseq=2))[0] == 200
+    assert len(played.contacts()) == 2
+
+
+def test_a_user_part_in_the_request_uri_does_not_hurt() -> None:
+    assert shown(Played().registered(DESK, uri="sip:alice@example.com"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        (("Contact: <mailto:alice@example.com>",), "Bad Contact"),
+        (("Contact: *",), "Bad Expires"),
+        (("Contact: *", "Contact: <sip:a@b>", "Expires: 0"), "Bad Contact"),
+    ],
+)
+def test_a_malformed_register_is_answered_400_with_what_is_bad(headers: tuple[str, ...], reason: str) -> None:
+    assert shown(Played().step.decide(register(*headers))) == (400, reason, ())
+
+
+def test_a_refusal_of_the_rules_is_the_answer() -> None:
+    assert shown(Played().step.decide(register(DESK, "Expires: 5"))) == (
+        423,
+        "Interval Too Brief",
+        ("Min-Expires: 60",),
+    )
+
+
+def test_other_methods_and_other_domains_pass() -> None:
+    played = Played()
+    assert played.step.decide(invite()) is None
+    assert played.step.decide(register(DESK, uri="sip:elsewhere.org")) is None

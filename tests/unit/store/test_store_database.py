@@ -1,0 +1,179 @@
+"""Opening databases, and saying what is wrong with them in one line."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from postgres import Cluster
+from sqlalchemy import text
+
+from oneproxy.store.database import Database, StoreError, shown
+from oneproxy.store.schema import HEAD
+from oneproxy.store.tables import metadata
+
+
+def complaint(url: str) -> str:
+    """What opening `url` says."""
+    with pytest.raises(StoreError) as raised:
+        Database("proxy", url).open()
+    return str(raised.value)
+
+
+def test_opening_a_new_database_makes_the_tables_and_opening_it_again_changes_nothing(
+    database_url: str,
+) -> None:
+    for _ in range(2):
+        database = Database("proxy", database_url)
+        database.open()
+        connection = database.connection()
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [(HEAD,)]
+        assert connection.execute(text("SELECT count(*) FROM location")).scalar() == 0
+        database.drop()
+
+
+def test_the_tables_in_the_database_are_those_that_the_code_knows(database_url: str) -> None:
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+
+    database = Database("proxy", database_url)
+    database.open()
+    context = MigrationContext.configure(database.connection())
+    assert compare_metadata(context, metadata) == []
+    database.drop()
+
+
+def test_sqlite_survives_power_failures_and_lets_people_read(tmp_path: Path) -> None:
+    database = Database("proxy", f"sqlite:///{tmp_path}/a.db")
+    database.open()
+    connection = database.connection()
+    assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    database.drop()
+
+
+def test_a_half_made_schema_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that is killed, or fails, in the middle of a migration leaves nothing."""
+    database = Database("proxy", f"sqlite:///{tmp_path}/a.db")
+    connection = database.connection()
+    connection.exec_driver_sql("CREATE TABLE setting (name TEXT)")
+    connection.commit()
+    with pytest.raises(StoreError, match="table setting already exists"):
+        database.open()
+    with sqlite3.connect(tmp_path / "a.db") as left:
+        assert left.execute("SELECT name FROM sqlite_master").fetchall() == [("setting",)]
+    left.close()
+
+
+def test_tables_of_a_newer_version_are_left_alone(database_url: str) -> None:
+    database = Database("proxy", database_url)
+    database.open()
+    connection = database.connection()
+    connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    connection.commit()
+    database.drop()
+    line = f"its tables have version 9999, and this version knows those up to {HEAD}"
+    assert f": {line}; " in complaint(database_url)
+
+
+@pytest.mark.parametrize("url", ["", "oneproxy.db", "not a url", "://", "postgresql//x:hush@y"])
+def test_what_is_no_url_is_refused_without_being_shown(url: str) -> None:
+    assert complaint(url) == (
+        "cannot use the proxy database: it is no URL; write `proxy` under [database] "
+        "as sqlite:///path/to/file.db or postgresql://user:password@host/name"
+    )
+
+
+def test_a_database_of_another_kind_is_refused() -> None:
+    assert complaint("mysql://root:hush@localhost/x?password=hush") == (
+        "cannot use the proxy database: mysql://root:***@localhost/x is neither; write `proxy` under [database] "
+        "as sqlite:///path/to/file.db or postgresql://user:password@host/name"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_server_that_is_down_is_named_without_its_password(scheme: str) -> None:
+    line = complaint(f"{scheme}://proxy:hush@127.0.0.1:1/calls?sslpassword=hush&connect_timeout=2")
+    assert line.startswith(
+        "cannot use the proxy database postgresql://proxy:***@127.0.0.1:1/calls?connect_timeout=2: "
+    ) or line.startswith(
+        "cannot use the proxy database postgres://proxy:***@127.0.0.1:1/calls?connect_timeout=2: "
+    )
+    assert "onnection refused" in line or "onnection failed" in line
+    assert line.endswith("; see that the server runs and lets us in, or change `proxy` under [database]")
+    assert "hush" not in line
+    assert "\n" not in line
+
+
+def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    assert complaint(f"sqlite:///{tmp_path}/none/a.db") == (
+        f"cannot use the proxy database sqlite:///{tmp_path}/none/a.db: "
+        f"the directory {tmp_path}/none does not exist; create it, or change `proxy` under [database]"
+    )
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_text("Dear diary, today I was taken for a database. " * 100)
+    assert complaint(f"sqlite:///{tmp_path}/a.db") == (
+        f"cannot use the proxy database sqlite:///{tmp_path}/a.db: file is not a database; "
+        "see that we may write it and its directory, or change `proxy` under [database]"
+    )
+
+
+def test_a_directory_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    assert complaint(f"sqlite:///{tmp_path}") == (
+        f"cannot use the proxy database sqlite:///{tmp_path}: unable to open database file; "
+        "see that we may write it and its directory, or change `proxy` under [database]"
+    )
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may write everywhere, so the answer is put into the system's mouth.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert complaint(f"sqlite:///{tmp_path}/a.db") == (
+        f"cannot use the proxy database sqlite:///{tmp_path}/a.db: the directory {tmp_path} cannot be written; "
+        "see that we may write it and its directory, or change `proxy` under [database]"
+    )
+
+
+def test_a_database_that_is_locked_for_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oneproxy.store.database.BUSY_S", 0)
+    url = f"sqlite:///{tmp_path}/a.db"
+    database = Database("proxy", url)
+    database.open()
+    database.drop()
+    other = sqlite3.connect(tmp_path / "a.db")
+    other.execute("BEGIN IMMEDIATE")
+    assert ": database is locked; " in complaint(url)
+    other.close()
+
+
+def test_a_postgresql_database_in_another_encoding_is_named(postgres: Cluster) -> None:
+    url = postgres.database("LATIN1")
+    assert complaint(url) == (
+        f"cannot use the proxy database {url.replace('sesame', '***')}: its encoding is LATIN1; "
+        "create it with ENCODING 'UTF8'"
+    )
+
+
+def test_a_postgresql_database_that_does_not_exist_is_named(postgres: Cluster) -> None:
+    url = postgres.url("nowhere")
+    line = complaint(url)
+    assert line.startswith(f"cannot use the proxy database {url.replace('sesame', '***')}: ")
+    assert 'database "nowhere" does not exist; see that the server runs' in line
+
+
+def test_after_a_failed_connection_the_next_attempt_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database("proxy", "postgresql://127.0.0.1:1/x")
+    with pytest.raises(StoreError):
+        database.open()
+    monkeypatch.setattr(database, "_engine", None)
+    with pytest.raises(StoreError, match="onnection"):
+        database.connection()
+
+
+def test_a_url_is_shown_without_passwords() -> None:
+    from sqlalchemy.engine import make_url  # noqa: PLC0415
+
+    url = make_url("postgresql+psycopg://u:hush@h/n?password=hush&passfile=%2Fx&sslmode=require")
+    assert shown(url) == "postgresql://u:***@h/n?passfile=%2Fx&sslmode=require"

@@ -1,0 +1,196 @@
+"""The `location` table, on both databases."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, text
+
+from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.store import locations
+from oneproxy.store.database import Database
+from oneproxy.store.locations import MAX_BINDING_OCTETS, MAX_KEY_OCTETS, START, fold, page, save, sweep, unfit
+
+NOW = 1_700_000_000.25
+EVERY_OCTET = "".join(map(chr, range(1, 256)))
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    database = Database("proxy", database_url)
+    database.open()
+    yield database.connection()
+    database.drop()
+
+
+def binding(contact: str, expires_at: float = NOW + 60, cseq: int = 1) -> Binding:
+    return Binding(contact, expires_at, 1000, "call", cseq, "udp:192.0.2.7:5060", NOW)
+
+
+def stored(connection: Connection, now: float = NOW) -> list[tuple[str, Binding]]:
+    return page(connection, now, START)
+
+
+def test_a_binding_comes_back_as_it_went(connection: Connection) -> None:
+    full = Binding(
+        EVERY_OCTET,
+        NOW + 0.125,
+        333,
+        EVERY_OCTET,
+        2**31 - 1,
+        "tls:[2001:db8::1]:5061",
+        NOW - 1e6,
+        ("<sip:p1;lr>", EVERY_OCTET),
+        EVERY_OCTET,
+        '"<urn:uuid:0>"',
+        2**31 - 1,
+    )
+    save(connection, [Change("josé@example.com", (), (full,))])
+    connection.commit()
+    assert stored(connection) == [("josé@example.com", full)]
+
+
+def test_saving_replaces_what_has_the_same_contact_and_removes_what_goes(connection: Connection) -> None:
+    save(connection, [Change("a@x", (), (binding("sip:1"), binding("sip:2"), binding("sip:3")))])
+    connection.commit()
+    save(
+        connection,
+        [
+            Change("a@x", ("sip:1",), (binding("sip:2", cseq=2), binding("sip:4"))),
+            Change("b@x", ("sip:2",), (binding("sip:1"),)),
+        ],
+    )
+    connection.commit()
+    assert stored(connection) == [
+        ("a@x", binding("sip:2", cseq=2)),
+        ("a@x", binding("sip:3")),
+        ("a@x", binding("sip:4")),
+        ("b@x", binding("sip:1")),
+    ]
+
+
+def test_saving_twice_has_no_further_effect(connection: Connection) -> None:
+    changes = [Change("a@x", ("sip:1",), (binding("sip:2"),)), Change("a@x", (), (binding("sip:1"),))]
+    for _ in range(2):
+        save(connection, changes)
+        connection.commit()
+        assert stored(connection) == [("a@x", binding("sip:1")), ("a@x", binding("sip:2"))]
+
+
+def test_changes_take_effect_in_their_order() -> None:
+    assert fold(
+        [
+            Change("a@x", (), (binding("sip:1"), binding("sip:2"))),
+            Change("a@x", ("sip:1",), ()),
+            Change("a@x", ("sip:3",), (binding("sip:2", cseq=2),)),
+            Change("b@x", (), (binding("sip:1"),)),
+            Change("a@x", (), (binding("sip:3"),)),
+        ]
+    ) == {
+        ("a@x", "sip:1"): None,
+        ("a@x", "sip:2"): binding("sip:2", cseq=2),
+        ("a@x", "sip:3"): binding("sip:3"),
+        ("b@x", "sip:1"): binding("sip:1"),
+    }
+
+
+def test_nothing_to_save_is_no_statement(connection: Connection) -> None:
+    save(connection, [])
+    save(connection, [Change("a@x", (), ())])
+    connection.commit()
+    assert stored(connection) == []
+
+
+def test_pages_bring_each_living_binding_once(connection: Connection) -> None:
+    # Keys that a language would sort otherwise, and that only differ in their case.
+    keys = [
+        (aor, contact)
+        for aor in ("B@x", "a@x", "a-b@x", "ab@x", "é@x", "A@x")
+        for contact in ("s2", "S1", "s10")
+    ]
+    save(connection, [Change(aor, (), (binding(contact),)) for aor, contact in keys])
+    save(connection, [Change("c@x", (), (binding("dead", NOW), binding("alive", NOW + 0.01)))])
+    connection.commit()
+    found = []
+    after = START
+    while rows := page(connection, NOW, after, 4):
+        found += [(aor, row.contact) for aor, row in rows]
+        after = found[-1]
+    assert found == sorted([*keys, ("c@x", "alive")])
+
+
+def test_sweeping_goes_through_the_table_in_steps_and_leaves_what_lives(connection: Connection) -> None:
+    contacts = [f"sip:{number:02}" for number in range(10)]
+    rows = [binding(contact, NOW + number % 2) for number, contact in enumerate(contacts)]
+    save(connection, [Change("a@x", (), tuple(rows))])
+    connection.commit()
+    assert sweep(connection, NOW, START, 4) == ("a@x", "sip:03")
+    assert len(stored(connection, 0)) == 8
+    assert sweep(connection, NOW, ("a@x", "sip:03"), 4) == ("a@x", "sip:07")
+    assert sweep(connection, NOW, ("a@x", "sip:07"), 4) is None
+    assert [row.contact for _, row in stored(connection, 0)] == contacts[1::2]
+    assert sweep(connection, NOW, START, 4) == ("a@x", "sip:07")
+    connection.commit()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (Change("a@x", ("c" * (MAX_KEY_OCTETS - 3),), (binding("c" * (MAX_KEY_OCTETS - 3)),)), None),
+        (Change("a@x", ("c" * (MAX_KEY_OCTETS - 2),), ()), "contact too long"),
+        (Change("a@x", (), (binding("é" * (MAX_KEY_OCTETS // 2)),)), "contact too long"),
+        (Change("a@x", ("a\0",), ()), "NUL in a text"),
+        (Change("a\0@x", (), (binding("sip:1"),)), "NUL in a text"),
+        (Change("a@x", (), (Binding("c", 1.0, 1, "a\0", 1, "s", 1.0),)), "NUL in a text"),
+        (Change("a@x", (), (Binding("c", 1.0, 1, "a", 1, "s", 1.0, ("a\0",)),)), "NUL in a text"),
+        (Change("a@x", (), (Binding("c", 1.0, 1, "a", 2**63, "s", 1.0),)), "number too large"),
+        (Change("a@x", (), (Binding("c", 1.0, 2**31, "a", 1, "s", 1.0),)), "number too large"),
+        (Change("a@x", (), (Binding("c", 1.0, 1, "a", 1, "s", 1.0, reg_id=2**64),)), "number too large"),
+        (Change("a@x", (), (Binding("c", 1.0, 1, "a" * (MAX_BINDING_OCTETS - 1), 1, "s", 1.0),)), None),
+        (
+            Change("a@x", (), (Binding("c", 1.0, 1, "a" * MAX_BINDING_OCTETS, 1, "s", 1.0),)),
+            "binding too long",
+        ),
+    ],
+)
+def test_what_no_database_takes_is_known_before_and_the_rest_is_taken(
+    connection: Connection, change: Change, reason: str | None
+) -> None:
+    assert unfit(change) == reason
+    if reason is None:
+        # Text that does not compress away, since PostgreSQL compresses before it measures.
+        save(connection, [change])
+        connection.commit()
+
+
+def test_the_longest_key_fits_even_when_it_does_not_compress(connection: Connection) -> None:
+    import random  # noqa: PLC0415
+
+    letters = random.Random(1).choices([chr(code) for code in range(33, 127)], k=MAX_KEY_OCTETS - 3)
+    contact = "".join(letters)
+    save(connection, [Change("a@x", (), (binding(contact),))])
+    connection.commit()
+    assert stored(connection) == [("a@x", binding(contact))]
+
+
+def test_people_can_read_the_table(connection: Connection) -> None:
+    full = Binding(
+        "sip:1", NOW, 500, "call", 7, "udp:192.0.2.7:5060", NOW, ("<sip:p;lr>",), "Phone/1", "<urn:x>", 1
+    )
+    save(connection, [Change("a@x", (), (full,))])
+    connection.commit()
+    row = connection.execute(text("SELECT * FROM location")).mappings().one()
+    assert dict(row) == {
+        "aor": "a@x",
+        "contact": "sip:1",
+        "expires_at": NOW,
+        "q": 500,
+        "call_id": "call",
+        "cseq": 7,
+        "source": "udp:192.0.2.7:5060",
+        "since": NOW,
+        "path": '["<sip:p;lr>"]',
+        "user_agent": "Phone/1",
+        "instance": "<urn:x>",
+        "reg_id": 1,
+    }
+    assert locations.PAGE == 2_000

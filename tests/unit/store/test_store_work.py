@@ -1,0 +1,212 @@
+"""The recorder's work: groups that commit or not, a verdict for each batch, and faults survived."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from postgres import Cluster
+from sqlalchemy import text
+from sqlalchemy.exc import DataError
+from structlog.testing import capture_logs
+
+from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.store import locations
+from oneproxy.store.database import RETRY_S, StoreError
+from oneproxy.store.locations import START
+from oneproxy.store.work import GRACE_S, Work
+
+NOW = 1_700_000_000.0
+
+
+def change(name: str, expires_at: float = NOW + 60) -> Change:
+    contact = f"sip:{name}@192.0.2.7"
+    return Change(f"{name}@x", (), (Binding(contact, expires_at, 0, "c", 1, "udp:192.0.2.7:5060", NOW),))
+
+
+TOO_LONG = Change("long@x", ("c" * 3000,), ())
+
+
+@pytest.fixture
+def work(database_url: str) -> Iterator[Work]:
+    work = Work(database_url, "")
+    work.open("")
+    yield work
+    work.close()
+
+
+def names(work: Work, now: float = NOW) -> list[str]:
+    """Whose bindings are stored."""
+    found = work.page(now, START)
+    assert not isinstance(found, str)
+    return [aor.partition("@")[0] for aor, _ in found]
+
+
+def test_a_group_is_committed_and_survives(work: Work, database_url: str) -> None:
+    assert work.commit([[change("a"), change("b")], [change("c")], []]) == [(), (), ()]
+    again = Work(database_url, "")
+    again.open("")
+    assert names(again) == ["a", "b", "c"]
+    again.close()
+
+
+def test_a_change_that_cannot_be_stored_is_refused_alone(work: Work) -> None:
+    with capture_logs() as logged:
+        verdicts = work.commit([[change("a")], [TOO_LONG, change("b"), TOO_LONG]])
+    assert verdicts == [(), (0, 2)]
+    assert names(work) == ["a", "b"]
+    refusal = {
+        "event": "change refused",
+        "aor": "long@x",
+        "reason": "contact too long",
+        "log_level": "warning",
+    }
+    assert logged == [refusal, refusal]
+
+
+@pytest.mark.parametrize("error", [DataError("INSERT", {}, Exception("odd text")), ZeroDivisionError("odd")])
+def test_a_batch_that_spoils_a_group_is_rolled_back_alone(
+    work: Work, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    honest = locations.save
+
+    def save(connection: object, changes: list[Change]) -> None:
+        honest(connection, changes)  # type: ignore[arg-type]
+        if any(change.aor == "odd@x" for change in changes):
+            raise error
+
+    monkeypatch.setattr(locations, "save", save)
+    reason = "odd text" if isinstance(error, DataError) else "ZeroDivisionError: odd"
+    assert work.commit([[change("a")], [change("odd"), change("b")], [change("c")]]) == [(), reason, ()]
+    assert names(work) == ["a", "c"]
+
+
+def test_a_full_disk_refuses_everyone_and_is_over_when_there_is_room(tmp_path: Path) -> None:
+    work = Work(f"sqlite:///{tmp_path}/a.db", "")
+    work.open("")
+    connection = work.proxy.connection()
+    pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+    connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    group = [[change(f"{batch}-{number}") for number in range(500)] for batch in range(2)]
+    assert work.commit(group) == ["database or disk is full"] * 2
+    # The connection was dropped, and the limit with it.
+    assert work.commit(group) == [(), ()]
+    assert len(names(work)) == 1000
+    work.close()
+
+
+def test_a_database_that_became_read_only_refuses_and_goes_on(tmp_path: Path) -> None:
+    work = Work(f"sqlite:///{tmp_path}/a.db", "")
+    work.open("")
+    assert work.commit([[change("a")]]) == [()]
+    work.proxy.connection().exec_driver_sql("PRAGMA query_only = 1")
+    assert work.commit([[change("b")]]) == ["attempt to write a readonly database"]
+    assert work.commit([[change("c")]]) == [()]
+    assert names(work) == ["a", "c"]
+    work.close()
+
+
+def test_a_database_that_somebody_locks_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oneproxy.store.database.BUSY_S", 0)
+    work = Work(f"sqlite:///{tmp_path}/a.db", "")
+    work.open("")
+    other = sqlite3.connect(tmp_path / "a.db")
+    other.execute("BEGIN IMMEDIATE")
+    assert work.commit([[change("a")]]) == ["database is locked"]
+    assert work.sweep(NOW) == "database is locked"
+    assert names(work) == []
+    other.rollback()
+    other.close()
+    assert work.commit([[change("a")]]) == [()]
+    work.close()
+
+
+def test_a_server_that_was_started_again_costs_no_refusal(postgres: Cluster) -> None:
+    work = Work(postgres.database(), "")
+    work.open("")
+    assert work.commit([[change("a")]]) == [()]
+    postgres.stop()
+    postgres.start()
+    assert work.commit([[change("b")]]) == [()]
+    postgres.stop()
+    postgres.start()
+    assert names(work) == ["a", "b"]
+    work.close()
+
+
+def test_a_server_that_is_down_refuses_at_once_until_it_is_back(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("oneproxy.store.database.time.monotonic", lambda: now)
+    work = Work(postgres.database(), "")
+    work.open("")
+    postgres.stop()
+    try:
+        (verdict,) = work.commit([[change("a")]])
+        assert isinstance(verdict, str)
+        assert work.commit([[change("a")], [change("b")]]) == [verdict, verdict]
+        assert work.page(NOW, START) == verdict
+        assert work.sweep(NOW) == verdict
+    finally:
+        monkeypatch.undo()
+        postgres.start()
+    monkeypatch.setattr("oneproxy.store.database.time.monotonic", lambda: now)
+    now = RETRY_S
+    assert work.commit([[change("a")]]) == [()]
+    assert names(work) == ["a"]
+    work.close()
+
+
+def test_sweeping_removes_what_expired_a_while_ago(work: Work) -> None:
+    work.commit([[change("a", NOW), change("b", NOW + 1), change("c", NOW + 2)]])
+    assert work.sweep(NOW + GRACE_S) is True
+    assert names(work, 0) == ["b", "c"]
+    assert work.sweep(NOW + GRACE_S + 1) is True
+    assert names(work, 0) == ["c"]
+
+
+def test_sweeping_goes_on_where_it_ended(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = locations.sweep
+    monkeypatch.setattr(locations, "sweep", lambda connection, now, after: honest(connection, now, after, 2))
+    work.commit([[change(name, NOW) for name in "abcde"]])
+    left = []
+    for _ in range(3):
+        ended = work.sweep(NOW + GRACE_S)
+        left.append((ended, len(names(work, 0))))
+    assert left == [(False, 3), (False, 1), (True, 0)]
+
+
+def test_the_farm_secret_is_made_once_and_kept(database_url: str) -> None:
+    secrets = []
+    for _ in range(2):
+        work = Work(database_url, "")
+        secrets.append(work.open(""))
+        work.close()
+    assert secrets[0] == secrets[1]
+    assert len(secrets[0]) == 32
+
+
+def test_the_farm_key_of_the_configuration_is_the_secret(work: Work) -> None:
+    assert work.open("corréct horse") == "corréct horse".encode()
+
+
+def test_the_farm_secret_is_kept_in_the_system_database(database_url: str, tmp_path: Path) -> None:
+    work = Work(database_url, f"sqlite:///{tmp_path}/system.db")
+    secret = work.open("")
+    with sqlite3.connect(tmp_path / "system.db") as system:
+        assert system.execute("SELECT name, value FROM setting").fetchall() == [("farm-secret", secret)]
+    system.close()
+    assert work.proxy.connection().execute(text("SELECT count(*) FROM setting")).scalar() == 0
+    work.commit([[change("a")]])
+    assert names(work) == ["a"]
+    work.close()
+
+
+def test_a_system_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    work = Work(f"sqlite:///{tmp_path}/a.db", f"sqlite:///{tmp_path}/none/b.db")
+    with pytest.raises(
+        StoreError, match=r"^cannot use the system database .*change `system` under \[database\]$"
+    ):
+        work.open("")
+    work.close()
