@@ -31,7 +31,7 @@ if ! .venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))'
         as_root true 2>/dev/null || stop "python3-venv is missing; install it with: sudo apt-get install $packages"
         echo "oneproxy: installing the Debian package $packages, which makes virtual environments"
         as_root apt-get update -qq || stop "apt-get update failed"
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages ||
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null ||
             stop "apt-get could not install $packages"
         "$python" -c 'import ensurepip, venv' 2>/dev/null || stop "$python still has no ensurepip module"
     fi

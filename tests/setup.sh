@@ -33,5 +33,5 @@ as_root mkdir -p "${no_cluster%/*}"
 echo "create_main_cluster = false" | as_root tee "$no_cluster" >/dev/null
 trap 'as_root rm -f "$no_cluster"' EXIT
 as_root apt-get update -qq || stop "apt-get update failed"
-as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing ||
+as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
     stop "apt-get could not install$missing"

@@ -42,8 +42,7 @@ def _processors(process: str, people: bool) -> tuple[list[Processor], list[Proce
     """What every event goes through, and what makes a line of it."""
 
     def add_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        # The supervisor's events name the child that they are about.
-        event.setdefault("process", process)
+        event["process"] = process
         return event
 
     shared: list[Processor] = [structlog.processors.add_log_level, add_process]

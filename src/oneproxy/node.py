@@ -18,13 +18,14 @@ from oneproxy import logs
 from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask, Decision
 from oneproxy.engine.dialog import DialogMark
-from oneproxy.engine.flow import Listener
+from oneproxy.engine.flow import Flow, Listener
 from oneproxy.engine.routing import Own
 from oneproxy.ipc import child
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Start
 from oneproxy.policy.build import build
 from oneproxy.registrar.location import Location
+from oneproxy.sip.malformed import Malformed
 from oneproxy.site.model import Listen
 from oneproxy.transport.driver import Clock, Driver
 from oneproxy.transport.udp import UdpFlows, UdpListener
@@ -52,6 +53,7 @@ class Node:
         self._link = Link(start.endpoint, start.token, self._machine.name)
         self._location = Location(self._machine.registrations)
         self._counted: dict[str, int] = {}
+        self._faults = logs.RateLimited(log)
 
     async def serve(self) -> None:
         """Fetch what the recorder keeps, then begin to serve.
@@ -98,7 +100,7 @@ class Node:
         listeners: list[Listener] = list(self._listeners)
         own_hosts = {listener.sent_by for listener in listeners} | {listener.host for listener in listeners}
         policy = build(site, secret, own_hosts, self._location, self._link.save, self._answer)
-        return Engine(
+        engine = Engine(
             self._clock.now(),
             self._machine.name,
             listeners,
@@ -107,6 +109,14 @@ class Node:
             DialogMark(HKDF(SHA256(), 32, salt=None, info=b"oneproxy dialog mark").derive(secret)),
             Own(listeners, frozenset(site.domains)),
             self._machine.calls * TRANSACTIONS_PER_CALL,
+        )
+        engine.on_malformed = self._note_malformed
+        return engine
+
+    def _note_malformed(self, now: float, flow: Flow, fault: Malformed) -> None:
+        """Log it at a limited rate: whoever sends garbage must not fill the disk with it."""
+        self._faults.warning(
+            "malformed message", now, key=fault, code=fault.value, source=f"{flow.host}:{flow.port}"
         )
 
     def _answer(self, ask: Ask, decision: Decision) -> None:

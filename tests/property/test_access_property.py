@@ -10,7 +10,7 @@ from oneproxy.engine.decisions import Reply
 from oneproxy.policy.domains import Domains
 from oneproxy.site.model import Domain
 
-SERVED = {"example.com": Domain("example.com")}
+SERVED = {"example.com": Domain("example.com", algorithms=("SHA-256", "MD5"))}
 STEP = Access(
     SERVED, {"alice@example.com": subscriber("alice@example.com")}, Domains(SERVED, set()), Nonces(b"farm")
 )

@@ -115,6 +115,21 @@ def test_what_was_written_is_found_under_its_name(headers: list[tuple[str, str]]
         assert message.get(name) == values[0]
 
 
+@given(
+    st.lists(st.lists(st.text("abc:", min_size=1, max_size=5), min_size=1, max_size=4), max_size=5),
+    st.sampled_from(["\r\n ", "\r\n\t", " \r\n  ", "\t\r\n \t "]),
+)
+def test_a_folded_header_says_what_it_says_on_one_line(values: list[list[str]], fold: str) -> None:
+    names = [f"X-{number}" for number in range(len(values))]
+    folded = "".join(f"{name}: {fold.join(words)}\r\n" for name, words in zip(names, values, strict=True))
+    plain = "".join(f"{name}: {' '.join(words)}\r\n" for name, words in zip(names, values, strict=True))
+    found = [split(f"INFO sip:a SIP/2.0\r\n{head}\r\nbody".encode()) for head in (folded, plain)]
+    for message in found:
+        assert isinstance(message, Request)
+        assert message.bytes() == f"INFO sip:a SIP/2.0\r\n{plain}\r\nbody".encode()
+        assert message.fault is None
+
+
 @given(st.integers(0, 999), VALUES)
 def test_a_status_line_is_read_for_every_class(status: int, reason: str) -> None:
     message = split(f"SIP/2.0 {status:03} {reason}\r\n\r\n".encode("latin-1"))
@@ -123,6 +138,33 @@ def test_a_status_line_is_read_for_every_class(status: int, reason: str) -> None
         return
     assert isinstance(message, Response)
     assert (message.status, message.reason, message.fault) == (status, reason, None)
+
+
+RESPONSE_LINES = st.sampled_from(
+    ["Via: SIP/2.0/UDP a", "via: b", "v: c", "Via: d, e", "Via:  f ", "\tVia: z", " folded"]
+) | st.sampled_from(
+    ["CSeq: 1 INVITE", "CSeq:\t2  BYE ", "CSeq: 3\r\n ACK", "CSeq: 5\tINFO", "cseq: 4 OPTIONS", "l: 0"]
+)
+
+
+@given(st.lists(RESPONSE_LINES, max_size=6))
+def test_what_a_response_tells_at_a_glance_is_what_its_header_fields_say(lines: list[str]) -> None:
+    wire = "\r\n".join(["SIP/2.0 200 OK", *lines, "", "body"]).encode()
+    message = split(wire)
+    if isinstance(message, Malformed):
+        return
+    assert isinstance(message, Response)
+    top, method, without = message.top_via, message.cseq_method(), message.without_top_via()
+    assert (None if top is None else top.strip(" \t")) == message.get("via")
+    cseq = read.cseq(message)
+    if cseq is not None and not isinstance(cseq, Malformed):
+        assert method == cseq[1]
+    if without is not None and message.fault is None:
+        assert message.positions("via")[0] == 1
+        shorter = split(without)
+        assert isinstance(shorter, Response)
+        assert shorter.lines == [message.lines[0], *message.lines[2:]]
+        assert shorter.body == message.body
 
 
 def test_every_compact_form_is_its_full_header() -> None:

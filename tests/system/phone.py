@@ -132,7 +132,9 @@ class Phone:
 
     def dial(self, target: str) -> None:
         """Call `target`: a user of the own domain, or a whole SIP URI."""
-        self.tell("dial", target if target.startswith("sip:") else f"sip:{target}@{self.aor.partition('@')[2]}")
+        self.tell(
+            "dial", target if target.startswith("sip:") else f"sip:{target}@{self.aor.partition('@')[2]}"
+        )
 
     def answer(self) -> None:
         """Pick up the call that is ringing."""

@@ -138,11 +138,15 @@ class Server:
         """Where it listens: "host:port"."""
         return f"{self.host}:{self.port}"
 
+    def command(self) -> list[str]:
+        """What is run."""
+        return [sys.executable, "-m", "oneproxy", "run", "--config", str(self.config)]
+
     def start(self, within_s: float = 20.0) -> None:
         """Start it and wait until it answers OPTIONS."""
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._prefix, sys.executable, "-m", "oneproxy", "run", "--config", str(self.config)],
+                [*self._prefix, *self.command()],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -18,7 +18,10 @@ _RUNS: Final = itertools.count(1)
 
 @dataclass(frozen=True)
 class Result:
-    """What became of the calls of a run. answer_ms: mean time to the answer, 0 where the scenario takes none."""
+    """What became of the calls of a run.
+
+    answer_ms: mean time to the answer, 0 where the scenario takes none.
+    """
 
     done: int
     failed: int
@@ -61,7 +64,9 @@ class Sipp:
         command += ["-nostdin", "-trace_stat", "-stf", str(self._statistics), "-fd", "1"]
         command += ["-trace_err", "-error_file", str(self._errors), *options]
         # Without deadcall_wait, a caller lingers for the late answers of its last calls.
-        caller = [server, "-timeout", str(timeout_s), "-timeout_error", "-deadcall_wait", "0"] if server else []
+        caller = (
+            [server, "-timeout", str(timeout_s), "-timeout_error", "-deadcall_wait", "0"] if server else []
+        )
         command += caller
         command += ["-inf", str(users)] if users else []
         command += ["-m", str(calls), "-l", str(min(calls, 15_000))] if calls is not None else []

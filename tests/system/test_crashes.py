@@ -60,7 +60,12 @@ def test_calls_are_not_disturbed_by_a_killed_recorder(server: Server, client: Cl
     with Sipp("answer", tmp_path) as called:
         rows = [f"{user};{called.port}" for user in USERS[:50]]
         with Sipp(
-            "register", tmp_path, server=server.address, users=write_users(tmp_path / "r", rows), calls=50, rate=200
+            "register",
+            tmp_path,
+            server=server.address,
+            users=write_users(tmp_path / "r", rows),
+            calls=50,
+            rate=200,
         ) as registering:
             assert registering.result().done == 50
         calls = write_users(tmp_path / "c", USERS[:50])

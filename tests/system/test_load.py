@@ -20,7 +20,14 @@ def test_every_call_completes_though_one_datagram_in_twenty_is_lost(tmp_path: Pa
             assert registering.result().done == 50
         dialled = write_users(tmp_path / "dialled", USERS)
         with Sipp(
-            "call", tmp_path, server=server.address, users=dialled, calls=200, rate=50, lost=5, options=["-d", "3000"]
+            "call",
+            tmp_path,
+            server=server.address,
+            users=dialled,
+            calls=200,
+            rate=50,
+            lost=5,
+            options=["-d", "3000"],
         ) as calling:
             result = calling.result()
     assert (result.done, result.failed) == (200, 0), result.errors
@@ -31,16 +38,14 @@ def test_every_call_completes_though_one_datagram_in_twenty_is_lost(tmp_path: Pa
 def test_every_registration_and_call_is_authenticated_under_load(tmp_path: Path) -> None:
     subscribers = dict.fromkeys(USERS, "secret")
     with (
-        Server(tmp_path, subscribers=subscribers, authenticate=["REGISTER"]) as server,
+        Server(tmp_path, subscribers=subscribers, authenticate=["REGISTER"], algorithms=["MD5"]) as server,
         Sipp("answer", tmp_path) as called,
     ):
         rows = write_users(
             tmp_path / "rows",
             [f"{user};{called.port};[authentication username={user} password=secret]" for user in USERS],
         )
-        with Sipp(
-            "register", tmp_path, server=server.address, users=rows, calls=50, rate=200
-        ) as registering:
+        with Sipp("register", tmp_path, server=server.address, users=rows, calls=50, rate=200) as registering:
             registered = registering.result()
         assert (registered.done, registered.failed) == (50, 0), registered.errors
         dialled = write_users(tmp_path / "dialled", USERS)

@@ -144,7 +144,14 @@ def test_every_mistake_in_a_configuration_is_named_with_its_line(tmp_path: Path,
     ended = run(tmp_path, MISTAKEN.format(folder=tmp_path), command)
     told = (ended.stdout + ended.stderr).splitlines()
     assert ended.returncode == 2
-    for line, key in ((2, "name"), (4, "transport"), (5, "address"), (10, "max_contacts"), (11, "colour"), (13, "aor")):
+    for line, key in (
+        (2, "name"),
+        (4, "transport"),
+        (5, "address"),
+        (10, "max_contacts"),
+        (11, "colour"),
+        (13, "aor"),
+    ):
         assert any(f":{line}:" in text and key in text for text in told), f"{key}, line {line}: {told}"
     assert "Traceback" not in ended.stderr
     assert "secret" not in ended.stdout + ended.stderr

@@ -50,13 +50,6 @@ def test_away_from_a_terminal_an_event_is_one_json_line() -> None:
     assert stream.getvalue().startswith('{"time": ')
 
 
-def test_an_event_about_another_process_keeps_its_name() -> None:
-    stream = io.StringIO()
-    logs.configure("supervisor", stream)
-    structlog.get_logger().info("process ready", process="recorder")
-    assert [line["process"] for line in lines(stream)] == ["recorder"]
-
-
 def test_below_the_level_nothing_is_written() -> None:
     stream = io.StringIO()
     logs.configure("node-0", stream)

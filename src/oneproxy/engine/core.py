@@ -7,6 +7,7 @@ It has no socket and no clock: `receive` and `expire` are told the time, `deadli
 when `expire` is wanted, and what is to be sent stands in `out`.
 """
 
+from collections.abc import Callable
 from secrets import token_hex
 from typing import Final
 
@@ -61,6 +62,8 @@ class Engine:
         self._own = own
         self._limit = transactions
         self._draining = False
+        #: Told of every malformed message: when, from where, and its code.
+        self.on_malformed: Callable[[float, Flow, Malformed], None] = _ignore
         # RFC 3261 8.1.1.7: unique over space and time: this node, this start of it, a number.
         self._branch_prefix = f"{node}.{token_hex(6)}."
         self._branch_number = 0
@@ -75,9 +78,9 @@ class Engine:
         if message.__class__ is Request:
             self._request(now, flow, message)
         elif message.__class__ is Response:
-            self._response(now, message)
+            self._response(now, flow, message)
         elif isinstance(message, Malformed) and data.strip(b"\r\n\0"):
-            self._drop(message)
+            self._drop(now, flow, message)
 
     def expire(self, now: float) -> None:
         """Let every timer fire that is due at `now`."""
@@ -120,7 +123,7 @@ class Engine:
         self.counters.requests += 1
         inbound = read_inbound(request, flow, self._flows)
         if isinstance(inbound, Malformed):
-            self._drop(inbound)
+            self._drop(now, flow, inbound)
             return
         key, back = inbound
         method = request.method
@@ -136,7 +139,7 @@ class Engine:
                 return
         fault = check(request)
         if fault is not None:
-            self._refuse_malformed(key, back, request, fault)
+            self._refuse_malformed(now, key, back, request, fault)
         elif method == "CANCEL":
             self._cancel(now, key, back, request)
         else:
@@ -158,7 +161,7 @@ class Engine:
             return
         uri = parse_uri(request.uri)
         if isinstance(uri, Malformed):
-            self._refuse_malformed(key, back, request, Malformed.REQUEST_URI)
+            self._refuse_malformed(now, key, back, request, Malformed.REQUEST_URI)
         elif request.method == "OPTIONS" and uri.user is None and self._own.is_here(uri):
             self._answer_options(key, back, request)
         elif self._draining:
@@ -278,7 +281,7 @@ class Engine:
 
     # Responses.
 
-    def _response(self, now: float, response: Response) -> None:
+    def _response(self, now: float, flow: Flow, response: Response) -> None:
         self.counters.responses += 1
         branch = self._own_branch(response.top_via)
         # RFC 3261 17.1.3: a CANCEL has the branch of its INVITE, so the method tells them apart.
@@ -288,7 +291,7 @@ class Engine:
             self.counters.stray_responses += 1
         elif response.status >= 300 and (response.fault is not None or "to" not in response.first):
             # It would have to be acknowledged, or answer in place of others: it can't be.
-            self._drop(response.fault or Malformed.TO)
+            self._drop(now, flow, response.fault or Malformed.TO)
         else:
             client.receive(now, response)
 
@@ -302,7 +305,8 @@ class Engine:
 
     # Refusals.
 
-    def _refuse_malformed(self, key: str, back: Flow, request: Request, fault: Malformed) -> None:
+    def _refuse_malformed(self, now: float, key: str, back: Flow, request: Request, fault: Malformed) -> None:
+        self.on_malformed(now, back, fault)
         if fault is Malformed.VERSION:
             self._refuse(key, back, request, 505, REASONS[fault], code=fault)
         else:
@@ -323,5 +327,10 @@ class Engine:
         if request.method != "ACK":
             self.out.append((back, respond(request, status, reason, to_tag(key), headers)))
 
-    def _drop(self, code: str) -> None:
-        self.counters.dropped[code] += 1
+    def _drop(self, now: float, flow: Flow, fault: Malformed) -> None:
+        self.counters.dropped[fault] += 1
+        self.on_malformed(now, flow, fault)
+
+
+def _ignore(_now: float, _flow: Flow, _fault: Malformed) -> None:
+    """Nobody wants to know."""

@@ -13,6 +13,8 @@ _SPACE: Final = " \t"
 _IN_DISPLAY: Final = (
     ascii_letters + digits + "-.!%*_+`'~ \t" + "".join(chr(octet) for octet in range(0x80, 0x100))
 )
+# Visible characters but those that part a URI from what is around it; checked as in host.py.
+_IN_URI: Final = "".join(chr(octet) for octet in range(0x21, 0x7F) if chr(octet) not in '<>"')
 
 
 class Address:
@@ -84,8 +86,6 @@ def parse_address(value: str) -> Address | Malformed:
 
 
 def _could_be_uri(text: str) -> bool:
-    """Whether `text` is a scheme and something in visible ASCII characters."""
+    """Whether `text` is a scheme and something, in visible ASCII characters."""
     scheme, colon, rest = text.partition(":")
-    if not scheme or not colon or not rest or not text.isascii() or not text.isprintable():
-        return False
-    return not any(mark in text for mark in ' <>"')
+    return bool(scheme and colon and rest) and not text.strip(_IN_URI)

@@ -82,7 +82,7 @@ def _check_numbers(request: Request) -> Malformed | None:
     at = request.first.get("max-forwards")
     if at is not None:
         value = request.values[at].strip(" \t")
-        if not (value.isdigit() and value.isascii() and len(value) < 4 and int(value) < 256):
+        if not (value.isdigit() and value.isascii() and len(value) < 10 and int(value) < 256):
             return Malformed.MAX_FORWARDS
         request.max_forwards = int(value)
     at = request.first.get("content-length")

@@ -49,7 +49,7 @@ class Edit:
         at = self._message.first[name]
         value = self._message.values[at]
         if "," in value:
-            rest = split_list(value)[1:]
+            rest = [one for one in split_list(value)[1:] if one]
             if rest:
                 written = self.lines[at].partition(":")[0]
                 self.lines[at] = f"{written}: {', '.join(rest)}"

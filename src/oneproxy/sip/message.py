@@ -103,8 +103,9 @@ class Message:
         lines = head.split("\r\n")
         ends = len(lines) - 1
         # A bare CR, LF or NUL inside a line is read differently by different peers: whoever
-        # forwards it helps to smuggle a header past one of them.
-        if head.count("\n") != ends or head.count("\r") != ends or "\0" in head:
+        # forwards it helps to smuggle a header past one of them. Behind a backslash in a
+        # quoted string a NUL is in order (RFC 4475 3.1.1.2).
+        if head.count("\n") != ends or head.count("\r") != ends or ("\0" in head and _has_bare_nul(head)):
             self.fault = Malformed.HEADER_LINE
         if ends >= MAX_HEADERS:
             self.fault = Malformed.TOO_MANY_HEADERS
@@ -123,9 +124,12 @@ class Message:
             written, colon, value = line.partition(":")
             name = spelled.get(written)
             if name is None:
-                if line[:1] in (" ", "\t") and line and at > 1:
-                    self._index(unfold(head))
-                    return
+                if line[:1] in (" ", "\t") and line:
+                    if at > 1:
+                        self._index(unfold(head))
+                        return
+                    # RFC 3261 7.3.1: there is no header field yet that this could go on.
+                    self.fault = self.fault or Malformed.HEADER_LINE
                 name = header_name(written)
             if not colon or not name:
                 self.fault = self.fault or Malformed.HEADER_LINE
@@ -195,9 +199,12 @@ class Response(Message):
         """The method in CSeq; "" without one."""
         text = self._text
         at = text.find("\r\nCSeq: ", 0, self._end)
-        if at < 0:
-            return (self.get("cseq") or "").rpartition(" ")[2]
-        return text[at : text.find("\r\n", at + 2)].rpartition(" ")[2]
+        if at >= 0:
+            after = text.find("\r\n", at + 2)
+            method = text[at:after].rpartition(" ")[2]
+            if method.isalpha() and text[after + 2] not in " \t":
+                return method
+        return (self.get("cseq") or "").replace("\t", " ").rpartition(" ")[2]
 
     def without_top_via(self) -> bytes | None:
         """The response for the next hop upstream (RFC 3261 16.7 step 3).
@@ -228,12 +235,13 @@ def split(data: bytes) -> Request | Response | Malformed:
     if len(data) > MAX_MESSAGE:
         return Malformed.TOO_LARGE
     text = data.decode("latin-1")
-    if text.startswith("SIP/"):
+    if text[3:4] == "/":
+        # No method has a "/": this is "SIP/2.0" in one case of letters or the other.
         return _read_response(text)
-    head, blank, body = text.partition("\r\n\r\n")
-    if head[:2] == "\r\n":
+    if text.startswith("\r\n"):
         # RFC 3261 7.5: empty lines before the start line are ignored.
         return split(data.lstrip(b"\r\n"))
+    head, blank, body = text.partition("\r\n\r\n")
     if not blank:
         head = head.removesuffix("\r\n")
     words = head.partition("\r\n")[0].split(" ")
@@ -254,6 +262,9 @@ def _read_response(text: str) -> Response | Malformed:
     end = text.find("\r\n\r\n")
     if end < 0:
         return Malformed.HEADER_LINE
+    ends = text.count("\r\n", 0, end)
+    if text.count("\n", 0, end) != ends or text.count("\r", 0, end) != ends:
+        return Malformed.HEADER_LINE
     start = text[: text.index("\r\n")]
     version, _, rest = start.partition(" ")
     code, _, reason = rest.partition(" ")
@@ -263,6 +274,11 @@ def _read_response(text: str) -> Response | Malformed:
     if not 100 <= status <= 699:
         return Malformed.STATUS
     return Response(text, end, status, reason)
+
+
+def _has_bare_nul(head: str) -> bool:
+    """Whether a NUL stands anywhere but behind a backslash, as in a quoted string."""
+    return head.count("\0") != head.count("\\\0")
 
 
 def unfold(head: str) -> str:

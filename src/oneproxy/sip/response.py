@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from oneproxy.sip.check import tag_of
 from oneproxy.sip.message import Request
 
 
@@ -19,7 +20,7 @@ def respond(request: Request, status: int, reason: str, to_tag: str = "", header
         at = first.get(name)
         if at is not None:
             line = request.lines[at]
-            if name == "to" and to_tag and ";tag=" not in line.rpartition(">")[2].lower():
+            if name == "to" and to_tag and not tag_of(request.values[at]):
                 line = f"{line.rstrip(' ')};tag={to_tag}"
             lines.append(line)
     if status == 100:

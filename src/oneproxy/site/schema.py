@@ -144,7 +144,7 @@ class Domain(Table):
             min_length=1,
             description='digest algorithms in the order they are offered: ["SHA-256", "MD5"]',
         ),
-    ] = ["SHA-256", "MD5"]
+    ] = ["MD5"]
     min_expires_s: Annotated[int, _whole(0, MAX_SECONDS, "seconds")] = 60
     max_expires_s: Annotated[int, _whole(1, MAX_SECONDS, "seconds")] = 3600
     max_contacts: Annotated[int, _whole(1, 1000)] = 10

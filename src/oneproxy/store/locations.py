@@ -20,8 +20,8 @@ Key = tuple[str, str]
 MAX_KEY_OCTETS: Final = 2_600
 #: All texts of a binding: a page of bindings then stays far below the largest frame.
 MAX_BINDING_OCTETS: Final = 8_192
-#: What the integer columns hold.
-MAX_INTEGER: Final = 2**63 - 1
+#: CSeq (RFC 3261 8.1.1.5) and reg-id (RFC 5626 4.2) are below 2**31, q is far below.
+MAX_INTEGER: Final = 2**31 - 1
 #: Bindings in a page, and rows that one step of sweeping looks at.
 PAGE: Final = 2_000
 SWEEP: Final = 5_000
@@ -85,10 +85,8 @@ def unfit(change: Change) -> str | None:
             return "binding too long"
         if any("\0" in text for text in texts):
             return "NUL in a text"
-        if not all(
-            -MAX_INTEGER <= number <= MAX_INTEGER for number in (binding.cseq, binding.reg_id, binding.q)
-        ):
-            return "number too large"
+        if not all(0 <= number <= MAX_INTEGER for number in (binding.cseq, binding.reg_id, binding.q)):
+            return "number out of range"
     return None
 
 

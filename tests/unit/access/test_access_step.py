@@ -9,7 +9,7 @@ from oneproxy.engine.decisions import Ask, Decision, Reply
 from oneproxy.policy.domains import Domains
 from oneproxy.site.model import Domain
 
-DOMAIN = Domain("example.com")
+DOMAIN = Domain("example.com", algorithms=("SHA-256", "MD5"))
 BOTH = ("MD5", "SHA-256")
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from asking import NOW, Ask, credentials, invite, nonce_in, register, shown, subscriber
-from oneproxy.engine.decisions import PENDING, Decision, Forward
+from asking import NOW, credentials, invite, nonce_in, register, shown, subscriber
+from oneproxy.engine.decisions import PENDING, Ask, Decision, Forward
 from oneproxy.policy.build import build, on_wire
 from oneproxy.policy.order import Order
 from oneproxy.registrar.bindings import Change
@@ -13,7 +13,10 @@ from oneproxy.registrar.location import Location
 from oneproxy.site.model import Domain, Site
 
 SITE = Site(
-    {"example.com": Domain("example.com"), "open.org": Domain("open.org", authenticate=())},
+    {
+        "example.com": Domain("example.com", algorithms=("SHA-256",)),
+        "open.org": Domain("open.org", authenticate=()),
+    },
     {aor: subscriber(aor) for aor in ("alice@example.com", "bob@example.com", "j\xe4s\xf8n@example.com")},
 )
 

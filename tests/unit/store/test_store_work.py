@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres import Cluster
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
 from structlog.testing import capture_logs
@@ -15,6 +14,7 @@ from oneproxy.store import locations
 from oneproxy.store.database import RETRY_S, StoreError
 from oneproxy.store.locations import START
 from oneproxy.store.work import GRACE_S, Work
+from postgres import Cluster
 
 NOW = 1_700_000_000.0
 

@@ -1,0 +1,86 @@
+"""A server with registered users, someone who answers, and calls through it.
+
+What the benchmarks of whole processes share; the pieces are those of the system tests.
+"""
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from system.server import Server, cpu_s, resident_bytes
+from system.sipp import Result, Sipp, write_users
+
+__all__ = ["USERS", "Load", "Server", "oneproxy"]
+
+USERS = [f"user{number}" for number in range(1000)]
+
+
+class Load:
+    """A context manager: the server runs, all users are registered where SIPp answers.
+
+    server: not started yet. lost: per cent of the datagrams that SIPp drops, both ways.
+    """
+
+    def __init__(self, server: Server, folder: Path, lost: int = 0) -> None:
+        self.server = server
+        self._folder = folder
+        self._lost = lost
+        self._called: Sipp | None = None
+
+    def __enter__(self) -> Self:
+        self.server.start()
+        try:
+            self._called = Sipp("answer", self._folder, lost=self._lost)
+            self._register(self._called.port)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._called is not None:
+            self._called.__exit__(kind, error, trace)
+        self.server.close()
+
+    def _register(self, port: int) -> None:
+        rows = write_users(self._folder / "users", [f"{user};{port}" for user in USERS])
+        with Sipp(
+            "register", self._folder, server=self.server.address, users=rows, calls=len(USERS), rate=300
+        ) as registering:
+            result = registering.result()
+        if result.done != len(USERS):
+            raise RuntimeError(f"only {result.done} of {len(USERS)} users registered: {result.errors}")
+
+    def calls(self, count: int, rate: int, talk_ms: int = 1000) -> Result:
+        """Place `count` calls to users drawn at random, `rate` a second."""
+        dialled = write_users(self._folder / "dialled", USERS, "RANDOM")
+        with Sipp(
+            "call",
+            self._folder,
+            server=self.server.address,
+            users=dialled,
+            calls=count,
+            rate=rate,
+            lost=self._lost,
+            timeout_s=count // rate + 90,
+            options=["-d", str(talk_ms)],
+        ) as calling:
+            return calling.result()
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU that all processes of the server have used."""
+        return cpu_s(self.server.pids())
+
+    def resident_bytes(self) -> int:
+        """Resident memory of node and recorder."""
+        return resident_bytes([self.server.child("node"), self.server.child("recorder")])
+
+
+def oneproxy(folder: Path) -> Server:
+    """OneProxy with all users, and no password asked for."""
+    return Server(folder, subscribers=dict.fromkeys(USERS, "secret"))

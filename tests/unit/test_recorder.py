@@ -1,0 +1,529 @@
+"""The recorder towards its nodes, with a database that is scripted, and as a process with a real one."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+import pytest
+from structlog.testing import capture_logs
+
+from oneproxy import recorder as recorder_module
+from oneproxy.ipc import peer as peer_module
+from oneproxy.ipc.endpoint import connect, listen
+from oneproxy.ipc.link import Link
+from oneproxy.ipc.messages import Failed, FromChild, Hello, Load, Ready, Save, Start, Stop, ToRecorder
+from oneproxy.ipc.stream import Decoder, encode
+from oneproxy.recorder import Recorder
+from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.site.model import Configuration, Machine, Site
+from oneproxy.store.locations import Key
+from oneproxy.store.work import Verdict
+
+NOW = 1_700_000_000.0
+
+
+def binding(contact: str) -> Binding:
+    # A recorder that runs as a process has the real clock, and clears out what expired.
+    return Binding(contact, NOW + 1e9, 1000, "call", 1, "udp:192.0.2.7:5060", NOW)
+
+
+def change(name: str) -> Change:
+    return Change(f"{name}@x", (), (binding(f"sip:{name}"),))
+
+
+class Scripted:
+    """A database that commits when the test lets it, and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[list[str]]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fault = ""
+        self.rows: list[tuple[str, Binding]] = []
+        self.pages_refused = 0
+        self.swept: list[float] = []
+
+    def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict]:
+        """Wait for the gate, then commit, unless there is a fault."""
+        self.groups.append([[change.aor for change in batch] for batch in group])
+        assert self.gate.wait(5)
+        if self.fault:
+            return [self.fault] * len(group)
+        verdicts: list[Verdict] = []
+        for batch in group:
+            verdicts.append(tuple(at for at, change in enumerate(batch) if change.aor == "odd@x"))
+            self.rows += [(change.aor, binding) for change in batch for binding in change.stored]
+        return verdicts
+
+    def page(self, now: float, after: Key) -> list[tuple[str, Binding]] | str:
+        """The next rows."""
+        if self.pages_refused:
+            self.pages_refused -= 1
+            return "cannot be read"
+        rows = sorted(self.rows, key=lambda row: (row[0], row[1].contact))
+        return [row for row in rows if (row[0], row[1].contact) > after][: recorder_module.PAGE]
+
+    def sweep(self, now: float) -> bool | str:
+        """Nothing ever expires here."""
+        self.swept.append(now)
+        return True
+
+
+class Stage:
+    """A recorder that serves, and nodes that know it."""
+
+    def __init__(self) -> None:
+        self.database = Scripted()
+        self.recorder = Recorder(self.database, b"secret", "token")
+        self.answers: list[tuple[str, bool]] = []
+        self._links: list[Link] = []
+
+    async def open(self) -> None:
+        self._server = await listen("unix:socket", self.recorder.protocol)
+        self.serving = asyncio.create_task(self.recorder.serve())
+
+    async def close(self) -> None:
+        for link in self._links:
+            await link.close()
+        self.database.gate.set()
+        self._server.close()
+        self.serving.cancel()
+        await asyncio.wait([self.serving])
+        self.recorder.close()
+        await asyncio.sleep(0.01)
+
+    async def node(self, name: str = "edge-1") -> Link:
+        link = Link("unix:socket", "token", name)
+        self._links.append(link)
+        assert await asyncio.wait_for(link.start(), 5) == b"secret"
+        return link
+
+    def save(self, link: Link, name: str) -> None:
+        assert link.save(change(name), lambda stored: self.answers.append((name, stored)))
+
+    async def answered(self, number: int) -> list[tuple[str, bool]]:
+        await until(lambda: len(self.answers) >= number)
+        return self.answers
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until `condition` holds."""
+    for _ in range(3000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never happened")
+
+
+Scene = Callable[[Stage], Awaitable[None]]
+Play = Callable[[Scene], None]
+
+
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
+    """Runs a scene with a recorder."""
+    monkeypatch.chdir(tmp_path)
+
+    async def run(scene: Scene) -> None:
+        stage = Stage()
+        await stage.open()
+        try:
+            await scene(stage)
+        finally:
+            await stage.close()
+
+    return lambda scene: asyncio.run(run(scene))
+
+
+def test_a_change_is_acknowledged_after_its_commit(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        link = await stage.node()
+        stage.database.gate.clear()
+        stage.save(link, "a")
+        await until(lambda: stage.database.groups == [[["a@x"]]])
+        await asyncio.sleep(0.01)
+        assert stage.answers == []
+        stage.database.gate.set()
+        assert await stage.answered(1) == [("a", True)]
+        assert (stage.recorder.commits, stage.recorder.changes) == (1, 1)
+
+    play(scene)
+
+
+def test_what_arrives_during_a_commit_is_the_next_group(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        one, two = await stage.node("edge-1"), await stage.node("edge-2")
+        stage.database.gate.clear()
+        stage.save(one, "a")
+        await until(lambda: len(stage.database.groups) == 1)
+        stage.save(one, "b")
+        stage.save(one, "c")
+        stage.save(two, "d")
+        await asyncio.sleep(0.01)
+        stage.database.gate.set()
+        answers = await stage.answered(4)
+        assert answers[0] == ("a", True)
+        assert sorted(answers[1:]) == [("b", True), ("c", True), ("d", True)]
+        first, second = stage.database.groups
+        assert (first, sorted(second)) == ([["a@x"]], [["b@x", "c@x"], ["d@x"]])
+
+    play(scene)
+
+
+def test_a_group_is_bounded_and_never_empty(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "MAX_GROUP", 2)
+
+    async def scene(stage: Stage) -> None:
+        nodes = [await stage.node(f"edge-{number}") for number in range(3)]
+        stage.database.gate.clear()
+        stage.save(nodes[0], "a")
+        await until(lambda: len(stage.database.groups) == 1)
+        for name in "bcd":
+            stage.save(nodes[1], name)
+        await asyncio.sleep(0.01)
+        stage.save(nodes[2], "e")
+        stage.save(nodes[0], "f")
+        await asyncio.sleep(0.01)
+        stage.database.gate.set()
+        assert len(await stage.answered(6)) == 6
+        assert [sorted(group) for group in stage.database.groups] == [
+            [["a@x"]],
+            [["b@x", "c@x", "d@x"]],
+            [["e@x"], ["f@x"]],
+        ]
+
+    play(scene)
+
+
+def test_a_database_that_fails_means_not_saved_and_one_line_in_the_log(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        link = await stage.node()
+        stage.database.fault = "database or disk is full"
+        with capture_logs() as logged:
+            for number, name in enumerate("abc", 1):
+                stage.save(link, name)
+                await stage.answered(number)
+        assert stage.answers == [("a", False), ("b", False), ("c", False)]
+        # One of the recorder and one of the node, which in life are two processes.
+        assert [(event["event"], event["reason"]) for event in logged] == [
+            ("bindings not saved", "database or disk is full")
+        ] * 2
+        stage.database.fault = ""
+        stage.save(link, "d")
+        assert (await stage.answered(4))[3] == ("d", True)
+
+    play(scene)
+
+
+def test_a_change_that_cannot_be_stored_is_refused_alone(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        link = await stage.node()
+        for name in ("a", "odd", "b"):
+            stage.save(link, name)
+        assert await stage.answered(3) == [("a", True), ("odd", False), ("b", True)]
+        assert stage.recorder.changes == 2
+
+    play(scene)
+
+
+def test_bindings_are_loaded_in_pages_while_changes_are_saved(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "PAGE", 2)
+
+    async def scene(stage: Stage) -> None:
+        stage.database.rows = [(f"{name}@x", binding("sip:1")) for name in "acegi"]
+        link = await stage.node()
+        pages: list[list[tuple[str, Binding]]] = []
+        done = asyncio.Event()
+        link.load(NOW, pages.append, done.set)
+        stage.save(link, "z")
+        await asyncio.wait_for(done.wait(), 5)
+        await stage.answered(1)
+        loaded = [aor for page in pages for aor, _ in page]
+        assert loaded in (["a@x", "c@x", "e@x", "g@x", "i@x"], ["a@x", "c@x", "e@x", "g@x", "i@x", "z@x"])
+        assert [len(page) for page in pages[:2]] == [2, 2]
+
+    play(scene)
+
+
+def test_a_load_of_nothing_is_one_empty_page(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        link = await stage.node()
+        pages: list[list[tuple[str, Binding]]] = []
+        done = asyncio.Event()
+        link.load(NOW, pages.append, done.set)
+        await asyncio.wait_for(done.wait(), 5)
+        assert pages == [[]]
+
+    play(scene)
+
+
+def test_a_page_that_cannot_be_read_is_read_again(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "LOAD_AGAIN_S", 0.001)
+
+    async def scene(stage: Stage) -> None:
+        stage.database.rows = [("a@x", binding("sip:1"))]
+        stage.database.pages_refused = 3
+        link = await stage.node()
+        pages: list[list[tuple[str, Binding]]] = []
+        done = asyncio.Event()
+        with capture_logs() as logged:
+            link.load(NOW, pages.append, done.set)
+            await asyncio.wait_for(done.wait(), 5)
+        assert pages == [stage.database.rows]
+        assert [(event["event"], event["reason"]) for event in logged] == [
+            ("bindings not read", "cannot be read")
+        ]
+
+    play(scene)
+
+
+def test_a_load_that_begins_anew_forgets_the_old_one(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "PAGE", 2)
+
+    async def scene(stage: Stage) -> None:
+        stage.database.rows = [(f"{name}@x", binding("sip:1")) for name in "abcde"]
+        link = await stage.node()
+        first: list[list[tuple[str, Binding]]] = []
+        second: list[list[tuple[str, Binding]]] = []
+        done = asyncio.Event()
+        link.load(NOW, first.append, lambda: None)
+        link.load(NOW, second.append, done.set)
+        await asyncio.wait_for(done.wait(), 5)
+        assert first == []
+        assert [aor for page in second for aor, _ in page][-5:] == [f"{name}@x" for name in "abcde"]
+
+    play(scene)
+
+
+def test_a_node_that_reads_nothing_holds_up_its_own_load_and_nobody_else(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.database.rows = [(f"{n:06}@x", binding("sip:" + "x" * 200)) for n in range(20_000)]
+        slow = Raw(Hello("slow", "token"), Load(NOW))
+        await connect("unix:socket", slow)
+        slow.transport.pause_reading()
+        link = await stage.node()
+        stage.save(link, "a")
+        await stage.answered(1)
+        (peer,) = (peer for peer in stage.recorder.peers if not peer.writable)
+        await asyncio.sleep(0.02)
+        slow.transport.resume_reading()
+        await until(lambda: slow.received > 20_000 * 200 and peer.writable)
+        slow.transport.abort()
+
+    play(scene)
+
+
+class Raw(asyncio.Protocol):
+    """A connection that says what it is given and counts what comes."""
+
+    def __init__(self, *messages: ToRecorder | bytes) -> None:
+        self._messages = messages
+        self.received = 0
+        self.closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        for message in self._messages:
+            transport.write(message if isinstance(message, bytes) else encode(message))
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (Hello("edge-1", "wrong"), "wrong token"),
+        (Hello("edge-1", ""), "wrong token"),
+        (Load(NOW), "no Hello"),
+        (Save(1, [change("a")]), "no Hello"),
+        (b"GET / HTTP/1.1\r\n\r\n", "a frame of 1195725856 octets is above the maximum of 4096"),
+        (b"\x00\x00\x10\x01", "a frame of 4097 octets is above the maximum of 4096"),
+    ],
+)
+def test_who_does_not_know_the_token_is_disconnected(
+    play: Play, said: ToRecorder | bytes, reason: str
+) -> None:
+    async def scene(stage: Stage) -> None:
+        stranger = Raw(said)
+        with capture_logs() as logged:
+            await connect("unix:socket", stranger)
+            await until(lambda: stranger.closed)
+        assert stranger.received == 0
+        assert stage.database.groups == []
+        assert [(event["event"], event["reason"]) for event in logged] == [("connection refused", reason)]
+
+    play(scene)
+
+
+def test_connections_are_bounded(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_module, "MAX_PEERS", 1)
+
+    async def scene(stage: Stage) -> None:
+        link = await stage.node()
+        second = Raw(Hello("edge-2", "token"))
+        await connect("unix:socket", second)
+        await until(lambda: second.closed)
+        assert (second.received, link.connected) == (0, True)
+
+    play(scene)
+
+
+def test_when_too_much_waits_nothing_more_is_read_until_half_is_done(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "MAX_WAITING", 4)
+    monkeypatch.setattr(recorder_module, "MAX_GROUP", 2)
+
+    async def scene(stage: Stage) -> None:
+        stage.database.gate.clear()
+        raw = Raw(Hello("edge-1", "token"))
+        await connect("unix:socket", raw)
+        for batch in range(6):
+            raw.transport.write(encode(Save(batch, [change("a"), change("b")])))
+            await asyncio.sleep(0.01)
+        (peer,) = stage.recorder.peers
+        assert peer._transport is not None
+        assert not peer._transport.is_reading()
+        stage.database.gate.set()
+        await until(lambda: stage.recorder.changes == 12)
+        assert peer._transport.is_reading()
+        assert stage.database.groups == [[["a@x", "b@x"]]] * 6
+        raw.transport.abort()
+
+    play(scene)
+
+
+def test_expired_bindings_are_cleared_out_now_and_then(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        await until(lambda: len(stage.database.swept) == 1)
+
+    play(scene)
+
+
+class Process:
+    """A recorder process, as its supervisor sees it."""
+
+    def __init__(self, directory: Path, url: str, endpoint: str = "unix:socket") -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "oneproxy.recorder"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=directory,
+            bufsize=0,
+        )
+        machine = Machine("edge-1", (), url, url)
+        self.say(Start(Configuration(machine, Site({}, {})), endpoint, "token"))
+
+    @staticmethod
+    def pipe(end: IO[bytes] | None) -> IO[bytes]:
+        assert end is not None
+        return end
+
+    def say(self, message: Start | Stop) -> None:
+        self.pipe(self.process.stdin).write(encode(message))
+
+    def hear(self) -> FromChild:
+        return Decoder[FromChild](FromChild).feed(self.pipe(self.process.stdout).read(65536))[0]
+
+    def end(self) -> int:
+        """Wait for its end; its exit status."""
+        status = self.process.wait(10)
+        for end in (self.process.stdin, self.process.stdout):
+            self.pipe(end).close()
+        return status
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.end()
+
+
+def test_a_recorder_that_is_killed_loses_nothing_that_it_acknowledged(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Killed while changes pour in, again and again; the node's link repeats what was unanswered."""
+    saved: set[str] = set()
+
+    async def scene() -> None:
+        process = Process(tmp_path, database_url)
+        assert isinstance(process.hear(), Ready)
+        link = Link(f"unix:{os.path.relpath(tmp_path / 'socket')}", "token", "edge-1")
+        await link.start()
+        number = 0
+        for _ in range(2):
+            goal = len(saved) + 300
+            while len(saved) < goal:
+                for _ in range(20):
+                    number += 1
+                    name = f"{number:06}"
+                    link.save(change(name), lambda stored, name=name: saved.add(name) if stored else None)  # type: ignore[misc]
+                await asyncio.sleep(0.002)
+            process.kill()
+            process = Process(tmp_path, database_url)
+        await until(lambda: link.waiting == 0)
+        assert (len(saved), link.refused, link.failed) == (number, 0, 0)
+        loaded: list[tuple[str, Binding]] = []
+        done = asyncio.Event()
+        link.load(NOW, loaded.extend, done.set)
+        await asyncio.wait_for(done.wait(), 10)
+        assert [aor for aor, _ in loaded] == [f"{name}@x" for name in sorted(saved)]
+        await link.close()
+        process.hear()
+        process.say(Stop(0.0))
+        assert await asyncio.to_thread(process.end) == 0
+
+    asyncio.run(scene())
+
+
+def test_a_recorder_waits_for_its_nodes_when_it_is_stopped(tmp_path: Path) -> None:
+    async def scene() -> None:
+        process = Process(tmp_path, "sqlite:///a.db")
+        assert process.hear() == Ready("sqlite:///a.db")
+        link = Link(f"unix:{os.path.relpath(tmp_path / 'socket')}", "token", "edge-1")
+        await link.start()
+        process.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.05)
+        answers: list[bool] = []
+        link.save(change("a"), answers.append)
+        await until(lambda: bool(answers))
+        assert answers == [True]
+        await link.close()
+        assert await asyncio.to_thread(process.process.wait, 10) == 0
+        process.end()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint", "line"),
+    [
+        (
+            "sqlite:///none/a.db",
+            "unix:socket",
+            "cannot use the proxy database sqlite:///none/a.db: the directory {}/none does not exist; "
+            "create it, or change `proxy` under [database]",
+        ),
+        (
+            "sqlite:///a.db",
+            "unix:none/socket",
+            "the recorder cannot listen at unix:none/socket: [Errno 2] No such file or directory",
+        ),
+    ],
+)
+def test_a_recorder_that_cannot_start_says_why(tmp_path: Path, url: str, endpoint: str, line: str) -> None:
+    process = Process(tmp_path, url, endpoint)
+    assert process.hear() == Failed(line.format(tmp_path))
+    assert process.end() == 1
