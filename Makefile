@@ -1,6 +1,6 @@
 # What a person does with the source tree. `make` alone lists it.
 
-PYTHON ?= python3
+PYTHON ?=
 CONFIG ?=
 export PYTHON
 
@@ -14,7 +14,7 @@ help:
 	@echo "make run     install into .venv and start OneProxy on 127.0.0.1 (CONFIG=FILE for a file of yours)"
 	@echo "make test    install what the tests need, then run them all"
 	@echo "make lint    formatting, rules, types, and which room may import which"
-	@echo "make bench   CPU per message and per call on this machine"
+	@echo "make bench   CPU per message, and per call (against Kamailio if it is there)"
 
 run: $(RUN_READY)
 	@exec .venv/bin/oneproxy run $(if $(CONFIG),--config '$(CONFIG)')
@@ -30,6 +30,7 @@ lint: $(DEV_READY)
 	.venv/bin/lint-imports
 
 bench: $(DEV_READY)
+	@sh tests/setup.sh
 	.venv/bin/python bench/run.py
 
 $(RUN_READY): pyproject.toml

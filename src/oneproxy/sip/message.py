@@ -180,10 +180,10 @@ class Response(Message):
         self._text = text
         #: Where the head ends.
         self._end = end
-        #: Where the lines after the start line and after the top Via begin, if the latter
-        #: is the first header, alone on its line and not folded; else 0.
+        #: From where to where the text goes when the top Via does, if that is the first
+        #: header and not folded; else 0.
         self._top = 0, 0
-        #: The value of the top Via, or None where there is none.
+        #: The top Via, or the list that begins with it; None where there is none.
         self.top_via: str | None
         start = text.index("\r\n") + 2
         after = text.find("\r\n", start, end + 2) + 2
@@ -192,6 +192,11 @@ class Response(Message):
             if "," not in via:
                 self.top_via = via
                 self._top = start, after
+                return
+            via, _, rest = via.partition(",")
+            if '"' not in via and rest.strip(" \t,"):
+                self.top_via = via
+                self._top = start + 5, start + 6 + len(via)
                 return
         self.top_via = self.get("via")
 
@@ -209,7 +214,7 @@ class Response(Message):
     def without_top_via(self) -> bytes | None:
         """The response for the next hop upstream (RFC 3261 16.7 step 3).
 
-        None where the top Via is no line of its own: then the header fields tell more.
+        None where the top Via is spelled unusually: then the header fields tell more.
         """
         start, after = self._top
         if not after:

@@ -123,7 +123,7 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
         registrations=5000,
         farm_key="correct horse",
     )
-    assert found.site.domains == {"example.com": Domain("example.com")}
+    assert found.site.domains == {"example.com": Domain("example.com", algorithms=("SHA-256", "MD5"))}
     assert found.site.idle_sections == (
         "admin",
         "farm.address",

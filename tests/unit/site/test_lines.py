@@ -4,7 +4,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oneproxy.site.lines import Path, find_lines, line_of
@@ -130,6 +130,7 @@ def _paths(value: Any, path: Path = ()) -> set[Path]:
     return found.union(*(_paths(child, (*path, key)) for key, child in children))
 
 
+@settings(deadline=None)
 @given(_TABLES)
 def test_the_walk_finds_the_paths_that_the_reader_finds(
     tables: list[tuple[str, list[tuple[str, str]]]],
