@@ -88,7 +88,8 @@ class Node:
         loop = asyncio.get_running_loop()
         until = loop.time() + drain_s
         self._engine.drain()
-        while loop.time() < until and (self._engine.unanswered() or self._link.waiting):
+        # The engine has no loop that it could tell, so it is asked now and then.
+        while loop.time() < until and (self._engine.unanswered() or self._link.waiting):  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_STEP_S)
         self._driver.stop()
         self._log_counts()

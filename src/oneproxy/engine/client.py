@@ -68,7 +68,14 @@ class ClientTransaction(Timed):
     )
 
     def __init__(
-        self, tables: "Tables", branch: str, method: str, flow: "Flow", data: bytes, context: "Context | None", now: float
+        self,
+        tables: "Tables",
+        branch: str,
+        method: str,
+        flow: "Flow",
+        data: bytes,
+        context: "Context | None",
+        now: float,
     ) -> None:
         super().__init__()
         self.tables = tables

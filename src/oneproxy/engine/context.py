@@ -106,7 +106,9 @@ class Context:
         for branch in self.branches:
             branch.cancel(now)
 
-    def _note(self, target: Target | None, status: int, error: str | None, response: "Response | None") -> None:
+    def _note(
+        self, target: Target | None, status: int, error: str | None, response: "Response | None"
+    ) -> None:
         """Keep the outcome, and the response if it is better than those before."""
         if target is not None:
             self.outcomes.append(Outcome(target, status, error))

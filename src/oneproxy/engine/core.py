@@ -29,7 +29,10 @@ from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.response import respond
 from oneproxy.sip.uri import parse_uri
 
-ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH"
+ALLOW: Final = (
+    "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, "
+    "NOTIFY, PUBLISH"
+)
 _CAPABILITIES: Final = (ALLOW, "Accept: application/sdp, */*", "Supported: path")
 
 
@@ -255,7 +258,9 @@ class Engine:
             if records:
                 mark = self._mark.make(request.call_id, request.from_tag)
                 record_route = f"<{listener.route_uri};{PARAMETER}={mark}>"
-            data = forwarded(request, target.uri, listener.via + branch, in_dialog, target.route, record_route)
+            data = forwarded(
+                request, target.uri, listener.via + branch, in_dialog, target.route, record_route
+            )
             client = ClientTransaction(tables, branch, method, flow, data, context, now)
             client.target = target
             context.add(client)

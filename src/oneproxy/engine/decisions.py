@@ -82,7 +82,9 @@ class Reply:
 
     __slots__ = ("headers", "reason", "stateless", "status")
 
-    def __init__(self, status: int, reason: str, headers: tuple[str, ...] = (), stateless: bool = False) -> None:
+    def __init__(
+        self, status: int, reason: str, headers: tuple[str, ...] = (), stateless: bool = False
+    ) -> None:
         self.status = status
         self.reason = reason
         self.headers = headers

@@ -48,7 +48,19 @@ if TYPE_CHECKING:
 class ServerTransaction(Timed):
     """One request from upstream, until its answer can't be asked for again."""
 
-    __slots__ = ("ask", "context", "flow", "interval", "invite", "key", "last", "request", "state", "tables", "until")
+    __slots__ = (
+        "ask",
+        "context",
+        "flow",
+        "interval",
+        "invite",
+        "key",
+        "last",
+        "request",
+        "state",
+        "tables",
+        "until",
+    )
 
     def __init__(self, tables: "Tables", key: str, request: "Request", flow: "Flow", now: float) -> None:
         super().__init__()

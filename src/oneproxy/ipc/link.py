@@ -42,7 +42,7 @@ FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
 
 Done = Callable[[bool], None]
-OnPage = Callable[[list[tuple[str, Binding]]], None]
+OnPage = Callable[[list[tuple[str, Binding]]], object]
 
 log = structlog.get_logger()
 _encoder = msgspec.msgpack.Encoder()
@@ -275,7 +275,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not by isinstance: uvloop's transports do not inherit from asyncio's.
         self._transport = cast(asyncio.Transport, transport)
-        transport.write(self._link._hello)
+        self._transport.write(self._link._hello)
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -63,7 +63,7 @@ class Peer(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         if len(self._recorder.peers) >= MAX_PEERS:
             log.warning("connection refused", reason="too many", limit=MAX_PEERS)
-            transport.abort()
+            self._transport.abort()
             return
         self._recorder.peers.add(self)
 

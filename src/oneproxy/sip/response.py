@@ -6,7 +6,9 @@ from oneproxy.sip.check import tag_of
 from oneproxy.sip.message import Request
 
 
-def respond(request: Request, status: int, reason: str, to_tag: str = "", headers: Iterable[str] = ()) -> bytes:
+def respond(
+    request: Request, status: int, reason: str, to_tag: str = "", headers: Iterable[str] = ()
+) -> bytes:
     """A response without a body: Via lines, From, To, Call-ID and CSeq as they came.
 
     to_tag: added to To where the request has none; "" for 100 (RFC 3261 8.2.6.2).
