@@ -126,7 +126,7 @@ class Engine:
         self.counters.requests += 1
         inbound = read_inbound(request, flow, self._flows)
         if isinstance(inbound, Malformed):
-            self._drop(now, flow, inbound)
+            self._refuse_via(now, flow, request)
             return
         key, back = inbound
         method = request.method
@@ -165,10 +165,11 @@ class Engine:
         uri = parse_uri(request.uri)
         if isinstance(uri, Malformed):
             self._refuse_malformed(now, key, back, request, Malformed.REQUEST_URI)
+        elif self._draining:
+            # OPTIONS to OneProxy too: whoever asks so where to send calls looks elsewhere.
+            self._refuse(key, back, request, 503, "Service Unavailable", ("Retry-After: 5",))
         elif request.method == "OPTIONS" and uri.user is None and self._own.is_here(uri):
             self._answer_options(key, back, request)
-        elif self._draining:
-            self._refuse(key, back, request, 503, "Service Unavailable", ("Retry-After: 5",))
         elif len(self._servers) >= self._limit:
             self._refuse(key, back, request, 503, "Service Unavailable", ("Retry-After: 10",), code="full")
         else:
@@ -316,6 +317,14 @@ class Engine:
             self._refuse(key, back, request, 505, REASONS[fault], code=fault)
         else:
             self._refuse(key, back, request, 400, REASONS[fault], code=fault)
+
+    def _refuse_via(self, now: float, flow: Flow, request: Request) -> None:
+        """Without a Via that can be read, an answer can only go where the request came from."""
+        via = request.get("via")
+        if via is None:
+            self._drop(now, flow, Malformed.VIA)
+        else:
+            self._refuse_malformed(now, via, flow, request, Malformed.VIA)
 
     def _refuse(
         self,

@@ -130,7 +130,8 @@ class Registrar:
         """The AoR that To names, or the 400 or 404 (RFC 3261 10.3 steps 3 and 5)."""
         address = parse_address(ask.request.get("to") or "")
         uri = address if isinstance(address, Malformed) else parse_uri(address.uri)
-        if isinstance(uri, Malformed):
+        if isinstance(uri, Malformed) or uri.scheme not in ("sip", "sips"):
+            # RFC 3261 10.2: the AoR is a SIP or SIPS URI.
             return Reply(400, REASONS[Malformed.TO])
         named = self._domain_of(uri)
         if named is None or named[0] is not domain or uri.user is None:

@@ -125,13 +125,14 @@ class Driver:
 
     def _send_to_name(self, flow: Flow, data: bytes) -> None:
         def resolved(address: tuple[object, ...] | None) -> None:
+            # Maybe called at once, inside of a flush: the engine hears of it later.
             if address is None:
-                self._unreachable(data)
+                self._loop.call_soon(self._unreachable, data)
                 return
             try:
                 flow.listener.send(data, address)  # type: ignore[attr-defined]
-            except OSError:
-                self._unreachable(data)
+            except OSError as error:
+                self._undelivered(flow, data, error)
 
         ipv6 = flow.listener.ipv6  # type: ignore[attr-defined]
         if not self._resolver.resolve(self._clock.now(), flow.host, flow.port, ipv6, resolved):
