@@ -24,6 +24,7 @@ from oneproxy.ipc import child
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Start
 from oneproxy.policy.build import build
+from oneproxy.registrar.bindings import Binding
 from oneproxy.registrar.location import Location
 from oneproxy.sip.malformed import Malformed
 from oneproxy.site.model import Listen
@@ -52,6 +53,8 @@ class Node:
         self._driver = Driver(self._clock, self._listeners)
         self._link = Link(start.endpoint, start.token, self._machine.name)
         self._location = Location(self._machine.registrations)
+        #: Bindings of the database that the location had no room for.
+        self._no_room = 0
         self._counted: dict[str, int] = {}
         self._faults = logs.RateLimited(log)
 
@@ -63,8 +66,11 @@ class Node:
         """
         secret = await self._link.start()
         loaded = asyncio.get_running_loop().create_future()
-        self._link.load(self._clock.now(), self._location.load, lambda: loaded.set_result(None))
+        self._link.load(self._clock.now(), self._take, lambda: loaded.set_result(None))
         await loaded
+        if self._no_room:
+            capacity = self._machine.registrations
+            log.warning("no room for bindings", left_out=self._no_room, registrations=capacity)
         self._engine = self._assemble(secret)
         # What stands now stands until the end: the collector need not look at it again.
         # Nothing on the path of a message makes cycles, so young garbage is rare too.
@@ -120,6 +126,9 @@ class Node:
             "malformed message", now, key=fault, code=fault.value, source=f"{flow.host}:{flow.port}"
         )
 
+    def _take(self, page: list[tuple[str, Binding]]) -> None:
+        self._no_room += self._location.load(page)
+
     def _answer(self, ask: Ask, decision: Decision) -> None:
         """A decision that policy had to wait for."""
         self._engine.answer(self._clock.now(), ask, decision)
@@ -127,6 +136,7 @@ class Node:
 
     def _log_counts(self) -> None:
         counted = self._engine.counters.totals()
+        counted["unsent"] = sum(listener.unsent for listener in self._listeners)
         new = {name: count - self._counted.get(name, 0) for name, count in counted.items()}
         self._counted = counted
         if any(new.values()):

@@ -138,9 +138,8 @@ def test_a_torture_message_is_treated_as_its_table_says(
 def again(name: str, number: int) -> bytes:
     """A torture message as if it had not been sent before."""
     wire = next(wire for found, wire, _ in MESSAGES if found == name)
-    return re.sub(
-        rb"(?mi)^(?:call-id|i)[ \t]*: *", rb"\g<0>%d-" % number, in_its_own_transaction(wire, number)
-    )
+    call_id = rb"(?mi)^(?:call-id|i)[ \t]*: *"
+    return re.sub(call_id, rb"\g<0>%d-" % number, in_its_own_transaction(wire, number))
 
 
 def test_octets_after_the_message_in_a_datagram_are_not_forwarded(place: Place) -> None:

@@ -276,10 +276,10 @@ class Engine:
             return
         answer = ServerTransaction(self._tables, key, request, back, now)
         answer.send(now, 200, respond(request, 200, "OK", to_tag(server.key)))
-        if server.context is not None:
-            server.context.cancel(now)
-        elif server.ask is not None:
+        if server.ask is not None:
             server.reply(now, 487, "Request Terminated")
+        elif server.context is not None:
+            server.context.cancel(now)
 
     def _answer_options(self, key: str, back: Flow, request: Request) -> None:
         """RFC 3261 11.2: OPTIONS to OneProxy itself; nothing needs to be remembered."""

@@ -10,6 +10,7 @@ from oneproxy.sip.message import Request
 from oneproxy.sip.via import Via, parse_via
 
 _MEMO_SIZE: Final = 16_384
+_MEMO_LENGTH: Final = 128
 _MARK: Final = ";branch=" + BRANCH_COOKIE
 
 #: Sent-by parts of Via seen before, read: a peer writes the same one into each request.
@@ -29,20 +30,24 @@ def read_inbound(request: Request, flow: Flow, flows: Flows) -> tuple[str, Flow]
     sent, mark, rest = value.partition(_MARK)
     if mark and rest and ";" not in rest and "," not in rest:
         # The way of nearly all requests whose sender asks for no rport: 0.6 us.
-        via = _known.get(sent)
-        if via is None:
-            read = parse_via(value.strip(" \t"))
-            if isinstance(read, Malformed):
-                return read
-            if len(_known) >= _MEMO_SIZE:
-                _known.clear()
-            via = _known[sent] = read
-        if via.host == flow.host:
+        via = _known.get(sent) or _learn(sent, value)
+        if via is not None and via.host == flow.host:
             method = "INVITE" if request.method == "ACK" else request.method
             port = via.port or 5060
             reply_flow = flow if port == flow.port or flow.reliable else flows.beside(flow, port)
             return f"{rest.rstrip()};{via.host}:{port};{method}", reply_flow
     return _read_full(request, at, flow, flows)
+
+
+def _learn(sent: str, value: str) -> Via | None:
+    """Read a Via and remember its sent-by part; None where more than the branch follows it."""
+    via = parse_via(value.strip(" \t"))
+    if isinstance(via, Malformed) or len(via.params) > 1 or len(sent) > _MEMO_LENGTH:
+        return None
+    if len(_known) >= _MEMO_SIZE:
+        _known.clear()
+    _known[sent] = via
+    return via
 
 
 def _read_full(request: Request, at: int, flow: Flow, flows: Flows) -> tuple[str, Flow] | Malformed:

@@ -14,6 +14,9 @@ from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request
 
 _MEMO_SIZE: Final = 16_384
+_METHODS: Final = frozenset(
+    "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
+)
 _SINGLE: Final = ("from", "to", "call-id", "cseq", "max-forwards", "content-length")
 
 #: Address parts of From and To that were found well-formed. The tag differs from call
@@ -54,7 +57,7 @@ def check(request: Request) -> Malformed | None:
     fault = _check_cseq(request)
     if fault is None:
         fault = _check_numbers(request)
-    if fault is None and (not is_token(request.method)):
+    if fault is None and request.method not in _METHODS and not is_token(request.method):
         return Malformed.START_LINE
     return fault
 

@@ -21,7 +21,7 @@ class UdpListener(Listener):
     Raises OSError where the address can't be bound.
     """
 
-    __slots__ = ("_buffer", "_flows", "_view", "ipv6", "socket")
+    __slots__ = ("_buffer", "_flows", "_view", "ipv6", "socket", "unsent")
 
     def __init__(self, address: str, port: int, advertise: str, advertise_port: int) -> None:
         self.ipv6 = ":" in address
@@ -36,6 +36,8 @@ class UdpListener(Listener):
             raise
         bound = self.socket.getsockname()[1]
         super().__init__("UDP", advertise or _seen_address(address, self.ipv6), advertise_port or bound)
+        #: Datagrams dropped because the socket's buffer was full.
+        self.unsent = 0
         # Reading into one buffer saves an allocation of 64 KiB for every datagram.
         self._buffer = bytearray(_MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
@@ -71,7 +73,7 @@ class UdpListener(Listener):
         try:
             self.socket.sendto(data, address)
         except BlockingIOError:
-            return
+            self.unsent += 1
 
     def close(self) -> None:
         """Give the address back."""
