@@ -36,13 +36,10 @@ class Cluster:
             self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         self._data = self.directory / "data"
         self._names = 0
+        initdb: list[str | Path] = [self._bin / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust"]
+        options = ["-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run(
-            [self._bin / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-            + ["--locale=C", "--no-sync"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd=self.directory,
-            **self._as,
+            [*initdb, *options], check=True, stdout=subprocess.DEVNULL, cwd=self.directory, **self._as
         )
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -51,10 +48,11 @@ class Cluster:
 
     def start(self) -> None:
         """Start the server, also after `stop`."""
+        server: list[str | Path] = [self._bin / "postgres", "-D", self._data, "-k", self.directory]
+        options = ["-h", "127.0.0.1", "-p", str(self.port), "-c", "fsync=off", "-c", "max_connections=20"]
         with (self.directory / "log").open("a") as log:
             self._process = subprocess.Popen(
-                [self._bin / "postgres", "-D", self._data, "-p", str(self.port), "-h", "127.0.0.1"]
-                + ["-k", self.directory, "-c", "fsync=off", "-c", "max_connections=20"],
+                [*server, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -272,6 +272,7 @@ async def serve(work: Work, secret: bytes, start: Start, parent: child.Parent) -
     parent.watch(loop, on_stop)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     parent.ready(work.proxy.shown)
     either: list[asyncio.Future[Any]] = [stop, working]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

@@ -1,5 +1,7 @@
 """Frames survive any cutting of the stream that carries them."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +44,7 @@ from_recorder = st.one_of(
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     """`data` cut at `cuts`, which are counted round its length."""
     at = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[start:end] for start, end in zip(at, at[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(at)]
 
 
 @given(st.lists(to_recorder, max_size=4), st.lists(st.integers(0, 10_000), max_size=12))

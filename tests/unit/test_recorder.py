@@ -22,7 +22,7 @@ from oneproxy.ipc.stream import Decoder, encode
 from oneproxy.recorder import Recorder
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.site.model import Configuration, Machine, Site
-from oneproxy.store.locations import Key
+from oneproxy.store.locations import PAGE, Key
 from oneproxy.store.work import Verdict
 
 NOW = 1_700_000_000.0
@@ -48,6 +48,7 @@ class Scripted:
         self.rows: list[tuple[str, Binding]] = []
         self.pages_refused = 0
         self.swept: list[float] = []
+        self.page_size = PAGE
 
     def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict]:
         """Wait for the gate, then commit, unless there is a fault."""
@@ -67,7 +68,7 @@ class Scripted:
             self.pages_refused -= 1
             return "cannot be read"
         rows = sorted(self.rows, key=lambda row: (row[0], row[1].contact))
-        return [row for row in rows if (row[0], row[1].contact) > after][: recorder_module.PAGE]
+        return [row for row in rows if (row[0], row[1].contact) > after][: self.page_size]
 
     def sweep(self, now: float) -> bool | str:
         """Nothing ever expires here."""
@@ -238,6 +239,7 @@ def test_bindings_are_loaded_in_pages_while_changes_are_saved(
     monkeypatch.setattr(recorder_module, "PAGE", 2)
 
     async def scene(stage: Stage) -> None:
+        stage.database.page_size = 2
         stage.database.rows = [(f"{name}@x", binding("sip:1")) for name in "acegi"]
         link = await stage.node()
         pages: list[list[tuple[str, Binding]]] = []
@@ -289,6 +291,7 @@ def test_a_load_that_begins_anew_forgets_the_old_one(play: Play, monkeypatch: py
     monkeypatch.setattr(recorder_module, "PAGE", 2)
 
     async def scene(stage: Stage) -> None:
+        stage.database.page_size = 2
         stage.database.rows = [(f"{name}@x", binding("sip:1")) for name in "abcde"]
         link = await stage.node()
         first: list[list[tuple[str, Binding]]] = []

@@ -34,8 +34,8 @@ from oneproxy.engine.timers import (
     TIMER_F,
     TIMER_K,
     TIMER_M,
-    Timed,
 )
+from oneproxy.engine.transaction import Transaction
 
 if TYPE_CHECKING:
     from oneproxy.engine.context import Context
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from oneproxy.sip.message import Response
 
 
-class ClientTransaction(Timed):
+class ClientTransaction(Transaction):
     """One request that was sent, until no answer to it can come any more.
 
     context: who is told of responses; None for a CANCEL, whose answer changes nothing.
@@ -57,14 +57,8 @@ class ClientTransaction(Timed):
         "cancelled",
         "context",
         "data",
-        "flow",
-        "interval",
-        "invite",
         "method",
-        "state",
-        "tables",
         "target",
-        "until",
     )
 
     def __init__(
@@ -87,6 +81,7 @@ class ClientTransaction(Timed):
         self.context = context
         self.target: Target | None = None
         self.invite = method == "INVITE"
+        self.machine = INVITE_CLIENT if self.invite else NON_INVITE_CLIENT
         self.state = CALLING if self.invite else TRYING
         #: Whether the INVITE is to be given up, and whether its CANCEL has gone out.
         self.cancelled = False
@@ -101,7 +96,7 @@ class ClientTransaction(Timed):
     def receive(self, now: float, response: "Response") -> None:
         """A response whose branch and method are ours."""
         status = response.status
-        step = self._step(PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE)
+        step = self.step(PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE)
         if step & SEND_ACK:
             self._acknowledge(response)
         if not step & PASS:
@@ -126,7 +121,7 @@ class ClientTransaction(Timed):
     def unreachable(self, now: float) -> None:
         """The transport could not send (RFC 3261 16.9: as if a 503 had come)."""
         context = self.context
-        if self._step(UNREACHABLE) & FAILED and context is not None:
+        if self.step(UNREACHABLE) & FAILED and context is not None:
             context.fail(now, self, 503, "transport")
 
     def cancel(self, now: float) -> None:
@@ -142,13 +137,13 @@ class ClientTransaction(Timed):
     def wake(self, now: float) -> None:
         """One of the timers of this side has fired."""
         if self.state in (COMPLETED, ACCEPTED):
-            self._step(TIMER_END)
+            self.step(TIMER_END)
         elif self.state == PROCEEDING and self.invite:
             self._give_up(now)
         elif now >= self.until:
             self._time_out(now)
         else:
-            if self._step(TIMER_RESEND) & RESEND and self.data is not None:
+            if self.step(TIMER_RESEND) & RESEND and self.data is not None:
                 self.tables.out.append((self.flow, self.data))
             self.interval = 2 * self.interval if self.invite else min(2 * self.interval, T2)
             if self.state == PROCEEDING:
@@ -193,7 +188,7 @@ class ClientTransaction(Timed):
         context = self.context
         if self.state == PROCEEDING and self.invite:
             self.terminate()
-        elif not self._step(TIMER_TIMEOUT) & TIMED_OUT:
+        elif not self.step(TIMER_TIMEOUT) & TIMED_OUT:
             return
         if context is not None:
             context.fail(now, self, 408, "timeout")
@@ -210,13 +205,3 @@ class ClientTransaction(Timed):
         self.terminate()
         if context is not None:
             context.receive(now, self, response)
-
-    def _step(self, given: int) -> int:
-        step = (INVITE_CLIENT if self.invite else NON_INVITE_CLIENT).get((self.state, given))
-        if step is None:
-            return 0
-        if step[0] == TERMINATED:
-            self.terminate()
-        else:
-            self.state = step[0]
-        return step[1]

@@ -33,8 +33,8 @@ from oneproxy.engine.timers import (
     TIMER_L,
     TRYING_AFTER,
     TRYING_NON_INVITE_AFTER,
-    Timed,
 )
+from oneproxy.engine.transaction import Transaction
 from oneproxy.sip.response import respond
 
 if TYPE_CHECKING:
@@ -45,22 +45,10 @@ if TYPE_CHECKING:
     from oneproxy.sip.message import Request
 
 
-class ServerTransaction(Timed):
+class ServerTransaction(Transaction):
     """One request from upstream, until its answer can't be asked for again."""
 
-    __slots__ = (
-        "ask",
-        "context",
-        "flow",
-        "interval",
-        "invite",
-        "key",
-        "last",
-        "request",
-        "state",
-        "tables",
-        "until",
-    )
+    __slots__ = ("ask", "context", "key", "last", "request")
 
     def __init__(self, tables: "Tables", key: str, request: "Request", flow: "Flow", now: float) -> None:
         super().__init__()
@@ -69,6 +57,7 @@ class ServerTransaction(Timed):
         #: Where responses go (RFC 3261 18.2.2).
         self.flow = flow
         self.invite = request.method == "INVITE"
+        self.machine = INVITE_SERVER if self.invite else NON_INVITE_SERVER
         self.state = PROCEEDING if self.invite else TRYING
         #: What own responses are made from; dropped with the final response.
         self.request: Request | None = request
@@ -92,13 +81,13 @@ class ServerTransaction(Timed):
 
     def repeat(self) -> None:
         """The request came again."""
-        step = self._step(REPEAT)
+        step = self.step(REPEAT)
         if step & RESEND and self.last is not None:
             self.tables.out.append((self.flow, self.last))
 
     def acknowledge(self, now: float) -> None:
         """An ACK for our final response that is no 2xx."""
-        self._step(ACK)
+        self.step(ACK)
         if self.state == CONFIRMED:
             self.last = None
             self._end_after(now, TIMER_I)
@@ -107,7 +96,7 @@ class ServerTransaction(Timed):
         """A response of the proxy core, as octets; sent if the machine lets it pass."""
         given = PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE
         before = self.state
-        if not self._step(given) & PASS:
+        if not self.step(given) & PASS:
             return
         tables = self.tables
         tables.out.append((self.flow, data))
@@ -145,7 +134,7 @@ class ServerTransaction(Timed):
         elif self.state == COMPLETED and self.invite:
             self._wake_completed(now)
         else:
-            self._step(TIMER_END)
+            self.step(TIMER_END)
 
     def terminate(self) -> None:
         """Forget this transaction, answered or not."""
@@ -173,9 +162,9 @@ class ServerTransaction(Timed):
     def _wake_completed(self, now: float) -> None:
         """Timers G and H: the failure is sent again until it is acknowledged."""
         if now >= self.until:
-            self._step(TIMER_TIMEOUT)
+            self.step(TIMER_TIMEOUT)
             return
-        self._step(TIMER_RESEND)
+        self.step(TIMER_RESEND)
         if self.last is not None:
             self.tables.out.append((self.flow, self.last))
         self.interval = min(2 * self.interval, T2)
@@ -184,20 +173,9 @@ class ServerTransaction(Timed):
     def _end_after(self, now: float, delay: float) -> None:
         """Timers I and J: nothing can be repeated over a reliable transport."""
         if self.flow.reliable:
-            self._step(TIMER_END)
+            self.step(TIMER_END)
         else:
             self.tables.wheel.set(self, now + delay)
-
-    def _step(self, given: int) -> int:
-        table = INVITE_SERVER if self.invite else NON_INVITE_SERVER
-        step = table.get((self.state, given))
-        if step is None:
-            return 0
-        if step[0] == TERMINATED:
-            self.terminate()
-        else:
-            self.state = step[0]
-        return step[1]
 
 
 def to_tag(key: str) -> str:

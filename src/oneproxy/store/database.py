@@ -143,7 +143,7 @@ def _parse(role: str, url: str) -> URL:
     driver = None if parsed is None else DRIVERS.get(parsed.drivername)
     if parsed is None or driver is None:
         # What cannot be read is not shown: there may be a password in it.
-        found = "it is no URL" if parsed is None else f"{shown(parsed)} is neither"
+        found = "it is no URL" if parsed is None else f"{parsed.drivername} is not supported"
         raise StoreError(
             f"cannot use the {role} database: {found}; write `{role}` under [database] "
             "as sqlite:///path/to/file.db or postgresql://user:password@host/name"

@@ -110,7 +110,7 @@ class Answers(list[tuple[str, bool]]):
     def to(self, name: str) -> Callable[[bool], None]:
         return lambda stored: self.append((name, stored))
 
-    async def count(self, number: int) -> None:
+    async def reach(self, number: int) -> None:
         for _ in range(1000):
             if len(self) >= number:
                 return
@@ -127,7 +127,7 @@ def test_changes_of_one_turn_are_one_batch_and_are_answered_when_it_is_saved(pla
         assert await recorder.hear() == Save(1, [change("a"), change("b")])
         assert (answers, link.waiting) == ([], 2)
         recorder.say(Saved(1))
-        await answers.count(2)
+        await answers.reach(2)
         assert answers == [("a", True), ("b", True)]
         assert (link.waiting, link.saved, link.failed) == (0, 2, 0)
 
@@ -142,12 +142,12 @@ def test_a_batch_that_was_rolled_back_and_a_change_that_was_refused_are_told_so(
             link.save(change(name), answers.to(name))
         await recorder.hear()
         recorder.say(Saved(1, (1,)))
-        await answers.count(3)
+        await answers.reach(3)
         link.save(change("d"), answers.to("d"))
         await recorder.hear()
         with capture_logs() as logged:
             recorder.say(NotSaved(2, "disk full"))
-            await answers.count(4)
+            await answers.reach(4)
         assert answers == [("a", True), ("b", False), ("c", True), ("d", False)]
         assert (link.waiting, link.saved, link.failed) == (0, 2, 2)
         assert logged == [{"event": "bindings not saved", "reason": "disk full", "log_level": "warning"}]
@@ -169,7 +169,7 @@ def test_while_two_batches_fly_the_following_changes_gather(play: Play) -> None:
         recorder.say(Saved(1))
         assert await recorder.hear() == Save(3, [change("c"), change("d")])
         recorder.say(Saved(2), Saved(3))
-        await answers.count(4)
+        await answers.reach(4)
         assert answers == [(name, True) for name in "abcd"]
 
     play(scene)
@@ -194,7 +194,7 @@ def test_what_is_unanswered_is_sent_again_in_order_on_a_new_connection(play: Pla
         recorder.say(Saved(7), Saved(1), Saved(1), Saved(2))
         assert await recorder.hear() == Save(3, [change("c")])
         recorder.say(Saved(3))
-        await answers.count(3)
+        await answers.reach(3)
         assert answers == [("a", True), ("b", True), ("c", True)]
 
     play(scene)
@@ -281,7 +281,7 @@ def test_no_more_changes_wait_than_the_bound(play: Play, monkeypatch: pytest.Mon
         assert await recorder.hear() == Save(1, [change("a"), change("b")])
         assert await recorder.hear() == Save(2, [change("c")])
         recorder.say(Saved(1), Saved(2))
-        await answers.count(3)
+        await answers.reach(3)
         assert link.save(change("f"), answers.to("f"))
         assert await recorder.hear() == Save(3, [change("f")])
 
@@ -318,7 +318,7 @@ def test_a_recorder_that_stays_silent_too_long_means_a_refusal_at_once(
         monkeypatch.setattr(link_module, "PATIENCE_S", 0.0)
         assert not link.save(change("c"), answers.to("c"))
         recorder.say(Saved(1))
-        await answers.count(2)
+        await answers.reach(2)
         assert link.save(change("d"), answers.to("d"))
 
     play(scene)

@@ -86,7 +86,7 @@ def test_what_is_no_url_is_refused_without_being_shown(url: str) -> None:
 
 def test_a_database_of_another_kind_is_refused() -> None:
     assert complaint("mysql://root:hush@localhost/x?password=hush") == (
-        "cannot use the proxy database: mysql://root:***@localhost/x is neither; write `proxy` under [database] "
+        "cannot use the proxy database: mysql is not supported; write `proxy` under [database] "
         "as sqlite:///path/to/file.db or postgresql://user:password@host/name"
     )
 
@@ -128,7 +128,8 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch
     # Root may write everywhere, so the answer is put into the system's mouth.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert complaint(f"sqlite:///{tmp_path}/a.db") == (
-        f"cannot use the proxy database sqlite:///{tmp_path}/a.db: the directory {tmp_path} cannot be written; "
+        f"cannot use the proxy database sqlite:///{tmp_path}/a.db: "
+        f"the directory {tmp_path} cannot be written; "
         "see that we may write it and its directory, or change `proxy` under [database]"
     )
 
