@@ -64,6 +64,9 @@ class Node:
         What comes meanwhile waits in the sockets, so a node that was started again
         answers it late rather than from a memory that it has not got yet.
         """
+        # Bindings by the hundred thousand make no cycles either: looking for some while
+        # they come would take as long as taking them.
+        gc.disable()
         secret = await self._link.start()
         loaded = asyncio.get_running_loop().create_future()
         self._link.load(self._clock.now(), self._take, lambda: loaded.set_result(None))
@@ -77,6 +80,7 @@ class Node:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        gc.enable()
         self._driver.start(self._engine)
 
     def detail(self) -> str:

@@ -47,10 +47,14 @@ class Location:
         refused = 0
         for aor, binding in page:
             change = Change(aor, (), (binding,))
-            if self.count + self.growth(change) > self.capacity:
+            if self.count >= self.capacity and self.count + self.growth(change) > self.capacity:
                 refused += 1
-            else:
+            elif aor in self._bindings:
                 self.apply(change)
+            else:
+                # Nearly every row: nothing to merge with, and a restart waits for all of them.
+                self._bindings[aor] = [binding]
+                self.count += 1
         return refused
 
     def growth(self, change: Change) -> int:
