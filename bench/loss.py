@@ -32,6 +32,7 @@ def main() -> int:
         f" {result.retransmissions} messages sent again by the caller"
     )
     if result.failed:
+        print(result.reasons)
         print(result.errors)
     return int(result.done != arguments.calls)
 

@@ -20,7 +20,8 @@ _RUNS: Final = itertools.count(1)
 class Result:
     """What became of the calls of a run.
 
-    answer_ms: mean time to the answer, 0 where the scenario takes none.
+    answer_ms: mean time to the answer, 0 where the scenario takes none. reasons: how many
+    failed of what, by SIPp's own words.
     """
 
     done: int
@@ -28,6 +29,7 @@ class Result:
     retransmissions: int
     answer_ms: float
     errors: str
+    reasons: dict[str, int]
 
 
 def write_users(path: Path, rows: Iterable[str], order: str = "SEQUENTIAL") -> Path:
@@ -100,10 +102,20 @@ class Sipp:
             retransmissions=int(row["Retransmissions(C)"]),
             answer_ms=_milliseconds(row.get("ResponseTime1(C)", "0:0:0:0")),
             errors=self._error_text(),
+            reasons={
+                name.removesuffix("(C)"): int(count)
+                for name, count in row.items()
+                if name and name.startswith("Failed") and name.endswith("(C)") and int(count)
+            },
         )
 
     def _error_text(self) -> str:
-        return self._errors.read_text(errors="replace")[:4000] if self._errors.exists() else ""
+        """Why calls were given up; what else SIPp notes is repetitions that came late."""
+        if not self._errors.exists():
+            return ""
+        lines = self._errors.read_text(errors="replace").splitlines()
+        given_up = [line for line in lines if "Aborting" in line or "Error" in line]
+        return "\n".join(given_up or lines)[:4000]
 
     def __enter__(self) -> Self:
         return self

@@ -31,9 +31,11 @@ TIMER_M: Final = 64 * T1
 #: RFC 3261 17.2.1: 100 is due 200 ms after an INVITE unless another response comes
 #: before. Nearly always one does, and then a datagram of thirteen is saved.
 TRYING_AFTER: Final = 0.15
-#: RFC 4320 4.1: 100 to other requests over unreliable transports only when Timer E
-#: of the other side has reached T2.
-TRYING_NON_INVITE_AFTER: Final = T2 - T1
+#: RFC 4320 4.1: 100 to other requests over unreliable transports only once Timer E of the
+#: other side has been reset to T2, after 3.5 s. Our own third repetition downstream leaves
+#: at that instant, so its answer gets T1 to make the 100 unnecessary; the other side's next
+#: repetition, which the 100 is to prevent, is due at 7.5 s.
+TRYING_NON_INVITE_AFTER: Final = T2
 #: How long a policy that answered "pending" may take.
 PENDING_LIMIT: Final = 10.0
 
