@@ -39,6 +39,11 @@ RECORDER_STOP_S: Final = 5.0
 MAX_REPORT: Final = 64 * 1024
 EXIT_INTERRUPTED: Final = 130
 
+#: glibc raises this threshold by itself, and then a table that was grown leaves a hole in
+#: the heap that nothing fits into: 4 MB over 100,000 calls without it, 1 MB with it. What
+#: the operator has set holds.
+CHILD_ENVIRONMENT: Final = {"MALLOC_MMAP_THRESHOLD_": "131072"}
+
 log = structlog.get_logger()
 
 
@@ -128,6 +133,7 @@ class Child:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 process_group=0,
+                env=CHILD_ENVIRONMENT | os.environ,
             )
         except OSError as error:
             raise StartError(f"the {self.role.name} cannot be started: {error}") from None

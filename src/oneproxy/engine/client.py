@@ -107,6 +107,7 @@ class ClientTransaction(Transaction):
             # The first 2xx: the request can't be sent again and needs no ACK of ours.
             if self.data is not None:
                 self.data = None
+                self.target = None
                 self.tables.wheel.set(self, now + TIMER_M)
         elif self.flow.reliable:
             self._later(response, now)

@@ -70,6 +70,8 @@ class Engine:
         # RFC 3261 8.1.1.7: unique over space and time: this node, this start of it, a number.
         self._branch_prefix = f"{node}.{token_hex(6)}."
         self._branch_number = 0
+        # Bound once: a context remembers it for as long as its transactions last.
+        self._failed = self._conclude
         #: What our Via in a response begins with; only those responses are for us (18.1.2).
         self._vias = tuple(listener.via for listener in listeners)
 
@@ -192,7 +194,7 @@ class Engine:
             case Forward():
                 context = server.context
                 if context is None:
-                    context = server.context = Context(server, ask, self._conclude)
+                    context = server.context = Context(server, ask, self._failed)
                     if server.invite:
                         self.counters.calls += 1
                 self._fork(now, context, ask.request, decision.targets)
@@ -221,7 +223,7 @@ class Engine:
             self._pass_ack(key, request)
             return
         server = ServerTransaction(self._tables, key, request, back, now)
-        context = server.context = Context(server, None, self._conclude)
+        context = server.context = Context(server, None, self._failed)
         self._fork(now, context, request, [Target(request.uri)])
 
     def _pass_ack(self, key: str, request: Request) -> None:
