@@ -74,8 +74,8 @@ class Context:
             return
         if self.server.state in (TRYING, PROCEEDING, ACCEPTED):
             self.server.send(now, status, _upstream(response))
-        else:
-            # RFC 3261 16.7 step 5: a 2xx passes even when a failure has gone back
+        elif self.server.invite:
+            # RFC 3261 16.7 step 5: a 2xx to an INVITE passes even when a failure has gone back
             # before it, since the callee believes that the call stands.
             self.server.tables.out.append((self.server.flow, _upstream(response)))
         if not self.done:

@@ -104,22 +104,48 @@ class Wheel:
         upto = int(now / TICK)
         if upto <= self._done:
             return
-        start = max(self._next, self._done + 1)
-        ahead = range(start, min(upto, start + _SLOTS) + 1)
-        for tick in ahead:
+        if upto - self._done >= _SLOTS:
+            self._leap(upto)
+        for tick in range(max(self._next, self._done + 1), upto + 1):
             entries = self._slots[tick & _MASK]
             self._done = tick
             if not entries:
                 continue
             self._slots[tick & _MASK] = []
-            for timed in entries:
-                if timed.slot != tick:
-                    continue
-                timed.slot = 0
-                if timed.due <= now:
-                    timed.due = inf
-                    timed.wake(now)
-                elif timed.due != inf:
-                    self.set(timed, timed.due)
+            entries.reverse()
+            try:
+                self._visit(entries, tick, now)
+            finally:
+                # Left over only after a fault of our own: the others keep their timers.
+                for timed in entries:
+                    if timed.slot == tick:
+                        timed.slot = 0
+                        self.set(timed, timed.due)
         self._done = max(self._done, upto)
         self._next = max(self._next, self._done + 1)
+
+    def _visit(self, entries: list[Timed], tick: int, now: float) -> None:
+        """Wake those of a slot that are due, last one first, and send the others on."""
+        while entries:
+            timed = entries.pop()
+            if timed.slot != tick:
+                continue
+            timed.slot = 0
+            if timed.due <= now:
+                timed.due = inf
+                timed.wake(now)
+            elif timed.due != inf:
+                self.set(timed, timed.due)
+
+    def _leap(self, upto: int) -> None:
+        """After standing still for more than a turn of the wheel: all is placed anew, before `upto`."""
+        entries = [timed for slot in self._slots for timed in slot if timed.slot]
+        for slot in self._slots:
+            slot.clear()
+        self._done = upto - 1
+        self._next = upto
+        for timed in entries:
+            timed.slot = 0
+        for timed in entries:
+            if timed.due != inf and not timed.slot:
+                self.set(timed, timed.due)
