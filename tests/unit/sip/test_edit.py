@@ -3,7 +3,10 @@
 from oneproxy.sip.edit import Edit
 from oneproxy.sip.message import Request, split
 
-DATA = b"INVITE sip:b@c SIP/2.0\r\nVia: one, two\r\nRoute: <sip:a;lr>\r\nX: 1\r\nroute: <sip:b;lr>,<sip:c;lr>\r\n\r\nbody"
+DATA = (
+    b"INVITE sip:b@c SIP/2.0\r\nVia: one, two\r\nRoute: <sip:a;lr>\r\n"
+    b"X: 1\r\nroute: <sip:b;lr>,<sip:c;lr>\r\n\r\nbody"
+)
 
 
 def message() -> Request:
