@@ -92,9 +92,12 @@ class Context:
         self._note(branch.target, status, error, None)
         self.settle(now)
 
-    def miss(self, target: Target) -> None:
-        """A target that there is no way to: as if a 503 had come (RFC 3261 16.9)."""
-        self._note(target, 503, "transport", None)
+    def miss(self, target: Target, status: int, error: str) -> None:
+        """A target that nothing is sent to, as if it had answered with `status`.
+
+        503 where there is no way to it (RFC 3261 16.9), 482 where the way leads back here.
+        """
+        self._note(target, status, error, None)
 
     def cancel(self, now: float) -> None:
         """The caller gave up (RFC 3261 16.10)."""
@@ -137,6 +140,8 @@ class Context:
             server.send(now, status, self.best)
         elif self.cancelled:
             server.reply(now, 487, "Request Terminated")
+        elif status == 482:
+            server.reply(now, 482, "Loop Detected")
         elif status != 408:
             server.reply(now, 500, "Server Internal Error")
         elif server.invite:

@@ -249,10 +249,14 @@ class Engine:
             flow = target.flow
             if flow is None:
                 hop = next_hop(request, target.uri, in_dialog, target.route)
-                if hop is not None:
-                    flow = self._flows.towards(*hop)
+                if hop is not None and self._own.is_next_hop(hop[1], hop[2]):
+                    # A contact at our own address: ten of these in one AoR would multiply
+                    # a request tenfold on each of its 70 hops (RFC 5393 3).
+                    context.miss(target, 482, "loop")
+                    continue
+                flow = None if hop is None else self._flows.towards(*hop)
             if flow is None:
-                context.miss(target)
+                context.miss(target, 503, "transport")
                 continue
             listener = flow.listener
             self._branch_number += 1

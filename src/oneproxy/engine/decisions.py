@@ -38,7 +38,7 @@ class Outcome:
         self.target = target
         #: 200 to 699; 408 for a branch that never answered, 503 for one unreachable.
         self.status = status
-        #: None where the status came from the peer; else "timeout" or "transport".
+        #: None where the status came from the peer; else "timeout", "transport" or "loop".
         self.error = error
 
 

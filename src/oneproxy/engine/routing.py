@@ -22,10 +22,11 @@ class Own:
     listeners: what it listens on. domains: hosts that it answers OPTIONS for as itself.
     """
 
-    __slots__ = ("_addresses", "_domains", "_routes")
+    __slots__ = ("_addresses", "_domains", "_ports", "_routes")
 
     def __init__(self, listeners: list[Listener], domains: frozenset[str]) -> None:
         self._addresses = {(listener.host, listener.port) for listener in listeners}
+        self._ports = {listener.port for listener in listeners}
         self._domains = domains
         #: Our Record-Route as it comes back in a Route, up to its mark.
         self._routes = {f"<{listener.route_uri}" for listener in listeners}
@@ -33,6 +34,10 @@ class Own:
     def is_here(self, uri: Uri) -> bool:
         """Whether `uri` names this node or a domain that it serves."""
         return uri.host in self._domains or (uri.host, uri.port or 5060) in self._addresses
+
+    def is_next_hop(self, host: str, port: int) -> bool:
+        """Whether what goes to `host` and `port` would come back here."""
+        return port in self._ports and (host in self._domains or (host, port) in self._addresses)
 
     def mark(self, request: Request) -> str | None:
         """The dialog mark in the top Route if that is ours; "" without one, None if not ours."""

@@ -205,6 +205,23 @@ def test_what_is_no_invite_passes_no_provisional() -> None:
     assert caller.has_nothing
 
 
+@pytest.mark.parametrize("uri", ["sip:bob@example.com", "sip:bob@192.0.2.1", "sip:bob@192.0.2.1:5060;x=y"])
+def test_nothing_is_sent_to_ourselves(uri: str) -> None:
+    world = World(Forward([Target(uri)]))
+    caller = world.peer("192.0.2.10")
+    caller.send(request("INVITE"))
+    assert caller.take_all() == ["SIP/2.0 482 Loop Detected"]
+    assert [(one.status, one.error) for one in world.asked[1].outcomes] == [(482, "loop")]
+    assert len(world.peers) == 1
+
+
+def test_a_phone_on_our_machine_is_not_ourselves() -> None:
+    world = World(Forward([Target("sip:bob@192.0.2.1:5070"), Target("sip:bob@example.com:5071")]))
+    world.peer("192.0.2.10").send(request("INVITE"))
+    world.peer("192.0.2.1", 5070).take_request("INVITE")
+    world.peer("example.com", 5071).take_request("INVITE")
+
+
 def test_a_100_stays_on_its_hop() -> None:
     world = World(ONE)
     caller, phone = world.peer("192.0.2.10"), world.peer("192.0.2.20")
