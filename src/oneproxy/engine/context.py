@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 #: RFC 3261 16.7 step 6: these say more about how to mend the request than other 4xx do.
 _TELLING: Final = frozenset((401, 407, 415, 420, 484))
+_CHALLENGES: Final = ("www-authenticate", "proxy-authenticate")
 
 
 class Context:
@@ -27,6 +28,7 @@ class Context:
         "best_status",
         "branches",
         "cancelled",
+        "challenges",
         "conclude",
         "done",
         "outcomes",
@@ -52,6 +54,8 @@ class Context:
         self.best: bytes | None = None
         self.best_status = 0
         self.outcomes: list[Outcome] = []
+        #: The challenges of all branches, as lines; None for as long as there are none.
+        self.challenges: list[str] | None = None
 
     def add(self, branch: "ClientTransaction") -> None:
         """A branch has been started."""
@@ -115,6 +119,9 @@ class Context:
         """Keep the outcome, and the response if it is better than those before."""
         if target is not None:
             self.outcomes.append(Outcome(target, status, error))
+        if status in (401, 407) and response is not None and len(self.branches) > 1:
+            lines = [response.lines[at] for name in _CHALLENGES for at in response.positions(name)]
+            self.challenges = (self.challenges or []) + lines
         if self.done or (self.best_status and not _better(status, self.best_status)):
             return
         self.best_status = status
@@ -136,20 +143,26 @@ class Context:
         self.done = True
         server = self.server
         status = self.best_status
-        if self.best is not None:
-            server.send(now, status, self.best)
+        if status == 408 and not server.invite:
+            # RFC 4320 4.2: no 408 to what is no INVITE. After our own time-out the caller's
+            # has come too, and nothing is said; a peer that gave up early has to be told of.
+            if self.best is None:
+                server.terminate()
+            else:
+                server.reply(now, 504, "Server Time-out")
+        elif self.best is not None:
+            best = self.best
+            if self.challenges is not None and status in (401, 407):
+                best = _challenging(best, self.challenges)
+            server.send(now, status, best)
         elif self.cancelled:
             server.reply(now, 487, "Request Terminated")
         elif status == 482:
             server.reply(now, 482, "Loop Detected")
-        elif status != 408:
-            server.reply(now, 500, "Server Internal Error")
-        elif server.invite:
+        elif status == 408:
             server.reply(now, 408, "Request Timeout")
         else:
-            # RFC 4320 4.2: the other side has timed out by now; a 408 would only be
-            # taken as the answer to something else.
-            server.terminate()
+            server.reply(now, 500, "Server Internal Error")
 
 
 def _upstream(response: "Response") -> bytes:
@@ -160,6 +173,17 @@ def _upstream(response: "Response") -> bytes:
         edit.pop("via")
         data = edit.join()
     return data
+
+
+def _challenging(best: bytes, challenges: list[str]) -> bytes:
+    """A 401 or 407 with the challenges of all branches (RFC 3261 16.7 step 7), each once.
+
+    A caller who could answer those of one branch only would never get through to the others.
+    """
+    head, blank, body = best.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    lines += [line for one in challenges if (line := one.encode("latin-1")) not in lines]
+    return b"\r\n".join(lines) + blank + body
 
 
 def _better(status: int, than: int) -> bool:

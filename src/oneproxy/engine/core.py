@@ -40,7 +40,8 @@ class Engine:
     """A stateful proxy core over its transactions (RFC 3261 16).
 
     node: goes into branches. transactions: the most server transactions at once; above
-    it a request is refused with 503 and nothing is remembered of it.
+    it a request is refused with 503 and nothing is remembered of it, above twice as many
+    one inside of a dialog too.
     """
 
     def __init__(
@@ -203,8 +204,10 @@ class Engine:
             case Pending():
                 server.pend(now, ask)
             case Best():
-                if server.context is not None:
-                    server.context.answer(now)
+                context = server.context
+                if context is None:
+                    context = server.context = Context(server, ask, self._failed)
+                context.answer(now)
 
     def _conclude(self, now: float, context: Context) -> None:
         """All branches have failed: ask once more, unless nobody was asked before."""
@@ -214,13 +217,23 @@ class Engine:
             return
         ask.outcomes = context.outcomes
         ask.now = now
-        decision = self._policy.decide(ask)
+        try:
+            decision = self._policy.decide(ask)
+        except Exception:
+            # A fault of ours must not cost the caller his answer and us a place for ever.
+            context.answer(now)
+            raise
         self._apply(now, context.server, ask, decision)
 
     def _in_dialog(self, now: float, key: str, back: Flow, request: Request) -> None:
         """A request of a dialog that this farm carries goes where its route says."""
         if request.method == "ACK":
             self._pass_ack(key, request)
+            return
+        if len(self._servers) >= 2 * self._limit:
+            # Calls can go on and end while nothing new is let in, but who has one call
+            # must not fill our memory through it.
+            self._refuse(key, back, request, 503, "Service Unavailable", ("Retry-After: 10",), code="full")
             return
         server = ServerTransaction(self._tables, key, request, back, now)
         context = server.context = Context(server, None, self._failed)
@@ -271,7 +284,9 @@ class Engine:
             client = ClientTransaction(tables, branch, method, flow, data, context, now)
             client.target = target
             context.add(client)
-        if not context.waiting:
+        if not targets:
+            context.answer(now)
+        elif not context.waiting:
             context.settle(now)
 
     def _cancel(self, now: float, key: str, back: Flow, request: Request) -> None:

@@ -21,7 +21,7 @@ def accompany(invite: bytes, method: str, to_line: str | None = None) -> bytes:
     lines.append(request.lines[request.first["from"]])
     lines.append(to_line or request.lines[request.first["to"]])
     lines.append(request.lines[request.first["call-id"]])
-    number = (request.get("cseq") or "").partition(" ")[0]
+    number = (request.get("cseq") or "").replace("\t", " ").partition(" ")[0]
     lines.append(f"CSeq: {number} {method}")
     lines.append("Content-Length: 0\r\n\r\n")
     return "\r\n".join(lines).encode("latin-1")

@@ -4,7 +4,7 @@
 from typing import Final
 
 from oneproxy.engine.flow import BRANCH_COOKIE, Flow, Flows
-from oneproxy.sip.fields import format_params, split_list
+from oneproxy.sip.fields import format_params, is_token, split_list
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request
 from oneproxy.sip.via import Via, parse_via
@@ -28,14 +28,14 @@ def read_inbound(request: Request, flow: Flow, flows: Flows) -> tuple[str, Flow]
         return Malformed.VIA
     value = request.values[at]
     sent, mark, rest = value.partition(_MARK)
-    if mark and rest and ";" not in rest and "," not in rest:
+    if mark and is_token(rest):
         # The way of nearly all requests whose sender asks for no rport: 0.6 us.
         via = _known.get(sent) or _learn(sent, value)
         if via is not None and via.host == flow.host:
             method = "INVITE" if request.method == "ACK" else request.method
             port = via.port or 5060
             reply_flow = flow if port == flow.port or flow.reliable else flows.beside(flow, port)
-            return f"{rest.rstrip()};{via.host}:{port};{method}", reply_flow
+            return f"{rest};{via.host}:{port};{method}", reply_flow
     return _read_full(request, at, flow, flows)
 
 
@@ -73,7 +73,7 @@ def _key(request: Request, at: int, via: Via) -> str:
     branch = via.branch or ""
     if branch.startswith(BRANCH_COOKIE) and len(branch) > len(BRANCH_COOKIE):
         return f"{branch[len(BRANCH_COOKIE) :]};{via.host}:{via.port or 5060};{method}"
-    number = (request.get("cseq") or "").partition(" ")[0]
+    number = (request.get("cseq") or "").replace("\t", " ").partition(" ")[0]
     fields = (request.uri, request.get("from"), request.get("call-id"), number, request.values[at])
     return f"{'|'.join(map(str, fields))};{method}"
 

@@ -6,6 +6,7 @@ from oneproxy.engine.dialog import PARAMETER
 from oneproxy.engine.flow import BRANCH_COOKIE, Listener
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.fields import split_list
+from oneproxy.sip.host import parse_host
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request
 from oneproxy.sip.uri import Uri, parse_uri
@@ -102,7 +103,10 @@ def _hop(text: str) -> Hop | None:
     transport = "UDP"
     if params:
         transport = (params.get("transport") or "udp").upper()
-        host = params.get("maddr") or host
+        maddr = params.get("maddr")
+        if maddr:
+            # Read as a host, or our own name in capitals would not be known for ours.
+            host = parse_host(maddr) or ""
     if uri.scheme == "sips":
         transport = "TLS"
-    return transport, host, uri.port or (5061 if transport == "TLS" else 5060)
+    return (transport, host, uri.port or (5061 if transport == "TLS" else 5060)) if host else None

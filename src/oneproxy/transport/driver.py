@@ -120,7 +120,10 @@ class Driver:
 
     def _unreachable(self, data: bytes) -> None:
         assert self._engine is not None
-        self._engine.unreachable(self._clock.now(), data)
+        try:
+            self._engine.unreachable(self._clock.now(), data)
+        except Exception:
+            self._fault("failure not handled")
         self.flush()
 
     def _send_to_name(self, flow: Flow, data: bytes) -> None:

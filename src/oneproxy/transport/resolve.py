@@ -60,7 +60,7 @@ class Resolver:
             loop = asyncio.get_running_loop()
             addresses = await loop.getaddrinfo(host, None, family=family, type=socket.SOCK_DGRAM)
             found = str(addresses[0][4][0]) if addresses else None
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):  # UnicodeError is one: a label that is too long
             found = None
         if len(self._cache) >= _NAMES:
             self._cache.clear()

@@ -180,6 +180,32 @@ def test_what_cannot_be_sent_fails_its_branch_and_nothing_else(monkeypatch: pyte
     in_loop(play)
 
 
+@pytest.mark.parametrize("uv", [False, True])
+def test_a_fault_of_our_own_about_what_cannot_be_sent_does_not_end_the_loop(uv: bool) -> None:
+    async def play() -> None:
+        def decide(ask: Ask) -> Decision:
+            if ask.outcomes:
+                raise RuntimeError
+            # No datagram can be sent to port 0.
+            return OK if ask.request.method == "INFO" else Forward([Target("sip:bob@127.0.0.1", (), nowhere)])
+
+        place = Place(decide)
+        nowhere = place.listener.flow("127.0.0.1", 0)
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        try:
+            answer = await place.ask(request("MESSAGE", via=place.via))
+            assert isinstance(answer, Response)
+            assert (answer.status, place.driver.faults) == (500, 1)
+            answer = await place.ask(request("INFO", via=place.via))
+            assert isinstance(answer, Response)
+            assert (answer.status, told) == (200, [])
+        finally:
+            place.close()
+
+    in_loop(play, uv)
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_a_name_without_an_address_fails_its_branch_and_others_go_on(
     monkeypatch: pytest.MonkeyPatch, known: bool

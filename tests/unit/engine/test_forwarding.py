@@ -1,0 +1,140 @@
+"""The copy that goes on: order, spelling and octets of everything that nobody changed."""
+
+import pytest
+
+from oneproxy.engine.decisions import Forward, Target
+from oneproxy.engine.forwarding import forwarded
+from oneproxy.sip.check import check
+from oneproxy.sip.message import Request, split
+from world import World, request, response
+
+VIA = "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKn1"
+URI = "sip:bob@192.0.2.20"
+
+
+def checked(data: bytes) -> Request:
+    message = split(data)
+    assert isinstance(message, Request)
+    assert check(message) is None
+    return message
+
+
+def lines(data: bytes) -> list[str]:
+    return data.decode("latin-1").split("\r\n")
+
+
+ODD = (
+    b"INVITE sip:bob@example.com SIP/2.0\r\n"
+    b"v:SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK1\r\n"
+    b"f:<sip:alice@example.com>;tag=a\r\n"
+    b"X-One :  1  \r\n"
+    b"t:\t<sip:bob@example.com>\r\n"
+    b"MAX-FORWARDS: 070\r\n"
+    b"i: call-1\r\n"
+    b"x-one: 2\r\n"
+    b"cseq: 1 INVITE\r\n"
+    b"m: <sip:a@b>,<sip:c@d>;q=0.1 , sip:e@f\r\n"
+    b"Via: SIP/2.0/TCP older\r\n"
+    b"x-octets: \xff\xfe\xe4 \xc3\xa4\r\n"
+    b"empty:\r\n"
+    b"l:4\r\n"
+    b"\r\n"
+    b"\0\xff\r\n"
+)
+
+
+def test_only_the_start_line_and_max_forwards_change_and_our_via_stands_on_top() -> None:
+    came, went = lines(ODD), lines(forwarded(checked(ODD), URI, VIA, False))
+    assert went[:2] == [f"INVITE {URI} SIP/2.0", f"Via: {VIA}"]
+    assert went[2:] == [line if line[:3] != "MAX" else "Max-Forwards: 69" for line in came[1:]]
+
+
+def test_record_route_path_and_via_are_pushed_in_this_order() -> None:
+    own, path = "<sip:192.0.2.1:5060;lr;mark=ab>", ("<sip:192.0.2.40;lr>", "<sip:192.0.2.41;lr>")
+    went = lines(forwarded(checked(ODD), URI, VIA, False, path, own))
+    assert went[1:4] == [
+        f"Via: {VIA}",
+        f"Record-Route: {own}",
+        "Route: <sip:192.0.2.40;lr>, <sip:192.0.2.41;lr>",
+    ]
+    assert went[4:8] == lines(ODD)[1:5]
+
+
+@pytest.mark.parametrize(
+    ("routes", "left"),
+    [
+        (["Route: <sip:192.0.2.1;lr>"], []),
+        (["route:<sip:192.0.2.1;lr> , <sip:x;lr>,<sip:y>"], ["route: <sip:x;lr>, <sip:y>"]),
+        (["Route: <sip:192.0.2.1;lr>", "X: y", "ROUTE :<sip:x;lr>"], ["X: y", "ROUTE :<sip:x;lr>"]),
+    ],
+)
+def test_inside_of_a_dialog_our_route_goes_and_the_others_stay(routes: list[str], left: list[str]) -> None:
+    came = checked(request("BYE", "sip:bob@example.com", *routes))
+    went = lines(forwarded(came, "sip:bob@example.com", VIA, True))
+    assert went[2 : 3 + len(left)] == ["Via: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK1", *left]
+    assert went[3 + len(left)] == "From: <sip:alice@example.com>;tag=a"
+
+
+def test_outside_of_a_dialog_every_route_of_the_sender_goes() -> None:
+    came = checked(request("INVITE", "sip:bob@example.com", "Route: <sip:x;lr>", "X: y", "Route: <sip:z;lr>"))
+    went = lines(forwarded(came, URI, VIA, False, ("<sip:path;lr>",)))
+    assert [line for line in went if line.lower().startswith("route")] == ["Route: <sip:path;lr>"]
+    assert "X: y" in went
+
+
+def test_a_missing_max_forwards_is_put_last() -> None:
+    went = lines(forwarded(checked(request("INVITE", hops=None)), URI, VIA, False))
+    assert went[-4:] == ["Content-Length: 0", "Max-Forwards: 70", "", ""]
+
+
+def test_octets_behind_the_body_are_cut_off() -> None:
+    data = request("MESSAGE", body="hello") + b"INVITE sip:smuggled@example.com SIP/2.0\r\n\r\n"
+    world = World(Forward([Target(URI)]))
+    world.peer("192.0.2.10").send(data)
+    (went,) = world.peer("192.0.2.20").inbox
+    assert went.endswith(b"Content-Length: 5\r\n\r\nhello")
+
+
+def test_the_copies_of_a_fork_differ_in_uri_and_branch_alone() -> None:
+    world = World(Forward([Target("sip:one@192.0.2.20"), Target("sip:two@192.0.2.20")]))
+    world.peer("192.0.2.10").send(ODD)
+    first, second = (lines(data) for data in world.peer("192.0.2.20").inbox)
+    assert [at for at, (a, b) in enumerate(zip(first, second, strict=True)) if a != b] == [0, 1]
+    assert len(first) == len(second)
+
+
+def test_a_forward_after_a_failure_is_made_from_the_request_as_it_came() -> None:
+    world = World(Forward([Target(URI, ("<sip:192.0.2.40;lr>",))]), Forward([Target("sip:bob@192.0.2.30")]))
+    caller, edge, second = (world.peer(f"192.0.2.{host}") for host in (10, 40, 30))
+    caller.send(ODD)
+    edge.send(response(edge.take_request("INVITE"), 404, to_tag="b"))
+    went = lines(second.inbox.popleft())
+    assert went[3:] == [line if line[:3] != "MAX" else "Max-Forwards: 69" for line in lines(ODD)[1:]]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Via: {ours}\r\nVia: {theirs}",
+        "v: {ours}\r\nv: {theirs}",
+        "Via: {ours}, {theirs}",
+        "VIA:{ours},{theirs}",
+        "Via: {ours}\r\n ,{theirs}",
+        "X-First: 1\r\nVia: {ours}\r\nVia: {theirs}",
+    ],
+)
+def test_a_response_comes_back_with_the_senders_via_alone_however_it_is_written(head: str) -> None:
+    world = World(Forward([Target(URI)]))
+    caller, callee = world.peer("192.0.2.10"), world.peer("192.0.2.20")
+    caller.send(request("INVITE"))
+    invite = callee.take_request("INVITE")
+    ours, theirs = invite.all("via")
+    rest = (
+        "From: <sip:a@b>;tag=a\r\nTo: <sip:c@d>;tag=b\r\nCall-ID: call-1\r\nCSeq: 1 INVITE\r\nX: \xff ,,\r\n"
+    )
+    text = f"SIP/2.0 183 Progress\r\n{head.format(ours=ours, theirs=theirs)}\r\n{rest}\r\nbody\xff"
+    callee.send(text.encode("latin-1"))
+    (data,) = caller.inbox
+    back = caller.take_response(183)
+    assert back.all("via") == [theirs]
+    assert data.endswith(f"{rest}\r\nbody\xff".encode("latin-1"))
