@@ -31,6 +31,9 @@ from oneproxy.site.model import Domain, Subscriber
 MAX_PROOFS: Final = 4
 
 FORBIDDEN: Final = Reply(403, "Forbidden")
+BAD_FROM: Final = Reply(400, REASONS[Malformed.FROM])
+#: Schemes of who may call.
+CALLERS: Final = frozenset(("sip", "sips", "tel"))
 MALFORMED: Final = Reply(400, REASONS[Malformed.CREDENTIALS])
 
 
@@ -102,6 +105,10 @@ class Access:
             return None
         registers = request.method == "REGISTER"
         uri = _address_uri(request, "to" if registers else "from")
+        if not registers and (uri is None or uri.scheme not in CALLERS):
+            # Who cannot be read is nobody's caller: a phone would show a served name
+            # that no password was asked for.
+            return BAD_FROM
         claimed = None if uri is None else self._domains.claimed(uri)
         served = self._domains.find(ask.uri) if registers else claimed
         if served is None or request.method not in served[0].authenticate:
@@ -117,6 +124,12 @@ class Access:
             # RFC 3261 22.1, 10.3 step 3: proved, but not that this is theirs to use.
             return FORBIDDEN
         ask.subscriber = aor
+        if not registers:
+            # RFC 3261 22.3: what was for us is not shown to the callee, who could use it.
+            realm = f'"{served[0].name}"'
+            ask.consumed = tuple(
+                at for at in request.positions("proxy-authorization") if realm in request.values[at]
+            )
         return None
 
     def _verify(self, ask: Ask, guard: _Guard, header: str) -> tuple[_Verdict, str]:

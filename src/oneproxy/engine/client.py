@@ -96,13 +96,14 @@ class ClientTransaction(Transaction):
     def receive(self, now: float, response: "Response") -> None:
         """A response whose branch and method are ours."""
         status = response.status
+        before = self.state
         step = self.step(PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE)
         if step & SEND_ACK:
             self._acknowledge(response)
         if not step & PASS:
             return
         if status < 200:
-            self._provisional(now)
+            self._provisional(now, status > 100 or before != PROCEEDING)
         elif self.state == ACCEPTED:
             # The first 2xx: the request can't be sent again and needs no ACK of ours.
             if self.data is not None:
@@ -159,15 +160,16 @@ class ClientTransaction(Transaction):
         self.context = None
         self.data = None
 
-    def _provisional(self, now: float) -> None:
+    def _provisional(self, now: float, progress: bool) -> None:
         if not self.invite:
             return
         if self.cancelled:
             # RFC 3261 9.1: the CANCEL that had to wait for a provisional response.
             if not self.cancel_sent:
                 self._send_cancel(now)
-        else:
-            # RFC 3261 16.7 step 2 and 16.8: Timer C starts anew with every one.
+        elif progress:
+            # RFC 3261 16.7 step 2, 16.8: Timer C starts with the first one and anew with
+            # every one but 100, which says only that the next hop is there.
             self.tables.wheel.set(self, now + TIMER_C)
 
     def _send_cancel(self, now: float) -> None:

@@ -158,7 +158,7 @@ class Engine:
             return
         if "route" in request.first:
             mark = self._own.mark(request)
-            if mark and self._mark.holds(mark, request):
+            if mark and request.method != "REGISTER" and self._mark.holds(mark, request):
                 self._in_dialog(now, key, back, request)
                 return
         if request.method == "ACK":
@@ -187,7 +187,12 @@ class Engine:
             return
         server = ServerTransaction(self._tables, key, ask.request, back, now)
         ask.transaction = server
-        self._apply(now, server, ask, decision)
+        try:
+            self._apply(now, server, ask, decision)
+        except Exception:
+            # A fault of ours must not keep a place in the table for ever.
+            server.terminate()
+            raise
 
     def _apply(self, now: float, server: ServerTransaction, ask: Ask, decision: Decision) -> None:
         """Do what policy decided, be it at once, later, or after all branches failed."""
@@ -198,7 +203,7 @@ class Engine:
                     context = server.context = Context(server, ask, self._failed)
                     if server.invite:
                         self.counters.calls += 1
-                self._fork(now, context, ask.request, decision.targets)
+                self._fork(now, context, ask.request, decision.targets, ask.consumed)
             case Reply():
                 server.reply(now, decision.status, decision.reason, decision.headers)
             case Pending():
@@ -237,7 +242,11 @@ class Engine:
             return
         server = ServerTransaction(self._tables, key, request, back, now)
         context = server.context = Context(server, None, self._failed)
-        self._fork(now, context, request, [Target(request.uri)])
+        try:
+            self._fork(now, context, request, [Target(request.uri)])
+        except Exception:
+            server.terminate()
+            raise
 
     def _pass_ack(self, key: str, request: Request) -> None:
         """An ACK for a 2xx goes on without a transaction (RFC 3261 16.11, 17)."""
@@ -250,8 +259,15 @@ class Engine:
         branch = f"{self._branch_prefix}{to_tag(key)}"
         self.out.append((flow, forwarded(request, request.uri, flow.listener.via + branch, True)))
 
-    def _fork(self, now: float, context: Context, request: Request, targets: list[Target]) -> None:
-        """Send the request to all targets at once (RFC 3261 16.6)."""
+    def _fork(
+        self,
+        now: float,
+        context: Context,
+        request: Request,
+        targets: list[Target],
+        consumed: tuple[int, ...] = (),
+    ) -> None:
+        """Send the request to all targets at once (RFC 3261 16.6), without the lines `consumed`."""
         tables = self._tables
         method = request.method
         # RFC 3261 16.6 step 4: only what can start a dialog needs it, and inside of a
@@ -279,7 +295,7 @@ class Engine:
                 mark = self._mark.make(request.call_id, request.from_tag)
                 record_route = f"<{listener.route_uri};{PARAMETER}={mark}>"
             data = forwarded(
-                request, target.uri, listener.via + branch, in_dialog, target.route, record_route
+                request, target.uri, listener.via + branch, in_dialog, target.route, record_route, consumed
             )
             client = ClientTransaction(tables, branch, method, flow, data, context, now)
             client.target = target

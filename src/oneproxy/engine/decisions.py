@@ -46,6 +46,8 @@ class Ask:
     """A request outside of every dialog that waits for a decision."""
 
     __slots__ = (
+        "answered",
+        "consumed",
         "flow",
         "now",
         "outcomes",
@@ -69,6 +71,11 @@ class Ask:
         #: source needs none.
         self.subscriber: str | None = None
         self.trusted = False
+        #: Places of header lines that were for this proxy alone and are not passed on.
+        self.consumed: tuple[int, ...] = ()
+        #: Set by the engine: the answer has gone back without policy, which was too late
+        #: or whose caller gave up; nothing that is decided now is heard of.
+        self.answered = False
         #: The engine's own: what the answer belongs to.
         self.transaction: object | None = None
 

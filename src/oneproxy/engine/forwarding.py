@@ -15,12 +15,14 @@ def forwarded(
     in_dialog: bool,
     route: tuple[str, ...] = (),
     record_route: str = "",
+    consumed: tuple[int, ...] = (),
 ) -> bytes:
     """The octets to send. uri: the new Request-URI; via: our Via's value.
 
     in_dialog: the request follows its Route, whose top value is ours and goes; outside of
     a dialog policy alone says where a request goes, and no Route of the sender's is left.
     route: values to push. record_route: our Record-Route's value; "" for none.
+    consumed: places of lines that go no further.
     """
     edit = Edit(request)
     lines = edit.lines
@@ -35,6 +37,8 @@ def forwarded(
             edit.pop("route")
         else:
             edit.drop_all("route")
+    for at in consumed:
+        edit.drop(at)
     if route:
         edit.push(f"Route: {', '.join(route)}")
     if record_route:

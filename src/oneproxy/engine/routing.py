@@ -81,11 +81,8 @@ def next_hop(request: Request, uri: str, in_dialog: bool, route: tuple[str, ...]
 
 def _next_route(request: Request) -> str | None:
     """The second Route value of `request`, or None."""
-    at, *more = request.positions("route")
-    values = split_list(request.values[at])
-    if len(values) > 1:
-        return values[1]
-    return split_list(request.values[more[0]])[0] if more else None
+    values = [value for at in request.positions("route") for value in split_list(request.values[at])]
+    return values[1] if len(values) > 1 else None
 
 
 def _hop_of_route(value: str) -> Hop | None:

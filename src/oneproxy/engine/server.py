@@ -106,7 +106,9 @@ class ServerTransaction(Transaction):
         if before in (TRYING, PROCEEDING):
             tables.unanswered -= 1
             self.request = None
-            self.ask = None
+            if self.ask is not None:
+                self.ask.answered = True
+                self.ask = None
         if self.state == ACCEPTED:
             # RFC 6026 8.5: the 2xx is the callee's to repeat, so nothing is kept of it.
             self.last = None

@@ -121,6 +121,9 @@ class Registrar:
         waiting = write.waiting
         while waiting:
             ask, wanted, domain = waiting.popleft()
+            if ask.answered:
+                # It was told 503 while it waited: what it asked for must not come true.
+                continue
             decision = self._carry_out(ask, wanted, domain, waiting)
             if decision is PENDING:
                 break

@@ -63,16 +63,19 @@ class Driver:
         assert engine is not None
         self._flushing = False
         out = engine.out
-        for flow, data in out:
-            address = flow.address
-            if address is None:
-                self._send_to_name(flow, data)
-                continue
-            try:
-                flow.listener.send(data, address)  # type: ignore[attr-defined]
-            except OSError as error:
-                self._undelivered(flow, data, error)
-        out.clear()
+        try:
+            for flow, data in out:
+                address = flow.address
+                if address is None:
+                    self._send_to_name(flow, data)
+                    continue
+                try:
+                    flow.listener.send(data, address)  # type: ignore[attr-defined]
+                except OSError as error:
+                    self._undelivered(flow, data, error)
+        finally:
+            # Whatever went wrong, nothing is sent twice.
+            out.clear()
         deadline = engine.deadline()
         if deadline is not None and (self._alarm is None or deadline < self._alarm_at):
             self._set_alarm(deadline)

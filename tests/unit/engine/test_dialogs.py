@@ -148,3 +148,22 @@ def test_a_failure_inside_of_a_dialog_goes_back_without_asking() -> None:
     callee.send(response(callee.take_request("BYE"), 481))
     assert caller.take_all() == ["SIP/2.0 481 Because"]
     assert len(world.asked) == 1
+
+
+def test_an_empty_route_behind_ours_is_none() -> None:
+    world = World(BOB)
+    own = route_of(world)
+    world.peer("192.0.2.10").send(
+        request("BYE", "sip:bob@192.0.2.20", f"Route: {own}", "Route: ", branch="z9hG4bK9", to_tag="b")
+    )
+    world.peer("192.0.2.20").take_request("BYE")
+
+
+def test_a_register_is_asked_about_whatever_its_route() -> None:
+    world = World(BOB, REFUSED)
+    own = route_of(world)
+    world.peer("192.0.2.10").send(
+        request("REGISTER", "sip:192.0.2.99", f"Route: {own}", branch="z9hG4bK9", to_tag="b")
+    )
+    world.peer("192.0.2.10").take_response(403)
+    assert world.peer("192.0.2.99").has_nothing

@@ -1,6 +1,6 @@
 """What a request looks like after it was passed on: only what must change has changed."""
 
-from oneproxy.engine.decisions import Forward, Target
+from oneproxy.engine.decisions import Ask, Decision, Forward, Target
 from world import World, request
 
 BOB = Forward([Target("sip:bob@192.0.2.20")])
@@ -64,3 +64,15 @@ def test_the_request_itself_is_left_as_it_came() -> None:
     data = request("INVITE")
     world.peer("192.0.2.10").send(data)
     assert world.asked[0].request.bytes() == data
+
+
+def test_lines_that_were_for_this_proxy_alone_go_no_further() -> None:
+    def consume(ask: Ask) -> Decision:
+        ask.consumed = tuple(ask.request.positions("proxy-authorization")[:1])
+        return BOB
+
+    world = World(consume)
+    headers = ["Proxy-Authorization: ours", "P-Odd: 1", "Proxy-Authorization: others"]
+    world.peer("192.0.2.10").send(request("INVITE", "sip:bob@example.com", *headers))
+    invite = world.peer("192.0.2.20").take_request("INVITE")
+    assert (invite.all("proxy-authorization"), invite.get("p-odd")) == (["others"], "1")

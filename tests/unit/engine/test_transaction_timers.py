@@ -281,3 +281,22 @@ def test_our_answers_to_one_request_all_have_one_tag() -> None:
     caller.send(request("ACK", to_tag="x"))
     assert caller.has_nothing
     assert isinstance(world.asked[0].request, Request)
+
+
+def test_a_100_that_comes_again_does_not_start_timer_c_anew() -> None:
+    world = World(BOB)
+    callee = world.peer("192.0.2.20")
+    world.peer("192.0.2.10").send(request("INVITE"))
+    invite = callee.take_request("INVITE")
+    callee.send(response(invite, 100))
+    world.wait(100)
+    callee.send(response(invite, 100))
+    assert instants(world, "192.0.2.20", 80.75) == [(80.5, "CANCEL sip:bob@192.0.2.20 SIP/2.0")]
+
+
+def test_policy_can_tell_that_the_engine_has_answered_in_its_stead() -> None:
+    world = World(PENDING)
+    world.peer("192.0.2.10").send(request("REGISTER", "sip:example.com"))
+    assert not world.asked[0].answered
+    world.wait(10)
+    assert world.asked[0].answered

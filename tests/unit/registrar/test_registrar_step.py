@@ -278,3 +278,13 @@ def test_other_methods_and_other_domains_pass() -> None:
     played = Played()
     assert played.step.decide(invite()) is None
     assert played.step.decide(register(DESK, uri="sip:elsewhere.org")) is None
+
+
+def test_what_was_refused_while_it_waited_does_not_come_true() -> None:
+    played = Played()
+    assert played.step.decide(register(DESK, call_id="one")) is PENDING
+    late = register("Contact: <sip:alice@192.0.2.77>", call_id="two")
+    assert played.step.decide(late) is PENDING
+    late.answered = True
+    played.commit()
+    assert (len(played.answers), played.writes, len(played.contacts())) == (1, [], 1)
