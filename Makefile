@@ -2,19 +2,21 @@
 
 PYTHON ?=
 CONFIG ?=
+FUZZ_SECONDS ?= 60
 export PYTHON
 
 RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench
+.PHONY: help run test lint bench fuzz
 
 help:
 	@echo "make run     install into .venv and start OneProxy on 127.0.0.1 (CONFIG=FILE for a file of yours)"
 	@echo "make test    install what the tests need, then run them all"
 	@echo "make lint    formatting, rules, types, and which room may import which"
 	@echo "make bench   CPU per message, and per call (against Kamailio if it is there)"
+	@echo "make fuzz    look for messages that break something (FUZZ_SECONDS=60 for each of 3 targets)"
 
 run: $(RUN_READY)
 	@exec .venv/bin/oneproxy run $(if $(CONFIG),--config '$(CONFIG)')
@@ -32,6 +34,9 @@ lint: $(DEV_READY)
 bench: $(DEV_READY)
 	@sh tests/setup.sh
 	.venv/bin/python bench/run.py
+
+fuzz: $(DEV_READY)
+	.venv/bin/python fuzz/run.py --seconds $(FUZZ_SECONDS)
 
 $(RUN_READY): pyproject.toml
 	@sh deploy/make-venv.sh

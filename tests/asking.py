@@ -10,7 +10,7 @@ from oneproxy.site.model import Subscriber
 
 NOW = 1_700_000_000.0
 LISTENER = Listener("UDP", "192.0.2.1", 5060)
-FLOW = Flow(LISTENER, "192.0.2.7", 5062, ("192.0.2.7", 5062))
+FLOW = Flow(LISTENER, "192.0.2.7", 5062, "udp/192.0.2.1:5060/192.0.2.7:5062")
 
 
 def uri_of(text: str) -> Uri:

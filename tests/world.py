@@ -13,14 +13,15 @@ from collections.abc import Callable
 from typing import Final
 
 from oneproxy.engine.core import Engine
-from oneproxy.engine.decisions import BEST, Ask, Decision, Reply
+from oneproxy.engine.decisions import BEST, Ask, Decision, Reply, Target
 from oneproxy.engine.dialog import DialogMark
-from oneproxy.engine.flow import Flow, Listener
-from oneproxy.engine.routing import Own
+from oneproxy.engine.flow import Flow, Found, Hop, Listener
+from oneproxy.engine.routing import Own, is_numeric
 from oneproxy.sip.message import Request, Response, split
 
 PROXY: Final = "192.0.2.1"
 START: Final = 1_000_000.0
+PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061, "WS": 80, "WSS": 443}
 NOT_FOUND: Final = Reply(404, "Not Found")
 
 
@@ -74,7 +75,7 @@ class World:
 
     decisions: one for each ask. Beyond them the last one holds for new requests, and the
     best response goes back when branches have failed. One that can be called is called
-    with the ask. `asked` keeps every ask.
+    with the ask. `asked` keeps every ask. transport: of the listener; also: of others.
     """
 
     def __init__(
@@ -83,18 +84,33 @@ class World:
         transactions: int = 1000,
         domains: frozenset[str] = frozenset({"example.com"}),
         transport: str = "UDP",
+        also: tuple[str, ...] = (),
+        calls: int = 0,
     ) -> None:
         self.now = START
         self.decisions = decisions or (NOT_FOUND,)
         self.asked: list[Ask] = []
         self.listener = Listener(transport, PROXY, 5060)
-        self.flows: dict[tuple[str, int], Flow] = {}
-        self.peers: dict[tuple[str, int], Peer] = {}
+        #: The one of each transport; a test adds more before it sends.
+        self.listeners = {transport: self.listener}
+        for other in also:
+            self.listeners[other] = Listener(other, PROXY, PORTS[other])
+        self.flows: dict[tuple[str, str, int], Flow] = {}
+        self.peers: dict[tuple[str, str, int], Peer] = {}
         #: Hosts that there is no way to.
         self.unroutable: set[str] = set()
+        #: Addresses of names (RFC 3263); None for a name whose answer waits for `resolve`.
+        self.names: dict[str, list[Hop] | None] = {}
+        self.asked_names: list[tuple[Hop, Found]] = []
+        #: Addresses that the engine found nobody at.
+        self.failed_hops: list[Hop] = []
+        #: Targets for the URIs of a 3xx.
+        self.redirects: Callable[[list[str]], list[Target]] = lambda uris: [Target(uri) for uri in uris]
+        self.closed_flows: list[Flow] = []
         self.mark = DialogMark(b"k" * 32)
-        own = Own([self.listener], domains)
-        self.engine = Engine(START, "n1", [self.listener], self, self, self.mark, own, transactions)
+        listeners = list(self.listeners.values())
+        own = Own(listeners, domains)
+        self.engine = Engine(START, "n1", listeners, self, self, self.mark, own, transactions, calls)
 
     def decide(self, ask: Ask) -> Decision:
         """The scripted policy."""
@@ -106,30 +122,72 @@ class World:
             decision = BEST if ask.outcomes else self.decisions[-1]
         return decision(ask) if callable(decision) else decision
 
-    def towards(self, transport: str, host: str, port: int) -> Flow | None:
+    def redirected(self, _ask: Ask, contacts: list[str]) -> list[Target]:
+        """The scripted policy on a 3xx."""
+        return self.redirects(contacts)
+
+    def closed(self, _now: float, flow: Flow) -> None:
+        """The policy is told of a connection that is gone."""
+        self.closed_flows.append(flow)
+
+    def towards(self, hop: Hop, name: str = "") -> Flow | None:
         """The engine's way to an address."""
-        return (
-            None if transport != self.listener.transport or host in self.unroutable else self.flow(host, port)
-        )
+        transport, host, port = hop
+        if transport not in self.listeners or host in self.unroutable or not is_numeric(host):
+            return None
+        return self.flow(host, port, transport)
+
+    def find(self, _now: float, hop: Hop, found: Found) -> list[Hop] | None:
+        """The addresses of a name, at once or by `resolve`."""
+        addresses = self.names.get(hop[1], [])
+        if addresses is None:
+            self.asked_names.append((hop, found))
+        return addresses
+
+    def resolve(self, *addresses: Hop) -> None:
+        """Answer the oldest question for a name."""
+        self.asked_names.pop(0)[1](self.now, list(addresses))
+        self.deliver()
+
+    def failed(self, _now: float, hop: Hop) -> None:
+        """The engine found nobody there."""
+        self.failed_hops.append(hop)
+
+    def named(self, name: str) -> Flow | None:
+        """The flow of this name that was not closed."""
+        return next((flow for flow in self.flows.values() if flow.name == name), None)
+
+    def close(self, peer: "Peer") -> None:
+        """The connection to `peer` breaks."""
+        self.flows = {key: flow for key, flow in self.flows.items() if flow is not peer.flow}
+        self.engine.closed(self.now, peer.flow)
+        self.deliver()
 
     def beside(self, flow: Flow, port: int) -> Flow:
         """The same host at another port."""
-        return self.flow(flow.host, port)
+        return self.flow(flow.host, port, flow.listener.transport)
 
-    def flow(self, host: str, port: int) -> Flow:
+    def flow(self, host: str, port: int, transport: str = "") -> Flow:
         """The flow of an address, the same one every time."""
-        return self.flows.setdefault((host, port), Flow(self.listener, host, port, (host, port)))
+        transport = transport or self.listener.transport
+        key = (transport, host, port)
+        if key not in self.flows:
+            name = f"{transport.lower()}/{PROXY}:{PORTS[transport]}/{host}:{port}"
+            self.flows[key] = Flow(self.listeners[transport], host, port, name)
+        return self.flows[key]
 
-    def peer(self, host: str, port: int = 5060) -> Peer:
-        """The peer at an address."""
-        if (host, port) not in self.peers:
-            self.peers[host, port] = Peer(self, self.flow(host, port))
-        return self.peers[host, port]
+    def peer(self, host: str, port: int = 5060, transport: str = "") -> Peer:
+        """The peer at an address, by the transport of the first listener if none is said."""
+        transport = transport or self.listener.transport
+        key = (transport, host, port)
+        if key not in self.peers:
+            self.peers[key] = Peer(self, self.flow(host, port, transport))
+        return self.peers[key]
 
     def deliver(self) -> None:
         """Put what the engine sends into the inboxes."""
         for flow, data in self.engine.out:
-            self.peer(flow.host, flow.port).inbox.append(data)
+            self.peer(flow.host, flow.port, flow.listener.transport).inbox.append(data)
         self.engine.out.clear()
 
     def wait(self, seconds: float) -> None:

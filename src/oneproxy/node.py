@@ -8,6 +8,7 @@ import asyncio
 import errno
 import gc
 import sys
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -26,10 +27,17 @@ from oneproxy.ipc.messages import Start
 from oneproxy.policy.build import build
 from oneproxy.registrar.bindings import Binding
 from oneproxy.registrar.location import Location
+from oneproxy.sip.host import parse_hostport
 from oneproxy.sip.malformed import Malformed
 from oneproxy.site.model import Listen
+from oneproxy.transport.codec import Codec, StreamCodec
+from oneproxy.transport.connections import Connections, Limits
+from oneproxy.transport.credentials import Credentials, CredentialsError
 from oneproxy.transport.driver import Clock, Driver
-from oneproxy.transport.udp import UdpFlows, UdpListener
+from oneproxy.transport.flows import AnyListener, Ways, reach
+from oneproxy.transport.names import Names
+from oneproxy.transport.stream import StreamListener
+from oneproxy.transport.udp import UdpListener
 
 #: Server transactions for each call that the node has room for: INVITE and BYE are
 #: remembered for 32 s after they were answered, so calls shorter than that pile up.
@@ -45,12 +53,17 @@ class Node:
     """Everything that one node consists of."""
 
     def __init__(self, start: Start) -> None:
-        """Raises OSError, with the address in `filename`, where a listener can't be bound."""
+        """Raises OSError where a listener can't be bound or a certificate not be used: `explain` it."""
         self._start = start
         self._machine = start.configuration.machine
         self._clock = Clock()
-        self._listeners = [bind(listen) for listen in self._machine.listen]
-        self._driver = Driver(self._clock, self._listeners)
+        machine = self._machine
+        self._connections = Connections(Limits(machine.connections, machine.connections_per_source))
+        self._listeners = bind_all(machine.listen, self._connections)
+        self._driver = Driver(self._clock, self._listeners, self._connections)
+        self._names = Names(reach(self._listeners), name_servers(machine.dns_servers))
+        self._names.on_found = self._driver.flush_soon
+        self._ways = Ways(self._listeners, self._connections, self._names)
         self._link = Link(start.endpoint, start.token, self._machine.name)
         self._location = Location(self._machine.registrations)
         #: Bindings of the database that the location had no room for.
@@ -81,6 +94,7 @@ class Node:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         gc.enable()
+        self._names.start()
         self._driver.start(self._engine)
 
     def detail(self) -> str:
@@ -102,6 +116,7 @@ class Node:
         while loop.time() < until and (self._engine.unanswered() or self._link.waiting):  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_STEP_S)
         self._driver.stop()
+        await self._names.close()
         self._log_counts()
         log.info("stopped", unanswered=self._engine.unanswered())
         await self._link.close()
@@ -110,16 +125,19 @@ class Node:
         site = self._start.configuration.site
         listeners: list[Listener] = list(self._listeners)
         own_hosts = {listener.sent_by for listener in listeners} | {listener.host for listener in listeners}
-        policy = build(site, secret, own_hosts, self._location, self._link.save, self._answer)
+        policy = build(
+            site, secret, own_hosts, self._location, self._link.save, self._answer, self._ways.named
+        )
         engine = Engine(
             self._clock.now(),
             self._machine.name,
             listeners,
-            UdpFlows(self._listeners),
+            self._ways,
             policy,
             DialogMark(HKDF(SHA256(), 32, salt=None, info=b"oneproxy dialog mark").derive(secret)),
             Own(listeners, frozenset(site.domains)),
             self._machine.calls * TRANSACTIONS_PER_CALL,
+            self._machine.calls,
         )
         engine.on_malformed = self._note_malformed
         return engine
@@ -140,24 +158,59 @@ class Node:
 
     def _log_counts(self) -> None:
         counted = self._engine.counters.totals()
-        counted["unsent"] = sum(listener.unsent for listener in self._listeners)
+        counted["unsent"] = sum(one.unsent for one in self._listeners if isinstance(one, UdpListener))
+        counted.update(self._connections.counts)
         new = {name: count - self._counted.get(name, 0) for name, count in counted.items()}
         self._counted = counted
         if any(new.values()):
             log.info("counted", **{name: count for name, count in new.items() if count})
 
 
-def bind(listen: Listen) -> UdpListener:
+def bind_all(listens: Sequence[Listen], connections: Connections) -> list[AnyListener]:
+    """The listeners of all [[listen]]; as `bind`, and none stays bound where one can't be."""
+    listeners: list[AnyListener] = []
+    for listen in listens:
+        try:
+            listeners.append(bind(listen, connections))
+        except OSError:
+            for listener in listeners:
+                listener.close()
+            raise
+    return listeners
+
+
+def bind(listen: Listen, connections: Connections) -> AnyListener:
     """The listener of one [[listen]]; the OSError names it in `filename`."""
+    transport = listen.transport.upper()
+    place = (listen.host, listen.port, listen.advertise, listen.advertise_port)
     try:
-        return UdpListener(listen.host, listen.port, listen.advertise, listen.advertise_port)
+        if transport == "UDP":
+            return UdpListener(*place)
+        credentials = None
+        if transport in ("TLS", "WSS"):
+            credentials = Credentials(listen.certificate, listen.key, listen.client_ca)
+        codec: Callable[[], Codec] = StreamCodec
+        if transport in ("WS", "WSS"):
+            # The library takes a tenth of a second to load, and most nodes need none of it.
+            from oneproxy.transport.websocket import WebSocketCodec
+
+            codec = WebSocketCodec
+        return StreamListener(transport, *place, connections, credentials, codec)
     except OSError as error:
         error.filename = f"{listen.transport} {listen.host}:{listen.port}"
         raise
 
 
+def name_servers(written: Sequence[str]) -> list[tuple[str, int]]:
+    """Addresses and ports of [dns] servers."""
+    places = [parse_hostport(one) for one in written]
+    return [(place[0], place[1] or 53) for place in places if place is not None]
+
+
 def explain(error: OSError) -> str:
     """Why a listener could not be bound, and the way out, in one line."""
+    if isinstance(error, CredentialsError):
+        return f"cannot listen on {error.filename}: {error.reason}"
     ways = {
         errno.EADDRINUSE: "another program uses it; stop that program or choose another port",
         errno.EADDRNOTAVAIL: "this machine has no such address; choose one of its own or 0.0.0.0",
@@ -165,6 +218,22 @@ def explain(error: OSError) -> str:
     }
     way = ways.get(error.errno or 0, error.strerror or "unknown error")
     return f"cannot listen on {error.filename}: {way}"
+
+
+def make_room_for_files(connections: int) -> None:
+    """Let the process have as many open sockets as it may need, if the system does."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    # What a process has besides, and a few hundred gateways that we connect to.
+    wanted = connections + 1024
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        log.warning("fewer open files allowed than connections", allowed=hard, wanted=wanted)
+        wanted = hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def run(start: Start, parent: child.Parent) -> int:
@@ -176,6 +245,8 @@ async def run(start: Start, parent: child.Parent) -> int:
         if not stopping.done():
             stopping.set_result(drain_s)
 
+    if any(listen.transport.upper() != "UDP" for listen in start.configuration.machine.listen):
+        make_room_for_files(start.configuration.machine.connections)
     try:
         node = Node(start)
     except OSError as error:

@@ -136,7 +136,7 @@ def test_no_octets_whatever_raise_or_go_to_a_third_party(data: st.DataObject) ->
     message = split(bytes(template))
     if isinstance(message, Request):
         sender.send(response(message, 200)) if message.first.get("via") else None
-    assert {host for host, _ in world.peers} <= {"192.0.2.10", *PHONES}
+    assert {host for _, host, _ in world.peers} <= {"192.0.2.10", *PHONES}
 
 
 class Phone:

@@ -28,10 +28,11 @@ uris = st.sampled_from(
     ]
 )
 contacts = st.builds(
-    lambda uri, expires_s, q: Contact(uri_of(uri), expires_s, q, "", 0),
+    lambda uri, expires_s, q, flow: Contact(uri_of(uri), expires_s, q, *flow),
     uris,
     st.sampled_from([None, 0, 59, 60, 300, 10_000]),
     st.integers(0, 1000),
+    st.sampled_from([("", 0), ("", 0), ("<1>", 0), ("<1>", 1), ("<1>", 2), ("<2>", 1)]),
 )
 
 
@@ -42,6 +43,8 @@ def wanted(draw: st.DrawFn) -> tuple[float, Wanted]:
     asked.expires_s = 0 if asked.everything else draw(st.sampled_from([None, 0, 60, 90]))
     if not asked.everything:
         asked.contacts = draw(st.lists(contacts, max_size=4))
+        asked.outbound = any(contact.reg_id for contact in asked.contacts)
+        asked.lacks_outbound = asked.outbound and draw(st.integers(0, 9)) == 0
     return draw(st.sampled_from([0.0, 1.0, 200.0])), asked
 
 
@@ -57,11 +60,13 @@ def test_any_sequence_of_registers_leaves_bindings_within_the_rules(
         result = register(stored, asked, now, LIMITS)
         before = [binding for binding in stored if binding.expires_at > now]
         if isinstance(result, Refusal):
-            assert result.status in (403, 423, 500)
+            assert result.status in (400, 403, 423, 439, 500)
             continue
         stored = apply_change(stored, result)
         live = [binding for binding in stored if binding.expires_at > now]
         assert len({binding.contact for binding in stored}) == len(stored)
+        flows = [(binding.instance, binding.reg_id) for binding in live if binding.reg_id]
+        assert len(set(flows)) == len(flows)
         assert len(live) <= max(LIMITS.max_contacts, len(before))
         assert all(binding.expires_at <= now + LIMITS.max_expires_s for binding in live)
         for one in result.stored:

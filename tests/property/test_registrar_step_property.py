@@ -31,7 +31,14 @@ class Registering(RuleBasedStateMachine):
         self.has_room = True
         self.cseq = 0
         served = {"open.org": Domain("open.org", authenticate=())}
-        self.step = Registrar(self.location, Domains(served, set()).find, frozenset(), self.save, self.answer)
+        self.step = Registrar(
+            self.location,
+            Domains(served, set()).find,
+            frozenset(),
+            self.save,
+            self.answer,
+            lambda name: None,
+        )
 
     def save(self, change: Change, done: Callable[[bool], None]) -> bool:
         assert change.aor not in [other.aor for other, _ in self.writes], "two writes of one address at once"

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from system.agents.place import Place, free_place
 from system.wire import Client, free_port
 
 DOMAIN: Final = "oneproxy.test"
@@ -60,6 +62,25 @@ def resident_bytes(pids: Iterable[int]) -> int:
     return sum(int(fields[21]) * _PAGE_BYTES for fields in map(_stat, pids) if fields)
 
 
+@dataclass(frozen=True)
+class Credentials:
+    """The files of a listener with TLS; client_ca: "" where no client certificate is asked for."""
+
+    certificate: str
+    key: str
+    client_ca: str = ""
+
+
+def _listen(place: Place, credentials: Credentials | None) -> list[str]:
+    """The [[listen]] of one place."""
+    lines = ["[[listen]]", f'transport = "{place.transport.lower()}"', f'address = "{place.address}"']
+    if place.transport in ("TLS", "WSS"):
+        assert credentials is not None
+        lines += [f'certificate = "{credentials.certificate}"', f'key = "{credentials.key}"']
+        lines += [f'client_ca = "{credentials.client_ca}"'] if credentials.client_ca else []
+    return lines
+
+
 def configuration(
     address: str,
     *,
@@ -68,10 +89,14 @@ def configuration(
     authenticate: Sequence[str] = (),
     algorithms: Sequence[str] = (),
     domain: str = DOMAIN,
+    listen: Iterable[Place] = (),
+    credentials: Credentials | None = None,
+    more: str = "",
 ) -> str:
     """A configuration file. subscribers: user name to password; authenticate: methods.
 
-    algorithms: of the digest; none for what OneProxy takes by itself.
+    algorithms: of the digest; none for what OneProxy takes by itself. listen: where it listens
+    besides UDP at `address`. more: further sections, as they are written.
     """
     lines = [
         "[node]",
@@ -79,6 +104,8 @@ def configuration(
         "[[listen]]",
         'transport = "udp"',
         f'address = "{address}"',
+        *(line for place in listen for line in _listen(place, credentials)),
+        more,
         "[database]",
         f'proxy = "{database}"',
         "[[domain]]",
@@ -95,11 +122,17 @@ def _list(words: Sequence[str]) -> str:
     return "[" + ", ".join(f'"{word}"' for word in words) + "]"
 
 
+def _place(transport: str, host: str) -> Place:
+    return free_place("UDP", "::1") if transport == "UDP6" else free_place(transport, host)
+
+
 class Server:
     """`oneproxy run` in a process group of its own, started and stopped as often as wanted.
 
     prefix goes before the command (`Network.prefix`); probe is the socket that asks it
-    whether it answers, which has to be made in the same network.
+    whether it answers, which has to be made in the same network. transports: what it speaks
+    besides UDP on IPv4, at ports of their own; "UDP6" is UDP on IPv6. listen: where it listens
+    besides. more: further sections of its configuration.
     """
 
     def __init__(
@@ -114,11 +147,18 @@ class Server:
         port: int | None = None,
         prefix: Sequence[str] = (),
         probe: socket.socket | None = None,
+        transports: Sequence[str] = (),
+        listen: Sequence[Place] = (),
+        credentials: Credentials | None = None,
+        more: str = "",
     ) -> None:
         self.folder = folder
         self.host = host
         self._probe = probe or socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.port = port or free_port(host)
+        #: Where it listens, by the names of `transports`, and "UDP".
+        self.places = {name: _place(name, host) for name in transports}
+        self.places |= {place.transport: place for place in listen}
         self.config = folder / "oneproxy.toml"
         self.config.write_text(
             configuration(
@@ -128,8 +168,12 @@ class Server:
                 authenticate=authenticate,
                 algorithms=algorithms,
                 domain=domain,
+                listen=self.places.values(),
+                credentials=credentials,
+                more=more,
             )
         )
+        self.places["UDP"] = Place("UDP", host, self.port)
         self._prefix = list(prefix)
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -20,10 +20,9 @@ address = "127.0.0.1:5060"
 [[domain]]
 name = "example.com"
 """
-BAD = GOOD.replace("udp", "tcp").replace("name", "nane")
+BAD = GOOD.replace("udp", "sctp").replace("name", "nane")
 MISTAKES = [
-    '{file}:2: listen[1].transport: found "tcp"; allowed "udp"; '
-    "the other transports are not available in this version",
+    '{file}:2: listen[1].transport: found "sctp"; allowed "udp", "tcp", "tls", "ws" or "wss"',
     '{file}:4: domain[1].name: found nothing; allowed a host name such as "example.com", or an IP address',
     "{file}:5: domain[1].nane: found an unknown key; allowed name, authenticate, algorithms, min_expires_s, "
     "max_expires_s, max_contacts, redirect; did you mean name?",

@@ -30,7 +30,7 @@ NOW = 1_700_000_000.0
 
 def binding(contact: str) -> Binding:
     # A recorder that runs as a process has the real clock, and clears out what expired.
-    return Binding(contact, NOW + 1e9, 1000, "call", 1, "udp:192.0.2.7:5060", NOW)
+    return Binding(contact, NOW + 1e9, 1000, "call", 1, "tcp:192.0.2.7:5060", NOW, flow="tcp/0a1b2c3d.7")
 
 
 def change(name: str) -> Change:

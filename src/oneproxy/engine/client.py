@@ -1,7 +1,8 @@
 """Client transactions: a branch of a request downstream (RFC 3261 17.1, RFC 6026)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from oneproxy.engine.attempt import NO_ATTEMPT, Addresses, Attempt
 from oneproxy.engine.hop import accompany
 from oneproxy.engine.machines import (
     ACCEPTED,
@@ -38,11 +39,21 @@ from oneproxy.engine.timers import (
 from oneproxy.engine.transaction import Transaction
 
 if TYPE_CHECKING:
-    from oneproxy.engine.context import Context
-    from oneproxy.engine.decisions import Target
     from oneproxy.engine.flow import Flow
     from oneproxy.engine.tables import Tables
     from oneproxy.sip.message import Response
+
+
+class Told(Protocol):
+    """Whoever sent a request: the context of one that is passed on, the origin of our own."""
+
+    def receive(self, now: float, branch: "ClientTransaction", response: "Response") -> None:
+        """A response has come that the transaction lets pass."""
+        ...
+
+    def fail(self, now: float, branch: "ClientTransaction", status: int, error: str) -> None:
+        """It ended without a final response: 408 "timeout" or "no-answer", 503 "transport"."""
+        ...
 
 
 class ClientTransaction(Transaction):
@@ -52,13 +63,16 @@ class ClientTransaction(Transaction):
     """
 
     __slots__ = (
+        "attempt",
         "branch",
         "cancel_sent",
         "cancelled",
         "context",
         "data",
         "method",
-        "target",
+        "over",
+        "reason",
+        "rest",
     )
 
     def __init__(
@@ -68,8 +82,9 @@ class ClientTransaction(Transaction):
         method: str,
         flow: "Flow",
         data: bytes,
-        context: "Context | None",
+        context: "Told | None",
         now: float,
+        wait_s: float = 0.0,
     ) -> None:
         super().__init__()
         self.tables = tables
@@ -79,16 +94,24 @@ class ClientTransaction(Transaction):
         #: The request as it was sent; once a failure came, the ACK for it.
         self.data: bytes | None = data
         self.context = context
-        self.target: Target | None = None
+        #: What this branch is one try of; our own requests have none.
+        self.attempt: Attempt = NO_ATTEMPT
+        #: Further addresses of the target.
+        self.rest: Addresses | None = None
+        #: Whether the context waits for this branch no longer.
+        self.over = False
         self.invite = method == "INVITE"
         self.machine = INVITE_CLIENT if self.invite else NON_INVITE_CLIENT
         self.state = CALLING if self.invite else TRYING
         #: Whether the INVITE is to be given up, and whether its CANCEL has gone out.
         self.cancelled = False
         self.cancel_sent = False
+        self.reason = ""
         self.interval = T1
-        #: Timer B or F.
-        self.until = now + (TIMER_B if self.invite else TIMER_F)
+        #: Timer B or F, which are equal, or less where others are left to try.
+        self.until = now + (wait_s if 0.0 < wait_s < TIMER_F else TIMER_F)
+        if flow.reliable:
+            flow.pending.add(self)
         tables.clients[branch] = self
         tables.out.append((flow, data))
         tables.wheel.set(self, self.until if flow.reliable else now + T1)
@@ -97,6 +120,8 @@ class ClientTransaction(Transaction):
         """A response whose branch and method are ours."""
         status = response.status
         before = self.state
+        if not self.attempt.first_response_at:
+            self.attempt.first_response_at = now
         step = self.step(PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE)
         if step & SEND_ACK:
             self._acknowledge(response)
@@ -108,7 +133,6 @@ class ClientTransaction(Transaction):
             # The first 2xx: the request can't be sent again and needs no ACK of ours.
             if self.data is not None:
                 self.data = None
-                self.target = None
                 self.tables.wheel.set(self, now + TIMER_M)
         elif self.flow.reliable:
             self._later(response, now)
@@ -126,10 +150,14 @@ class ClientTransaction(Transaction):
         if self.step(UNREACHABLE) & FAILED and context is not None:
             context.fail(now, self, 503, "transport")
 
-    def cancel(self, now: float) -> None:
-        """Ask the peer to give this INVITE up (RFC 3261 9.1): not before a provisional response."""
+    def cancel(self, now: float, reason: str = "") -> None:
+        """Ask the peer to give this INVITE up (RFC 3261 9.1): not before a provisional response.
+
+        reason: the Reason value of the CANCEL (RFC 3326), "" for none.
+        """
         if self.cancelled or not self.invite:
             return
+        self.reason = reason
         if self.state == CALLING:
             self.cancelled = True
         elif self.state == PROCEEDING and self.data is not None:
@@ -156,12 +184,18 @@ class ClientTransaction(Transaction):
         """Forget this transaction; a response that comes later is a stray."""
         self.state = TERMINATED
         self.tables.clients.pop(self.branch, None)
+        if self.flow.reliable:
+            self.flow.pending.discard(self)
         self.tables.wheel.cancel(self)
         self.context = None
         self.data = None
 
     def _provisional(self, now: float, progress: bool) -> None:
         if not self.invite:
+            # Whoever was to say something within a shorter time has.
+            self.until = max(self.until, self.attempt.started_at + TIMER_F)
+            if self.attempt.answer_by:
+                self.until = min(self.until, self.attempt.answer_by)
             return
         if self.cancelled:
             # RFC 3261 9.1: the CANCEL that had to wait for a provisional response.
@@ -170,22 +204,28 @@ class ClientTransaction(Transaction):
         elif progress:
             # RFC 3261 16.7 step 2, 16.8: Timer C starts with the first one and anew with
             # every one but 100, which says only that the next hop is there.
-            self.tables.wheel.set(self, now + TIMER_C)
+            until = now + TIMER_C
+            if self.attempt.answer_by and not self.over:
+                until = min(until, self.attempt.answer_by)
+            self.tables.wheel.set(self, until)
 
     def _send_cancel(self, now: float) -> None:
         assert self.data is not None
         self.cancel_sent = True
-        data = accompany(self.data, "CANCEL")
+        data = accompany(self.data, "CANCEL", headers=(f"Reason: {self.reason}",) if self.reason else ())
         ClientTransaction(self.tables, f"{self.branch} CANCEL", "CANCEL", self.flow, data, None, now)
         # RFC 3261 9.1: a peer that answers neither is gone after 64 T1.
         self.tables.wheel.set(self, now + TIMER_B)
 
     def _give_up(self, now: float) -> None:
-        """Timer C, or 64 T1 after a CANCEL (RFC 3261 16.8, 9.1)."""
-        if not self.cancelled:
-            self.cancel(now)
-        else:
+        """Timer C or the time to answer is over, or 64 T1 after a CANCEL (RFC 3261 16.8, 9.1)."""
+        if self.cancelled:
             self._time_out(now)
+            return
+        self.cancel(now)
+        if 0.0 < self.attempt.answer_by <= now and self.context is not None:
+            # Others are tried without waiting for the 487; a 2xx that overtakes it still passes.
+            self.context.fail(now, self, 408, "no-answer")
 
     def _time_out(self, now: float) -> None:
         context = self.context

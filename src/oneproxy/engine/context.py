@@ -1,22 +1,76 @@
 """The response context: one request, the branches it went to, and which answer goes back
 (RFC 3261 16.7 to 16.9)."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from oneproxy.engine.decisions import Outcome, Target
+from oneproxy.engine.decisions import Outcome
+from oneproxy.engine.forwarding import NO_ROUTE
 from oneproxy.engine.machines import ACCEPTED, PROCEEDING, TRYING
+from oneproxy.engine.sessions import on_success
+from oneproxy.engine.timers import TIMER_F
 from oneproxy.sip.edit import Edit
 
 if TYPE_CHECKING:
+    from oneproxy.engine.attempt import Attempt
     from oneproxy.engine.client import ClientTransaction
-    from oneproxy.engine.decisions import Ask
+    from oneproxy.engine.decisions import Ask, Target
+    from oneproxy.engine.flow import Flow
     from oneproxy.engine.server import ServerTransaction
+    from oneproxy.engine.sessions import Asked
     from oneproxy.sip.message import Response
 
 #: RFC 3261 16.7 step 6: these say more about how to mend the request than other 4xx do.
 _TELLING: Final = frozenset((401, 407, 415, 420, 484))
+#: What stands for a branch that nothing came back from.
+_OWN: Final = {
+    408: "Request Timeout",
+    430: "Flow Failed",
+    440: "Max-Breadth Exceeded",
+    482: "Loop Detected",
+}
+#: RFC 3326 3.1: a phone that stops ringing for this reason shows no call as missed.
+_ELSEWHERE: Final = 'SIP;cause=200;text="Call completed elsewhere"'
 _CHALLENGES: Final = ("www-authenticate", "proxy-authenticate")
+
+
+class Forking(Protocol):
+    """Whoever starts the branches of a context."""
+
+    def conclude(self, now: float, context: "Context") -> None:
+        """All branches have failed: end in `Context.answer`, or in new branches."""
+        ...
+
+    def again(self, now: float, context: "Context", branch: "ClientTransaction") -> None:
+        """Start a branch like this one, which failed, at its next address."""
+        ...
+
+    def redirected(
+        self, now: float, context: "Context", branch: "ClientTransaction", response: "Response"
+    ) -> bool:
+        """Start branches to the contacts of a 3xx; whether there were any."""
+        ...
+
+
+class Follow(Protocol):
+    """Whoever is told of the answers to a request, for the sake of the call that it is part of."""
+
+    def responded(self, now: float, response: "Response", flow: "Flow | None") -> None:
+        """A 101 to 299 goes back. flow: where its sender is reached over a flow alone, that."""
+        ...
+
+    def failed(self, now: float, status: int) -> None:
+        """A final failure goes back."""
+        ...
+
+
+class Lookup:
+    """An attempt whose addresses are being asked for. context: None once it is given up."""
+
+    __slots__ = ("attempt", "context")
+
+    def __init__(self, context: "Context", attempt: "Attempt") -> None:
+        self.context: Context | None = context
+        self.attempt = attempt
 
 
 class Context:
@@ -24,29 +78,33 @@ class Context:
 
     __slots__ = (
         "ask",
+        "asked",
         "best",
         "best_status",
         "branches",
         "cancelled",
         "challenges",
-        "conclude",
         "done",
+        "follow",
+        "forking",
+        "lookups",
         "outcomes",
+        "passed",
+        "recurse",
         "server",
+        "tried",
         "waiting",
     )
 
-    def __init__(
-        self, server: "ServerTransaction", ask: "Ask | None", conclude: "Callable[[float, Context], None]"
-    ) -> None:
+    def __init__(self, server: "ServerTransaction", ask: "Ask | None", forking: Forking) -> None:
         self.server = server
-        #: Called when all branches have failed; it ends in `answer` or in new branches.
-        self.conclude = conclude
+        self.forking = forking
         #: The question that led here; None inside a dialog, where nobody is asked.
         self.ask = ask
         self.branches: list[ClientTransaction] = []
-        #: Branches without a final response.
+        #: Branches without a final response, those that have no address yet among them.
         self.waiting = 0
+        self.lookups: list[Lookup] | None = None
         #: Whether a final response has gone back.
         self.done = False
         self.cancelled = False
@@ -56,69 +114,153 @@ class Context:
         self.outcomes: list[Outcome] = []
         #: The challenges of all branches, as lines; None for as long as there are none.
         self.challenges: list[str] | None = None
+        #: How many rounds of 3xx are followed, and the URIs that were tried; None: none.
+        self.recurse = 0
+        self.tried: set[str] | None = None
+        #: Who is told of what goes back, where somebody follows the call.
+        self.follow: Follow | None = None
+        #: What session timers add to the request and, maybe, to its 2xx.
+        self.asked: Asked | None = None
+        #: How many of the top Route values are ours and go; NO_ROUTE outside of a dialog.
+        self.passed = NO_ROUTE
 
     def add(self, branch: "ClientTransaction") -> None:
         """A branch has been started."""
         self.branches.append(branch)
         self.waiting += 1
 
+    def look_up(self, attempt: "Attempt") -> Lookup:
+        """A branch begins with its addresses being asked for."""
+        lookup = Lookup(self, attempt)
+        if self.lookups is None:
+            self.lookups = []
+        self.lookups.append(lookup)
+        self.waiting += 1
+        return lookup
+
+    def looked_up(self, lookup: Lookup) -> None:
+        """The addresses have come: the branch goes on by itself, or is missed."""
+        lookup.context = None
+        self.waiting -= 1
+        if self.lookups is not None:
+            self.lookups.remove(lookup)
+
     def receive(self, now: float, branch: "ClientTransaction", response: "Response") -> None:
         """A response of a branch that its transaction lets pass."""
         status = response.status
         if status >= 300:
+            if branch.over:
+                return  # it was counted when it was waited for no longer
+            branch.over = True
             self.waiting -= 1
-            self._note(branch.target, status, None, response)
+            if self._goes_on(now, branch, response):
+                return
+            self._note(branch, status, None, response, now)
             self.settle(now)
             return
         if status < 200:
             # RFC 3261 16.7 step 5: a 100 is for the next hop only. RFC 4320 4.1: no
             # other provisional response to what is not an INVITE.
-            if status > 100 and not self.done and self.server.invite:
+            if status > 100 and not self.done and not branch.over and self.server.invite:
                 self.server.send(now, status, _upstream(response))
+                if self.follow is not None:
+                    self.follow.responded(now, response, branch.attempt.target.flow)
             return
+        data = None if self.asked is None else on_success(self.asked, response)
+        if data is None:
+            data = _upstream(response)
         if self.server.state in (TRYING, PROCEEDING, ACCEPTED):
-            self.server.send(now, status, _upstream(response))
+            self.server.send(now, status, data)
+            if self.follow is not None:
+                self.follow.responded(now, response, branch.attempt.target.flow)
         elif self.server.invite:
             # RFC 3261 16.7 step 5: a 2xx to an INVITE passes even when a failure has gone back
             # before it, since the callee believes that the call stands.
-            self.server.tables.out.append((self.server.flow, _upstream(response)))
+            self.server.tables.out.append((self.server.flow, data))
+        if not branch.over:
+            branch.over = True
+            self.waiting -= 1
         if not self.done:
             self.done = True
-            self.waiting -= 1
             if self.waiting:
-                self.cancel_branches(now)
+                self.cancel_branches(now, _ELSEWHERE)
         # The transaction stays for repetitions of the 2xx; the rest is of no more use.
         self.ask = None
 
     def fail(self, now: float, branch: "ClientTransaction", status: int, error: str) -> None:
         """A branch ended without a final response: timed out, or could not be reached."""
+        if branch.over:
+            return
+        branch.over = True
         self.waiting -= 1
-        self._note(branch.target, status, error, None)
+        if branch.rest and not self._is_decided():
+            self.forking.again(now, self, branch)
+            return
+        self._note(branch, status, error, None, now)
         self.settle(now)
 
-    def miss(self, target: Target, status: int, error: str) -> None:
+    def miss(self, target: "Target", status: int, error: str, now: float) -> None:
         """A target that nothing is sent to, as if it had answered with `status`.
 
         503 where there is no way to it (RFC 3261 16.9), 482 where the way leads back here.
         """
-        self._note(target, status, error, None)
+        self.outcomes.append(Outcome(target, status, error, now, 0.0, now))
+        self._keep(status, None)
 
-    def cancel(self, now: float) -> None:
-        """The caller gave up (RFC 3261 16.10)."""
+    def cancel(self, now: float, reason: str = "") -> None:
+        """The caller gave up (RFC 3261 16.10). reason: the Reason value of that, "" for none."""
         self.cancelled = True
-        self.cancel_branches(now)
+        self.cancel_branches(now, reason)
+        if not self.waiting:
+            self.settle(now)
 
-    def cancel_branches(self, now: float) -> None:
-        """Ask every branch that still rings to stop."""
+    def cancel_branches(self, now: float, reason: str) -> None:
+        """Ask every branch that still rings to stop, and wait for no address.
+
+        reason: what the CANCEL says of itself (RFC 3326), "" for nothing.
+        """
         for branch in self.branches:
-            branch.cancel(now)
+            branch.cancel(now, reason)
+        if self.lookups:
+            for lookup in self.lookups:
+                lookup.context = None
+            self.waiting -= len(self.lookups)
+            self.lookups = None
+
+    def _goes_on(self, now: float, branch: "ClientTransaction", response: "Response") -> bool:
+        """Whether a failure leads to another branch in place of this one."""
+        if self._is_decided():
+            return False
+        status = response.status
+        if status == 503 and branch.rest:
+            # RFC 3263 4.3: another address of the same target may have room.
+            self.forking.again(now, self, branch)
+            return True
+        return (
+            300 <= status <= 399
+            and branch.attempt.depth < self.recurse
+            and self.forking.redirected(now, self, branch, response)
+        )
+
+    def _is_decided(self) -> bool:
+        """Whether nobody else is to be tried: RFC 3261 16.7 step 5 for a 6xx."""
+        return self.done or self.cancelled or self.best_status >= 600
 
     def _note(
-        self, target: Target | None, status: int, error: str | None, response: "Response | None"
+        self,
+        branch: "ClientTransaction",
+        status: int,
+        error: str | None,
+        response: "Response | None",
+        now: float,
     ) -> None:
         """Keep the outcome, and the response if it is better than those before."""
-        if target is not None:
-            self.outcomes.append(Outcome(target, status, error))
+        attempt = branch.attempt
+        times = attempt.started_at, attempt.first_response_at, now
+        self.outcomes.append(Outcome(attempt.target, status, error, *times, _contacts(response)))
+        self._keep(status, response)
+
+    def _keep(self, status: int, response: "Response | None") -> None:
         if status in (401, 407) and response is not None and len(self.branches) > 1:
             lines = [response.lines[at] for name in _CHALLENGES for at in response.positions(name)]
             self.challenges = (self.challenges or []) + lines
@@ -132,11 +274,10 @@ class Context:
         """After a failure: stop the others on a 6xx, and answer when none is left."""
         if self.done:
             return
-        if self.waiting:
-            if self.best_status >= 600:
-                self.cancel_branches(now)
-            return
-        self.conclude(now, self)
+        if self.waiting and self.best_status >= 600:
+            self.cancel_branches(now, f"SIP;cause={self.best_status}")
+        if not self.waiting:
+            self.forking.conclude(now, self)
 
     def answer(self, now: float) -> None:
         """Send the best response back: all branches have failed."""
@@ -145,8 +286,10 @@ class Context:
         status = self.best_status
         if status == 408 and not server.invite:
             # RFC 4320 4.2: no 408 to what is no INVITE. After our own time-out the caller's
-            # has come too, and nothing is said; a peer that gave up early has to be told of.
-            if self.best is None:
+            # has come too, and nothing is said; who gave up earlier has to be told of.
+            if self.best is None and now >= server.since + TIMER_F:
+                if self.follow is not None:
+                    self.follow.failed(now, 408)
                 server.terminate()
             else:
                 server.reply(now, 504, "Server Time-out")
@@ -157,12 +300,15 @@ class Context:
             server.send(now, status, best)
         elif self.cancelled:
             server.reply(now, 487, "Request Terminated")
-        elif status == 482:
-            server.reply(now, 482, "Loop Detected")
-        elif status == 408:
-            server.reply(now, 408, "Request Timeout")
+        elif status in _OWN:
+            server.reply(now, status, _OWN[status])
         else:
             server.reply(now, 500, "Server Internal Error")
+
+
+def _contacts(response: "Response | None") -> tuple[str, ...]:
+    """The Contact lines of a 3xx, for who wants to follow them."""
+    return () if response is None or response.status >= 400 else tuple(response.all("contact"))
 
 
 def _upstream(response: "Response") -> bytes:

@@ -11,29 +11,52 @@ from collections.abc import Callable
 from secrets import token_hex
 from typing import Final
 
-from oneproxy.engine.client import ClientTransaction
+from oneproxy.engine.call import Call
 from oneproxy.engine.context import Context
 from oneproxy.engine.counters import Counters
-from oneproxy.engine.decisions import Ask, Best, Decision, Forward, Pending, Policy, Reply, Target
+from oneproxy.engine.decisions import (
+    Answered,
+    Ask,
+    Best,
+    Decision,
+    Forward,
+    Pending,
+    Policy,
+    Reply,
+    Target,
+)
 from oneproxy.engine.dialog import PARAMETER, DialogMark
-from oneproxy.engine.flow import BRANCH_COOKIE, Flow, Flows, Listener
+from oneproxy.engine.flow import BRANCH_COOKIE, Flow, Flows, Hop, Listener
+from oneproxy.engine.following import Followed, Following
+from oneproxy.engine.forking import Forking
 from oneproxy.engine.forwarding import forwarded
+from oneproxy.engine.gate import Gate
 from oneproxy.engine.inbound import read_inbound
+from oneproxy.engine.loops import is_same_request, later_vias
 from oneproxy.engine.machines import ACCEPTED, COMPLETED, CONFIRMED
-from oneproxy.engine.routing import Own, next_hop
+from oneproxy.engine.origin import OwnRequest
+from oneproxy.engine.part import Part
+from oneproxy.engine.routing import Own, next_hop, unstrict
+from oneproxy.engine.sending import Sender
 from oneproxy.engine.server import ServerTransaction, to_tag
+from oneproxy.engine.sessions import Asked
 from oneproxy.engine.tables import Tables
 from oneproxy.sip.check import check
 from oneproxy.sip.malformed import REASONS, Malformed
 from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.response import respond
-from oneproxy.sip.uri import parse_uri
+from oneproxy.sip.uri import Uri, parse_uri
 
 ALLOW: Final = (
     "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, "
     "NOTIFY, PUBLISH"
 )
-_CAPABILITIES: Final = (ALLOW, "Accept: application/sdp, */*", "Supported: path")
+_CAPABILITIES: Final = (ALLOW, "Accept: application/sdp, */*", "Supported: path, outbound")
+_TOO_MANY_HOPS: Final = Reply(483, "Too Many Hops")
+_FULL: Final = Reply(503, "Service Unavailable", ("Retry-After: 10",))
+_FLOW_FAILED: Final = Reply(430, "Flow Failed")
+#: Branches at once for each server transaction that there is room for.
+_BRANCHES: Final = 3
 
 
 class Engine:
@@ -54,6 +77,7 @@ class Engine:
         mark: DialogMark,
         own: Own,
         transactions: int,
+        calls: int = 0,
     ) -> None:
         self._tables = Tables(now)
         self.out = self._tables.out
@@ -66,13 +90,23 @@ class Engine:
         self._own = own
         self._limit = transactions
         self._draining = False
+        self.gate = Gate()
         #: Told of every malformed message: when, from where, and its code.
         self.on_malformed: Callable[[float, Flow, Malformed], None] = _ignore
         # RFC 3261 8.1.1.7: unique over space and time: this node, this start of it, a number.
         self._branch_prefix = f"{node}.{token_hex(6)}."
-        self._branch_number = 0
-        # Bound once: a context remembers it for as long as its transactions last.
-        self._failed = self._conclude
+        self._forking = Forking(
+            self._tables,
+            flows,
+            mark,
+            own,
+            self._branch_prefix,
+            _BRANCHES * transactions,
+            self._follow_redirect,
+            self._conclude,
+        )
+        self._sender = Sender(self._tables, flows, self._branch_prefix, _BRANCHES * transactions)
+        self._following = Following(self._tables, calls or transactions, own.is_own_route, self._sender.send)
         #: What our Via in a response begins with; only those responses are for us (18.1.2).
         self._vias = tuple(listener.via for listener in listeners)
 
@@ -80,6 +114,11 @@ class Engine:
 
     def receive(self, now: float, flow: Flow, data: bytes) -> None:
         """Handle one message that came on `flow`."""
+        if self.gate.calls_left <= 0 and data.startswith(b"INVITE "):
+            refusal = self.gate.refuse(data, flow, self._servers)
+            if refusal is not None:
+                self.out.append((flow, refusal))
+                return
         message = split(data)
         if message.__class__ is Request:
             self._request(now, flow, message)
@@ -100,9 +139,16 @@ class Engine:
         """The transport could not send `data` (RFC 3261 16.9, 18.4)."""
         message = split(data)
         if isinstance(message, Request):
-            client = self._clients.get(self._own_branch(message.get("via")))
+            branch = self._own_branch(message.get("via"))
+            client = self._clients.get(branch if message.method != "CANCEL" else f"{branch} CANCEL")
             if client is not None:
                 client.unreachable(now)
+
+    def closed(self, now: float, flow: Flow) -> None:
+        """A connection is closed. What was sent on it and not answered at all has failed."""
+        for client in tuple(flow.pending):
+            client.unreachable(now)
+        self._policy.closed(now, flow)
 
     def answer(self, now: float, ask: Ask, decision: Decision) -> None:
         """The decision for an ask that policy had answered PENDING."""
@@ -110,6 +156,21 @@ class Engine:
         if isinstance(server, ServerTransaction) and server.ask is ask:
             server.ask = None
             self._apply(now, server, ask, decision)
+
+    def originate(self, now: float, request: OwnRequest, answered: Answered | None = None) -> None:
+        """Send a request of our own; `answered` is told once what came of it."""
+        self._sender.send(now, request, answered)
+
+    def end(self, now: float, call: Call, reason: str = "") -> None:
+        """End a followed call from the side: BYE to both, or the INVITE is given up.
+
+        reason: a Reason value (RFC 3326). A call that is over already stays as it is.
+        """
+        followed = self._following.of_call(call)
+        if followed is not None and not self._following.end(now, followed, reason):
+            context = followed.context
+            if context is not None:
+                self._give_up(now, context.server, reason)
 
     def drain(self) -> None:
         """Refuse from now on what would start something new."""
@@ -123,6 +184,10 @@ class Engine:
         """How full the tables are."""
         return {"servers": len(self._servers), "clients": len(self._clients)}
 
+    def calls(self) -> int:
+        """How many calls are followed."""
+        return len(self._following)
+
     # Requests.
 
     def _request(self, now: float, flow: Flow, request: Request) -> None:
@@ -131,7 +196,7 @@ class Engine:
         if isinstance(inbound, Malformed):
             self._refuse_via(now, flow, request)
             return
-        key, back = inbound
+        key, back, natted = inbound
         method = request.method
         server = self._servers.get(key)
         if server is not None:
@@ -149,18 +214,22 @@ class Engine:
         elif method == "CANCEL":
             self._cancel(now, key, back, request)
         else:
-            self._route(now, flow, key, back, request)
+            self._route(now, flow, key, back, natted, request)
 
-    def _route(self, now: float, flow: Flow, key: str, back: Flow, request: Request) -> None:
+    def _route(self, now: float, flow: Flow, key: str, back: Flow, natted: bool, request: Request) -> None:
         """Find the way of a request that is no repetition (RFC 3261 16.3 to 16.5)."""
-        if request.max_forwards == 0:
-            self._refuse(key, back, request, 483, "Too Many Hops")
-            return
         if "route" in request.first:
-            mark = self._own.mark(request)
-            if mark and request.method != "REGISTER" and self._mark.holds(mark, request):
-                self._in_dialog(now, key, back, request)
-                return
+            mark = ""
+            if PARAMETER in request.uri:
+                request, mark = unstrict(request, self._own)
+            passed, in_route = self._own.passed(request)
+            mark = in_route or mark
+            if mark and request.method != "REGISTER":
+                name = self._mark.flow(mark, request)
+                if name is not None:
+                    came = flow if natted or flow.reliable else None
+                    self._in_dialog(now, key, back, came, request, passed, name)
+                    return
         if request.method == "ACK":
             # Nothing of ours: an ACK is never answered, so it is never asked about.
             self.counters.dropped["stray-ack"] += 1
@@ -168,17 +237,45 @@ class Engine:
         uri = parse_uri(request.uri)
         if isinstance(uri, Malformed):
             self._refuse_malformed(now, key, back, request, Malformed.REQUEST_URI)
+        elif request.max_forwards == 0 and not self._ends_here(request, uri):
+            self._refuse(key, back, request, _TOO_MANY_HOPS.status, _TOO_MANY_HOPS.reason)
         elif self._draining:
             # OPTIONS to OneProxy too: whoever asks so where to send calls looks elsewhere.
             self._refuse(key, back, request, 503, "Service Unavailable", ("Retry-After: 5",))
         elif request.method == "OPTIONS" and uri.user is None and self._own.is_here(uri):
             self._answer_options(key, back, request)
         elif len(self._servers) >= self._limit:
-            self._refuse(key, back, request, 503, "Service Unavailable", ("Retry-After: 10",), code="full")
+            self._refuse(key, back, request, _FULL.status, _FULL.reason, _FULL.headers, "full")
+        elif self.gate.calls_left <= 0 and request.method == "INVITE":
+            self._refuse(
+                key, back, request, 503, "Service Unavailable", (self.gate.retry_after(),), code="gate"
+            )
+        elif ("via" in request.again or "," in request.values[request.first["via"]]) and self._is_loop(
+            request
+        ):
+            self._refuse(key, back, request, 482, "Loop Detected")
         else:
-            self._decide(now, key, back, Ask(request, uri, flow, now))
+            self._decide(now, key, back, natted, Ask(request, uri, flow, now))
 
-    def _decide(self, now: float, key: str, back: Flow, ask: Ask) -> None:
+    def _ends_here(self, request: Request, uri: Uri) -> bool:
+        """Whether a request is for OneProxy itself, and so has no more hops to go."""
+        return (uri.user is None or request.method == "REGISTER") and self._own.is_here(uri)
+
+    def _is_loop(self, request: Request) -> bool:
+        """Whether the same request is on its way through here already (RFC 5393 4.2.2).
+
+        It has been here if a Via is ours, and it is still on its way if that branch is. A
+        request that comes again as another one, a spiral, has another Request-URI or Route.
+        """
+        for value in later_vias(request):
+            client = self._clients.get(self._own_branch(value))
+            if client is not None and isinstance(client.context, Context):
+                before = client.context.server.request
+                if before is not None and is_same_request(request, before):
+                    return True
+        return False
+
+    def _decide(self, now: float, key: str, back: Flow, natted: bool, ask: Ask) -> None:
         decision = self._policy.decide(ask)
         if decision.__class__ is Reply and decision.stateless:
             tag = to_tag(key)
@@ -186,12 +283,12 @@ class Engine:
             self.out.append((back, data))
             return
         server = ServerTransaction(self._tables, key, ask.request, back, now)
+        server.natted = natted
         ask.transaction = server
         try:
             self._apply(now, server, ask, decision)
         except Exception:
-            # A fault of ours must not keep a place in the table for ever.
-            server.terminate()
+            self._abandon(now, server)
             raise
 
     def _apply(self, now: float, server: ServerTransaction, ask: Ask, decision: Decision) -> None:
@@ -199,25 +296,55 @@ class Engine:
         match decision:
             case Forward():
                 context = server.context
+                if ask.request.max_forwards == 0:
+                    server.reply(now, _TOO_MANY_HOPS.status, _TOO_MANY_HOPS.reason)
+                    return
+                if context is not None and (context.best_status >= 600 or not decision.targets):
+                    # RFC 3261 16.7 step 5: after a 6xx nobody else is tried.
+                    context.answer(now)
+                    return
                 if context is None:
-                    context = server.context = Context(server, ask, self._failed)
-                    if server.invite:
-                        self.counters.calls += 1
-                self._fork(now, context, ask.request, decision.targets, ask.consumed)
+                    context = self._new_context(server, ask)
+                    if server.invite and not self._begin_call(now, context, ask, decision):
+                        return
+                context.recurse = decision.recurse
+                self._forking.fork(now, context, decision.targets)
             case Reply():
                 server.reply(now, decision.status, decision.reason, decision.headers)
             case Pending():
                 server.pend(now, ask)
             case Best():
-                context = server.context
-                if context is None:
-                    context = server.context = Context(server, ask, self._failed)
-                context.answer(now)
+                (server.context or self._new_context(server, ask)).answer(now)
+
+    def _begin_call(self, now: float, context: Context, ask: Ask, decision: Forward) -> bool:
+        """Count a new call, and follow it where policy wants that; False where it was refused."""
+        self.counters.calls += 1
+        self.gate.calls_left -= 1
+        if decision.watch is None:
+            return True
+        server = context.server
+        caller = ask.flow if server.natted or ask.flow.reliable else None
+        followed = self._following.begin(now, ask.request, decision.watch, decision.session, caller)
+        if followed is None:
+            server.reply(now, _FULL.status, _FULL.reason, _FULL.headers)
+            return False
+        followed.context = context
+        context.follow = followed
+        if isinstance(followed.asked, Reply):
+            refusal = followed.asked
+            server.reply(now, refusal.status, refusal.reason, refusal.headers)
+            return False
+        context.asked = followed.asked
+        return True
+
+    def _new_context(self, server: ServerTransaction, ask: Ask | None) -> Context:
+        context = server.context = Context(server, ask, self._forking)
+        return context
 
     def _conclude(self, now: float, context: Context) -> None:
         """All branches have failed: ask once more, unless nobody was asked before."""
         ask = context.ask
-        if ask is None or context.cancelled:
+        if ask is None or context.cancelled or not context.outcomes:
             context.answer(now)
             return
         ask.outcomes = context.outcomes
@@ -230,80 +357,106 @@ class Engine:
             raise
         self._apply(now, context.server, ask, decision)
 
-    def _in_dialog(self, now: float, key: str, back: Flow, request: Request) -> None:
-        """A request of a dialog that this farm carries goes where its route says."""
+    def _follow_redirect(self, context: Context, uris: list[str]) -> list[Target]:
+        return [] if context.ask is None else self._policy.redirected(context.ask, uris)
+
+    def _in_dialog(
+        self, now: float, key: str, back: Flow, came: Flow | None, request: Request, passed: int, name: str
+    ) -> None:
+        """A request of a dialog that this farm carries goes where its route says.
+
+        came: the flow over which alone its sender is reached, None where he has an address.
+        name: of the flow that leads to the other side, "" where the route does.
+        """
+        flow = self._flows.named(name) if name else None
         if request.method == "ACK":
-            self._pass_ack(key, request)
+            self._pass_ack(now, key, request, passed, flow)
             return
+        part, asked = None, None
+        refusal = self._refuses(request, flow, name)
+        if self._following.size:
+            part, told = self._follow(now, request, came)
+            if isinstance(told, Reply):
+                refusal = refusal or told
+            else:
+                asked = told
+        if refusal is not None:
+            code = "full" if refusal is _FULL else ""
+            self._refuse(key, back, request, refusal.status, refusal.reason, refusal.headers, code)
+            if part is not None:
+                part.failed(now, refusal.status)
+            return
+        server = ServerTransaction(self._tables, key, request, back, now)
+        context = self._new_context(server, None)
+        context.passed = passed
+        context.follow = part
+        context.asked = asked
+        try:
+            self._forking.fork(now, context, [Target(request.uri, (), flow)])
+        except Exception:
+            self._abandon(now, server)
+            raise
+
+    def _refuses(self, request: Request, flow: Flow | None, name: str) -> Reply | None:
+        """What stands in the way of a request of one of our dialogs, or None.
+
+        flow, name: over which alone it could go on; None and "" where its route says how.
+        """
+        if request.max_forwards == 0:
+            return _TOO_MANY_HOPS
         if len(self._servers) >= 2 * self._limit:
             # Calls can go on and end while nothing new is let in, but who has one call
             # must not fill our memory through it.
-            self._refuse(key, back, request, 503, "Service Unavailable", ("Retry-After: 10",), code="full")
-            return
-        server = ServerTransaction(self._tables, key, request, back, now)
-        context = server.context = Context(server, None, self._failed)
-        try:
-            self._fork(now, context, request, [Target(request.uri)])
-        except Exception:
-            server.terminate()
-            raise
+            return _FULL
+        if flow is None and name.startswith("ws"):
+            # RFC 5626 5.3.1: nobody can open another connection to a web browser.
+            return _FLOW_FAILED
+        return None
 
-    def _pass_ack(self, key: str, request: Request) -> None:
+    def _abandon(self, now: float, server: ServerTransaction) -> None:
+        """A fault of ours must not keep a place in a table for ever."""
+        context = server.context
+        server.terminate()
+        if context is not None and context.follow is not None:
+            context.follow.failed(now, 500)
+
+    def _follow(
+        self, now: float, request: Request, came: Flow | None
+    ) -> tuple[Part | None, Asked | Reply | None]:
+        """The followed call that a request belongs to hears of it, and what it makes of it."""
+        followed = self._following.of(request)
+        if followed is None:
+            return None, None
+        return Part(followed, request), followed.requested(now, request, came)
+
+    def _pass_ack(self, now: float, key: str, request: Request, passed: int, flow: Flow | None) -> None:
         """An ACK for a 2xx goes on without a transaction (RFC 3261 16.11, 17)."""
-        hop = next_hop(request, request.uri, True)
-        flow = None if hop is None else self._flows.towards(*hop)
-        if flow is None:
-            self.counters.dropped["unroutable-ack"] += 1
-            return
         # The same for every repetition of this ACK, and different from that of others.
         branch = f"{self._branch_prefix}{to_tag(key)}"
-        self.out.append((flow, forwarded(request, request.uri, flow.listener.via + branch, True)))
+        hop = next_hop(request, request.uri, passed) if flow is None else None
+        if hop is not None:
+            flow = self._flows.towards(hop)
+        if flow is None and hop is not None and request.max_forwards != 0:
+            self._pass_ack_to_name(now, branch, request, passed, hop)
+        else:
+            self._send_ack(branch, request, passed, flow)
 
-    def _fork(
-        self,
-        now: float,
-        context: Context,
-        request: Request,
-        targets: list[Target],
-        consumed: tuple[int, ...] = (),
-    ) -> None:
-        """Send the request to all targets at once (RFC 3261 16.6), without the lines `consumed`."""
-        tables = self._tables
-        method = request.method
-        # RFC 3261 16.6 step 4: only what can start a dialog needs it, and inside of a
-        # dialog it changes nothing any more.
-        in_dialog = context.ask is None
-        records = not in_dialog and method in ("INVITE", "SUBSCRIBE", "REFER", "NOTIFY")
-        for target in targets:
-            flow = target.flow
-            if flow is None:
-                hop = next_hop(request, target.uri, in_dialog, target.route)
-                if hop is not None and self._own.is_next_hop(hop[1], hop[2]):
-                    # A contact at our own address: ten of these in one AoR would multiply
-                    # a request tenfold on each of its 70 hops (RFC 5393 3).
-                    context.miss(target, 482, "loop")
-                    continue
-                flow = None if hop is None else self._flows.towards(*hop)
-            if flow is None:
-                context.miss(target, 503, "transport")
-                continue
-            listener = flow.listener
-            self._branch_number += 1
-            branch = f"{self._branch_prefix}{self._branch_number:x}"
-            record_route = ""
-            if records:
-                mark = self._mark.make(request.call_id, request.from_tag)
-                record_route = f"<{listener.route_uri};{PARAMETER}={mark}>"
-            data = forwarded(
-                request, target.uri, listener.via + branch, in_dialog, target.route, record_route, consumed
-            )
-            client = ClientTransaction(tables, branch, method, flow, data, context, now)
-            client.target = target
-            context.add(client)
-        if not targets:
-            context.answer(now)
-        elif not context.waiting:
-            context.settle(now)
+    def _pass_ack_to_name(self, now: float, branch: str, request: Request, passed: int, hop: Hop) -> None:
+        """Send an ACK on once the address is known; nobody repeats it but the callee's 2xx."""
+
+        def found(_now: float, addresses: list[Hop]) -> None:
+            flow = self._flows.towards(addresses[0], hop[1]) if addresses else None
+            self._send_ack(branch, request, passed, flow)
+
+        addresses = self._flows.find(now, hop, found)
+        if addresses is not None:
+            found(now, addresses)
+
+    def _send_ack(self, branch: str, request: Request, passed: int, flow: Flow | None) -> None:
+        if flow is None or request.max_forwards == 0:
+            self.counters.dropped["unroutable-ack"] += 1
+        else:
+            self.out.append((flow, forwarded(request, request.uri, flow.listener.via + branch, passed)))
 
     def _cancel(self, now: float, key: str, back: Flow, request: Request) -> None:
         """RFC 3261 9.2 and 16.10: answered here, hop by hop."""
@@ -313,10 +466,17 @@ class Engine:
             return
         answer = ServerTransaction(self._tables, key, request, back, now)
         answer.send(now, 200, respond(request, 200, "OK", to_tag(server.key)))
+        context = server.context
+        if context is not None and isinstance(context.follow, Followed):
+            context.follow.cancelled(now, request)
+        self._give_up(now, server, ", ".join(request.all("reason")))
+
+    def _give_up(self, now: float, server: ServerTransaction, reason: str) -> None:
+        """Nobody wants an answer to this INVITE any more. reason: a Reason value, "" for none."""
         if server.ask is not None:
             server.reply(now, 487, "Request Terminated")
         elif server.context is not None:
-            server.context.cancel(now)
+            server.context.cancel(now, reason)
 
     def _answer_options(self, key: str, back: Flow, request: Request) -> None:
         """RFC 3261 11.2: OPTIONS to OneProxy itself; nothing needs to be remembered."""

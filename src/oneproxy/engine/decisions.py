@@ -7,39 +7,72 @@ engine asks once more, with `outcomes` filled in; policy may then try further ta
 answer by itself, or return `BEST` to let the best response go back (RFC 3261 16.7).
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
+from oneproxy.engine.call import Session, Watch
 from oneproxy.engine.flow import Flow
-from oneproxy.sip.message import Request
+from oneproxy.sip.message import Request, Response
 from oneproxy.sip.uri import Uri
 
 
 class Target:
     """One place that a request goes to: a branch of the target set (RFC 3261 16.5).
 
-    uri: the new Request-URI. route: Route values to push, first one first (a Path).
-    flow: send on this flow, whatever the URI says (RFC 5626); None: by the URI.
+    uri: the new Request-URI. route: Route values to push, first one first (a Path, or a
+    Service-Route). flow: send on this flow, whatever the URI says (RFC 5626); None: by the
+    route or the URI. first_response_s: how long to wait for any response, no_answer_s: how
+    long for a final one, both from sending on; 0 for as long as RFC 3261 has it. headers:
+    whole lines to add for this target.
     """
 
-    __slots__ = ("flow", "route", "uri")
+    __slots__ = ("first_response_s", "flow", "headers", "no_answer_s", "route", "uri")
 
-    def __init__(self, uri: str, route: tuple[str, ...] = (), flow: Flow | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        route: tuple[str, ...] = (),
+        flow: Flow | None = None,
+        first_response_s: float = 0.0,
+        no_answer_s: float = 0.0,
+        headers: tuple[str, ...] = (),
+    ) -> None:
         self.uri = uri
         self.route = route
         self.flow = flow
+        self.first_response_s = first_response_s
+        self.no_answer_s = no_answer_s
+        self.headers = headers
 
 
 class Outcome:
     """What became of one branch: its final status, or the fault that stood for one."""
 
-    __slots__ = ("error", "status", "target")
+    __slots__ = ("contacts", "ended_at", "error", "first_response_at", "started_at", "status", "target")
 
-    def __init__(self, target: Target, status: int, error: str | None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        status: int,
+        error: str | None,
+        started_at: float,
+        first_response_at: float,
+        ended_at: float,
+        contacts: tuple[str, ...] = (),
+    ) -> None:
         self.target = target
         #: 200 to 699; 408 for a branch that never answered, 503 for one unreachable.
         self.status = status
-        #: None where the status came from the peer; else "timeout", "transport" or "loop".
+        #: None where the status came from the peer; else "timeout" (no response at all),
+        #: "no-answer" (nothing final), "transport", "flow" (the connection is gone), "name"
+        #: (no address), "breadth" (RFC 5393) or "loop".
         self.error = error
+        #: Seconds since the epoch; first_response_at is 0 where none came.
+        self.started_at = started_at
+        self.first_response_at = first_response_at
+        self.ended_at = ended_at
+        #: Values of the Contact lines of a 3xx.
+        self.contacts = contacts
 
 
 class Ask:
@@ -52,6 +85,7 @@ class Ask:
         "now",
         "outcomes",
         "request",
+        "step",
         "subscriber",
         "transaction",
         "trusted",
@@ -73,6 +107,8 @@ class Ask:
         self.trusted = False
         #: Places of header lines that were for this proxy alone and are not passed on.
         self.consumed: tuple[int, ...] = ()
+        #: Kept for the step that decided, from one question about this request to the next.
+        self.step: object | None = None
         #: Set by the engine: the answer has gone back without policy, which was too late
         #: or whose caller gave up; nothing that is decided now is heard of.
         self.answered = False
@@ -99,12 +135,47 @@ class Reply:
 
 
 class Forward:
-    """Send the request to all of these targets at once."""
+    """Send the request to all of these targets at once.
 
-    __slots__ = ("targets",)
+    consumed lines apart, the request goes on as it came. recurse: how many rounds of 3xx
+    responses to follow (RFC 3261 16.7 step 4); 0 hands them to the caller. watch: whom to
+    tell of the call, for an INVITE. session: keep the call alive by RFC 4028.
+    """
 
-    def __init__(self, targets: list[Target]) -> None:
+    __slots__ = ("recurse", "session", "targets", "watch")
+
+    def __init__(
+        self,
+        targets: list[Target],
+        recurse: int = 0,
+        watch: Watch | None = None,
+        session: Session | None = None,
+    ) -> None:
         self.targets = targets
+        self.recurse = recurse
+        self.watch = watch
+        self.session = session
+
+
+class Result:
+    """What came back to a request that OneProxy made itself.
+
+    status as in `Outcome`; response: None where the status did not come from the peer.
+    """
+
+    __slots__ = ("error", "response", "response_time_s", "status")
+
+    def __init__(
+        self, status: int, error: str | None, response: Response | None, response_time_s: float
+    ) -> None:
+        self.status = status
+        self.error = error
+        self.response = response
+        #: From sending to the first response, or to giving up.
+        self.response_time_s = response_time_s
+
+
+Answered = Callable[[float, Result], None]
 
 
 class Pending:
@@ -130,4 +201,12 @@ class Policy(Protocol):
 
     def decide(self, ask: Ask) -> Decision:
         """Decide on `ask`, at once and without waiting for anything."""
+        ...
+
+    def redirected(self, ask: Ask, contacts: list[str]) -> list[Target]:
+        """Targets for the URIs that a 3xx named, where the Forward follows them; [] for none."""
+        ...
+
+    def closed(self, now: float, flow: Flow) -> None:
+        """A connection is closed; its flow leads nowhere any more."""
         ...

@@ -1,47 +1,85 @@
 """Making the copy of a request that goes on to one target (RFC 3261 16.6)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from oneproxy.engine.routing import has_one_route, is_loose, route_values
+from oneproxy.sip.address import parse_address
 from oneproxy.sip.edit import Edit
+from oneproxy.sip.malformed import Malformed
 
 if TYPE_CHECKING:
     from oneproxy.sip.message import Request
+
+#: For `passed`: no Route of the sender's is left, since policy alone says where a request
+#: goes outside of a dialog.
+NO_ROUTE: Final = -1
 
 
 def forwarded(
     request: "Request",
     uri: str,
     via: str,
-    in_dialog: bool,
+    passed: int,
     route: tuple[str, ...] = (),
-    record_route: str = "",
+    record_routes: tuple[str, ...] = (),
     consumed: tuple[int, ...] = (),
+    headers: tuple[str, ...] = (),
 ) -> bytes:
     """The octets to send. uri: the new Request-URI; via: our Via's value.
 
-    in_dialog: the request follows its Route, whose top value is ours and goes; outside of
-    a dialog policy alone says where a request goes, and no Route of the sender's is left.
-    route: values to push. record_route: our Record-Route's value; "" for none.
-    consumed: places of lines that go no further.
+    passed: how many of its Route values are ours and go; NO_ROUTE for all of them.
+    route: values to push. record_routes: lines to push, the last one on top. consumed:
+    places of lines that go no further. headers: lines to add.
     """
     edit = Edit(request)
     lines = edit.lines
-    lines[0] = f"{request.method} {uri} SIP/2.0"
     hops = request.max_forwards
     if hops is None:
         edit.append("Max-Forwards: 70")
     else:
         lines[request.first["max-forwards"]] = f"Max-Forwards: {hops - 1}"
     if "route" in request.first:
-        if in_dialog:
-            edit.pop("route")
-        else:
+        if passed == NO_ROUTE:
             edit.drop_all("route")
+        elif passed == 1 and has_one_route(request):
+            edit.drop(request.first["route"])
+        else:
+            uri = _follow(edit, request, uri, passed)
     for at in consumed:
         edit.drop(at)
     if route:
-        edit.push(f"Route: {', '.join(route)}")
-    if record_route:
-        edit.push(f"Record-Route: {record_route}")
+        if not is_loose(route[0]):
+            uri, route = _strict(uri, route)
+        if route:
+            edit.push(f"Route: {', '.join(route)}")
+    for line in headers:
+        edit.append(line)
+    for line in record_routes:
+        edit.push(line)
     edit.push(f"Via: {via}")
+    lines[0] = f"{request.method} {uri} SIP/2.0"
     return edit.join()
+
+
+def _follow(edit: Edit, request: "Request", uri: str, passed: int) -> str:
+    """Take our own Route values off; the Request-URI, changed where a strict router is next."""
+    left = route_values(request)[passed:]
+    if left and not is_loose(left[0]):
+        uri, strict = _strict(uri, tuple(left))
+        left = list(strict)
+    elif passed <= 1:
+        if passed:
+            edit.pop("route")
+        return uri
+    edit.drop_all("route")
+    for value in reversed(left):
+        edit.push(f"Route: {value}")
+    return uri
+
+
+def _strict(uri: str, route: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """RFC 3261 16.6 step 6: a strict router wants its own URI in the request line."""
+    address = parse_address(route[0])
+    if isinstance(address, Malformed):
+        return uri, route
+    return address.uri, (*route[1:], f"<{uri}>")

@@ -6,10 +6,11 @@ from typing import cast
 from oneproxy.sip.message import Request, split
 
 
-def accompany(invite: bytes, method: str, to_line: str | None = None) -> bytes:
+def accompany(invite: bytes, method: str, to_line: str | None = None, headers: tuple[str, ...] = ()) -> bytes:
     """`method` ("ACK" or "CANCEL") for the INVITE that was sent as `invite`.
 
     to_line: the To line of the response that is acknowledged; None keeps the INVITE's.
+    headers: further whole lines.
     Both take the INVITE's Request-URI, top Via and Route, so that they take its way.
     """
     # Splitting our own octets again costs some microseconds on a rare path and saves
@@ -23,5 +24,6 @@ def accompany(invite: bytes, method: str, to_line: str | None = None) -> bytes:
     lines.append(request.lines[request.first["call-id"]])
     number = (request.get("cseq") or "").replace("\t", " ").partition(" ")[0]
     lines.append(f"CSeq: {number} {method}")
+    lines += headers
     lines.append("Content-Length: 0\r\n\r\n")
     return "\r\n".join(lines).encode("latin-1")

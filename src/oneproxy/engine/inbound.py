@@ -4,6 +4,7 @@
 from typing import Final
 
 from oneproxy.engine.flow import BRANCH_COOKIE, Flow, Flows
+from oneproxy.engine.routing import is_numeric, same_host
 from oneproxy.sip.fields import format_params, is_token, split_list
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request
@@ -17,8 +18,9 @@ _MARK: Final = ";branch=" + BRANCH_COOKIE
 _known: dict[str, Via] = {}
 
 
-def read_inbound(request: Request, flow: Flow, flows: Flows) -> tuple[str, Flow] | Malformed:
-    """The transaction key of `request` and the flow that its responses take.
+def read_inbound(request: Request, flow: Flow, flows: Flows) -> tuple[str, Flow, bool] | Malformed:
+    """The transaction key of `request`, the flow that its responses take, and whether its
+    sender can be reached over that flow alone, since a NAT stands before it.
 
     Puts received and rport into its top Via where they belong, so that what is sent on
     and what is answered carry them. An ACK has the key of its INVITE.
@@ -35,8 +37,20 @@ def read_inbound(request: Request, flow: Flow, flows: Flows) -> tuple[str, Flow]
             method = "INVITE" if request.method == "ACK" else request.method
             port = via.port or 5060
             reply_flow = flow if port == flow.port or flow.reliable else flows.beside(flow, port)
-            return f"{rest};{via.host}:{port};{method}", reply_flow
+            return f"{rest};{via.host}:{port};{method}", reply_flow, False
     return _read_full(request, at, flow, flows)
+
+
+def usual_key(value: str, method: str, flow: Flow) -> str | None:
+    """The transaction key by a top Via of the usual spelling whose answer goes back on `flow`."""
+    sent, mark, rest = value.partition(_MARK)
+    if not mark or not is_token(rest):
+        return None
+    via = _known.get(sent)
+    if via is None or via.host != flow.host:
+        return None
+    port = via.port or 5060
+    return f"{rest};{via.host}:{port};{method}" if port == flow.port or flow.reliable else None
 
 
 def _learn(sent: str, value: str) -> Via | None:
@@ -50,7 +64,7 @@ def _learn(sent: str, value: str) -> Via | None:
     return via
 
 
-def _read_full(request: Request, at: int, flow: Flow, flows: Flows) -> tuple[str, Flow] | Malformed:
+def _read_full(request: Request, at: int, flow: Flow, flows: Flows) -> tuple[str, Flow, bool] | Malformed:
     """As `read_inbound`, by the whole grammar."""
     values = split_list(request.values[at])
     via = parse_via(values[0].strip(" \t")) if values else Malformed.VIA
@@ -58,13 +72,19 @@ def _read_full(request: Request, at: int, flow: Flow, flows: Flows) -> tuple[str
         return via
     key = _key(request, at, via)
     asked = "rport" in via.params
-    reply_flow = flow
     port = via.port or (5061 if via.transport == "TLS" else 5060)
-    if not asked and not flow.reliable and port != flow.port:
+    is_elsewhere = not same_host(via.host, flow.host)
+    # RFC 3581 as if asked for where Via gives an address that is not the source's: the
+    # answer would go to nobody. A name may well be the source's.
+    is_natted = is_elsewhere and is_numeric(via.host)
+    reply_flow = flow
+    if asked:
+        is_natted = is_elsewhere or port != flow.port
+    elif not is_natted and not flow.reliable and port != flow.port:
         reply_flow = flows.beside(flow, port)
-    if asked or via.host != flow.host or "received" in via.params:
+    if asked or is_elsewhere or "received" in via.params:
         _write_source(request, at, via, values, flow)
-    return key, reply_flow
+    return key, reply_flow, is_natted
 
 
 def _key(request: Request, at: int, via: Via) -> str:
@@ -85,7 +105,7 @@ def _write_source(request: Request, at: int, via: Via, values: list[str], flow: 
     if "rport" in params:
         params["rport"] = str(flow.port)
         params["received"] = flow.host
-    elif via.host != flow.host:
+    elif not same_host(via.host, flow.host):
         params["received"] = flow.host
     head = values[0].partition(";")[0].strip(" \t")
     value = ", ".join([f"{head}{format_params(params)}", *values[1:]])

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 class ServerTransaction(Transaction):
     """One request from upstream, until its answer can't be asked for again."""
 
-    __slots__ = ("ask", "context", "key", "last", "request")
+    __slots__ = ("ask", "context", "key", "last", "method", "natted", "request", "since")
 
     def __init__(self, tables: "Tables", key: str, request: "Request", flow: "Flow", now: float) -> None:
         super().__init__()
@@ -56,7 +56,10 @@ class ServerTransaction(Transaction):
         self.key = key
         #: Where responses go (RFC 3261 18.2.2).
         self.flow = flow
+        self.method = request.method
         self.invite = request.method == "INVITE"
+        #: Whether the sender can be reached over its flow alone.
+        self.natted = False
         self.machine = INVITE_SERVER if self.invite else NON_INVITE_SERVER
         self.state = PROCEEDING if self.invite else TRYING
         #: What own responses are made from; dropped with the final response.
@@ -67,6 +70,7 @@ class ServerTransaction(Transaction):
         #: The question that policy has not answered yet.
         self.ask: Ask | None = None
         self.interval = T1
+        self.since = now
         #: When the answer of policy, or later the ACK, is waited for no longer.
         self.until = inf
         tables.servers[key] = self
@@ -87,9 +91,10 @@ class ServerTransaction(Transaction):
 
     def acknowledge(self, now: float) -> None:
         """An ACK for our final response that is no 2xx."""
-        self.step(ACK)
-        if self.state == CONFIRMED:
+        if self.state != CONFIRMED:
+            self.step(ACK)
             self.last = None
+            # A repeated ACK is what Timer I absorbs; it does not start it anew.
             self._end_after(now, TIMER_I)
 
     def send(self, now: float, status: int, data: bytes) -> None:
@@ -116,12 +121,16 @@ class ServerTransaction(Transaction):
                 tables.wheel.set(self, now + TIMER_L)
             return
         self.last = data
+        context = self.context
         self.context = None
         if not self.invite:
             self._end_after(now, TIMER_J)
         else:
             self.until = now + TIMER_H
             tables.wheel.set(self, self.until if self.flow.reliable else now + self.interval)
+        if status >= 300 and context is not None and context.follow is not None:
+            # Last, for whoever is told may call back.
+            context.follow.failed(now, status)
 
     def reply(self, now: float, status: int, reason: str, headers: tuple[str, ...] = ()) -> None:
         """A response that OneProxy makes itself."""

@@ -7,28 +7,35 @@ from oneproxy.policy.location import LocationStep
 from oneproxy.policy.order import Order
 from oneproxy.policy.sanity import Sanity
 from oneproxy.registrar.location import Location
+from oneproxy.registrar.reach import FlowOf
 from oneproxy.registrar.step import SUPPORTED, Answer, Registrar, Save
 from oneproxy.sip.uri import escape_user, unescape
 from oneproxy.site.model import Site
 
 
 def build(
-    site: Site, secret: bytes, own_hosts: set[str], location: Location, save: Save, answer: Answer
+    site: Site,
+    secret: bytes,
+    own_hosts: set[str],
+    location: Location,
+    save: Save,
+    answer: Answer,
+    flow_of: FlowOf = lambda _: None,
 ) -> Order:
     """The policy of a node.
 
     secret: the farm's. own_hosts: "host:port" and "host" of every listener. save, answer:
-    as the registrar takes them.
+    as the registrar takes them. flow_of: `Flows.named`; without it no flow is open.
     """
     domains = Domains(site.domains, own_hosts)
     subscribers = {on_wire(aor): subscriber for aor, subscriber in site.subscribers.items()}
     known = frozenset(subscribers)
     return Order(
         [
-            Sanity(domains.is_here, SUPPORTED),
+            Sanity(domains.is_here, domains.is_node, SUPPORTED),
             Access(site.domains, subscribers, domains, Nonces(secret)),
-            Registrar(location, domains.find, known, save, answer),
-            LocationStep(location, domains.find, known),
+            Registrar(location, domains.find, known, save, answer, flow_of),
+            LocationStep(location, domains.find, known, flow_of),
         ]
     )
 

@@ -3,15 +3,19 @@
 403  the Request-URI's domain is not served here: no relaying for everybody
 404  nobody of that name; 480  nobody there (RFC 3261 16.5)
 302  where the domain redirects (RFC 3261 8.3), with the preference of each contact
+
+Contacts of one preference are tried at once, those of a lower one when all of these have
+failed (RFC 3261 16.6).
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from oneproxy.engine.decisions import Ask, Decision, Forward, Reply, Target
+from oneproxy.engine.decisions import BEST, Ask, Decision, Forward, Reply, Target
 from oneproxy.registrar.answer import format_q
 from oneproxy.registrar.bindings import Binding
 from oneproxy.registrar.location import Location
+from oneproxy.registrar.reach import FlowOf, is_reachable
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.site.model import Domain
@@ -20,21 +24,28 @@ NOT_SERVED: Final = Reply(403, "Domain Not Served")
 NOT_FOUND: Final = Reply(404, "Not Found")
 UNAVAILABLE: Final = Reply(480, "Temporarily Unavailable")
 
+#: How long the contacts of one preference may ring where others wait for their turn: some
+#: four rings, so that who carries the second phone gets to it before the caller gives up.
+NO_ANSWER_S: Final = 20.0
+
 
 class LocationStep:
-    """The last step: a request for a user goes to the user's contacts, all at once."""
+    """The last step: a request for a user goes to the user's contacts."""
 
-    __slots__ = ("_domain_of", "_location", "_subscribers")
+    __slots__ = ("_domain_of", "_flow_of", "_location", "_subscribers")
 
     def __init__(
         self,
         location: Location,
         domain_of: Callable[[Uri], tuple[Domain, str] | None],
         subscribers: frozenset[str],
+        flow_of: FlowOf,
     ) -> None:
+        """flow_of: the flow of a name, None where it is closed."""
         self._location = location
         self._domain_of = domain_of
         self._subscribers = subscribers
+        self._flow_of = flow_of
 
     def decide(self, ask: Ask) -> Decision:
         """Forward, redirect or refuse; never passes."""
@@ -51,16 +62,73 @@ class LocationStep:
             return _redirect(bindings)
         if uri.scheme == "sips":
             bindings = _only_secure(bindings)
+        if not bindings:
+            return UNAVAILABLE
+        if bindings[0].q == bindings[-1].q:
+            # One preference: so it is with nearly everybody, and nothing is remembered.
+            targets = find_targets(bindings, self._flow_of, 0.0)
+            return Forward(targets) if targets else UNAVAILABLE
+        return _Groups(bindings, self._flow_of).decide(ask) or UNAVAILABLE
+
+    def redirected(self, ask: Ask, contacts: list[str]) -> list[Target]:
+        """The contacts of the users of served domains that a 3xx names, and of nobody else.
+
+        A callee must not send a call anywhere on our account, and to our own address least.
+        """
         targets: list[Target] = []
-        for binding in bindings:
-            contact = binding.contact
-            if "?" in contact or ";m" in contact or ";M" in contact or contact[0] in "tT":
-                request_uri = as_request_uri(contact)
-                if request_uri is None:
-                    continue
-                contact = request_uri
-            targets.append(Target(contact, binding.path))
-        return Forward(targets) if targets else UNAVAILABLE
+        for contact in contacts:
+            uri = parse_uri(contact)
+            served = None if isinstance(uri, Malformed) else self._domain_of(uri)
+            if served is not None:
+                targets += find_targets(self._location.lookup(served[1], ask.now), self._flow_of, 0.0)
+        return targets
+
+
+class _Groups:
+    """The contacts of a user that are left to try, best preference first."""
+
+    __slots__ = ("_flow_of", "_left")
+
+    def __init__(self, bindings: list[Binding], flow_of: FlowOf) -> None:
+        self._left = bindings
+        self._flow_of = flow_of
+
+    def decide(self, ask: Ask) -> Decision | None:
+        """Forward to the contacts of the next preference that can be reached; None without any."""
+        if any(outcome.status >= 600 for outcome in ask.outcomes):
+            # RFC 3261 16.7 step 5: the user was asked and wants the call nowhere.
+            return BEST
+        while self._left:
+            q = self._left[0].q
+            group = [binding for binding in self._left if binding.q == q]
+            self._left = self._left[len(group) :]
+            targets = find_targets(group, self._flow_of, NO_ANSWER_S if self._left else 0.0)
+            if targets:
+                ask.step = self
+                return Forward(targets)
+        return None
+
+
+def find_targets(bindings: list[Binding], flow_of: FlowOf, no_answer_s: float) -> list[Target]:
+    """A target for each of `bindings` that can be reached now.
+
+    no_answer_s: how long each may take to answer; 0: as long as the caller waits.
+    """
+    targets: list[Target] = []
+    for binding in bindings:
+        contact = binding.contact
+        if "?" in contact or ";m" in contact or ";M" in contact or contact[0] in "tT":
+            request_uri = as_request_uri(contact)
+            if request_uri is None:
+                continue
+            contact = request_uri
+        flow = None
+        if binding.flow:
+            flow = flow_of(binding.flow)
+            if flow is None and not is_reachable(binding):
+                continue
+        targets.append(Target(contact, binding.path, flow, no_answer_s=no_answer_s))
+    return targets
 
 
 def as_request_uri(contact: str) -> str | None:

@@ -1,37 +1,78 @@
 """The order of the steps: each decides or passes, and the first decision holds."""
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
-from oneproxy.engine.decisions import BEST, Ask, Decision, Reply
+from oneproxy.engine.decisions import BEST, Ask, Decision, Reply, Target
+from oneproxy.engine.flow import Flow
 
 NOT_FOUND: Final = Reply(404, "Not Found")
 
 
+@runtime_checkable
 class Step(Protocol):
-    """One rule or a set of rules that belong together."""
+    """One rule or a set of rules that belong together.
+
+    A step that wants to be asked again when all targets of its decision have failed puts
+    a step into `ask.step`: itself, or one that remembers what is left to try.
+    """
 
     def decide(self, ask: Ask) -> Decision | None:
         """The decision on `ask`, or None to leave it to the next step."""
         ...
 
 
+@runtime_checkable
+class Attentive(Protocol):
+    """A step that wants to know of connections that are gone."""
+
+    def closed(self, now: float, flow: Flow) -> None:
+        """The connection `flow` is closed."""
+        ...
+
+
+@runtime_checkable
+class Redirecting(Protocol):
+    """A step that knows where the URIs of a 3xx lead."""
+
+    def redirected(self, ask: Ask, contacts: list[str]) -> list[Target]:
+        """As `Policy.redirected`; [] leaves it to the next step."""
+        ...
+
+
 class Order:
     """Asks the steps in turn; what none of them decides is 404."""
 
-    __slots__ = ("_decisions", "steps")
+    __slots__ = ("_attentive", "_decisions", "_redirecting", "steps")
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = tuple(steps)
         # Bound once: every call comes through here.
         self._decisions = tuple([step.decide for step in steps])
+        self._attentive = tuple([step for step in steps if isinstance(step, Attentive)])
+        self._redirecting = tuple([step for step in steps if isinstance(step, Redirecting)])
 
     def decide(self, ask: Ask) -> Decision:
-        """Decide on `ask`; when its targets have all failed, the best response goes back."""
+        """Decide on `ask`; where nobody knows of further targets, the best response goes back."""
         if ask.outcomes:
-            return BEST
+            step = ask.step
+            again = step.decide(ask) if isinstance(step, Step) else None
+            return BEST if again is None else again
         for decide in self._decisions:
             decision = decide(ask)
             if decision is not None:
                 return decision
         return NOT_FOUND
+
+    def redirected(self, ask: Ask, contacts: list[str]) -> list[Target]:
+        """Where a 3xx leads, by the first step that knows."""
+        for step in self._redirecting:
+            targets = step.redirected(ask, contacts)
+            if targets:
+                return targets
+        return []
+
+    def closed(self, now: float, flow: Flow) -> None:
+        """Tell the steps that want to know: a connection is closed."""
+        for step in self._attentive:
+            step.closed(now, flow)

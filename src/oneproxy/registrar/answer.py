@@ -15,6 +15,9 @@ def accept(wanted: Wanted, bindings: Sequence[Binding], now: float) -> Reply:
     headers = [f"Contact: {_format_contact(binding, now)}" for binding in bindings]
     if wanted.path and wanted.shows_path:
         headers.append(f"Path: {', '.join(wanted.path)}")
+    if wanted.outbound:
+        # RFC 5626 6: it tells the client that its flows are kept apart and its reg-id counted.
+        headers.append("Require: outbound")
     headers.append(f"Date: {format_datetime(datetime.fromtimestamp(int(now), UTC), usegmt=True)}")
     return Reply(200, "OK", tuple(headers))
 

@@ -29,6 +29,10 @@ class Binding(Struct, frozen=True, array_like=True, gc=False):
     #: RFC 5626: +sip.instance and reg-id, where the phone gave them.
     instance: str = ""
     reg_id: int = 0
+    #: Name of the flow over which alone the contact can be reached, or is reached best
+    #: (RFC 5626, or a phone behind NAT); empty: by its URI. Most bindings have none, and
+    #: an empty text takes no memory of its own.
+    flow: str = ""
 
 
 class Change(Struct, frozen=True, array_like=True, gc=False):

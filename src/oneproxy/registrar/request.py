@@ -8,6 +8,7 @@ to reach somebody through a proxy misleads, so they are refused as a bad Contact
 from typing import Final
 
 from oneproxy.engine.flow import Flow
+from oneproxy.registrar.reach import needed_flow, sole_via
 from oneproxy.sip.address import Address, parse_address
 from oneproxy.sip.fields import option_tags, parse_delta_seconds, parse_q, split_list
 from oneproxy.sip.malformed import Malformed
@@ -30,7 +31,7 @@ _MAX_REG_ID: Final = 2**31 - 1
 class Contact:
     """One Contact of a REGISTER. expires_s: its own time, None for that of the request."""
 
-    __slots__ = ("expires_s", "instance", "q", "reg_id", "uri")
+    __slots__ = ("expires_s", "flow", "instance", "q", "reg_id", "uri")
 
     def __init__(self, uri: Uri, expires_s: int | None, q: int, instance: str, reg_id: int) -> None:
         self.uri = uri
@@ -38,7 +39,10 @@ class Contact:
         #: 0 to 1000.
         self.q = q
         self.instance = instance
+        #: 0 where there is none, or none that counts.
         self.reg_id = reg_id
+        #: Name of the flow over which it has to be reached; "" by its URI.
+        self.flow = ""
 
 
 class Wanted:
@@ -51,6 +55,8 @@ class Wanted:
         "cseq",
         "everything",
         "expires_s",
+        "lacks_outbound",
+        "outbound",
         "path",
         "shows_path",
         "source",
@@ -71,6 +77,10 @@ class Wanted:
         #: RFC 3327 5.3: whether the client wants to see the path in the answer.
         self.shows_path = False
         self.user_agent = ""
+        #: RFC 5626 6: whether a contact is bound to its flow by instance and reg-id; and
+        #: whether that is wanted but the first proxy on the way did not do its part.
+        self.outbound = False
+        self.lacks_outbound = False
 
 
 def read_register(request: Request, aor: str, flow: Flow) -> Wanted | Malformed:
@@ -90,8 +100,7 @@ def read_register(request: Request, aor: str, flow: Flow) -> Wanted | Malformed:
         wanted.path = tuple(hop for value in request.all("path") for hop in split_list(value))
         if sum(map(len, wanted.path)) > MAX_PATH or not all(map(_is_hop, wanted.path)):
             return Malformed.ROUTE
-        tags = option_tags(request.all("supported") + request.all("require"))
-        wanted.shows_path = "path" in [tag.lower() for tag in tags]
+        wanted.shows_path = "path" in _tags(request)
     values = [one for value in request.all("contact") for one in split_list(value)]
     if values == ["*"]:
         wanted.everything = True
@@ -101,7 +110,37 @@ def read_register(request: Request, aor: str, flow: Flow) -> Wanted | Malformed:
         if isinstance(contact, Malformed):
             return contact
         wanted.contacts.append(contact)
+    if wanted.contacts:
+        _bind_to_flow(wanted, request, flow)
     return wanted
+
+
+def _bind_to_flow(wanted: Wanted, request: Request, flow: Flow) -> None:
+    """Find how each contact is to be reached (RFC 5626 6)."""
+    via = None if wanted.path else sole_via(request)
+    for contact in wanted.contacts:
+        if contact.reg_id:
+            if not contact.instance or "outbound" not in _tags(request):
+                # It counts with an instance only, and for who says what is meant by it.
+                contact.reg_id = 0
+            elif via is None and not (wanted.path and _has_ob(wanted.path[0])):
+                wanted.lacks_outbound = True
+            else:
+                wanted.outbound = True
+        if via is not None:
+            contact.flow = needed_flow(contact.uri, via, flow, contact.reg_id > 0)
+
+
+def _tags(request: Request) -> list[str]:
+    """The option tags that the client supports, in lower case."""
+    return [tag.lower() for tag in option_tags(request.all("supported") + request.all("require"))]
+
+
+def _has_ob(hop: str) -> bool:
+    """RFC 5626 5.1: whether the first proxy of a Path keeps the flow to the phone."""
+    address = parse_address(hop)
+    uri = address if isinstance(address, Malformed) else parse_uri(address.uri)
+    return not isinstance(uri, Malformed) and "ob" in uri.params
 
 
 def format_source(flow: Flow) -> str:

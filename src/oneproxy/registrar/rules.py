@@ -4,7 +4,7 @@ Pure: bindings, request and time go in, a change or a refusal comes out. All con
 of a request are carried out or none is (10.3 step 7).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from oneproxy.registrar.bindings import Binding, Change
@@ -27,16 +27,30 @@ class Refusal:
 
 OUT_OF_ORDER: Final = Refusal(500, "Out of Order")
 TOO_MANY: Final = Refusal(403, "Too Many Contacts")
+#: RFC 5626 6 and 11.6: the client may try again without reg-id.
+LACKS_OUTBOUND: Final = Refusal(439, "First Hop Lacks Outbound Support")
+#: RFC 5626 6: a REGISTER binds one contact to the one flow that it came on.
+ONE_FLOW: Final = Refusal(400, "One Contact for a Flow")
 
 
-def register(stored: Sequence[Binding], wanted: Wanted, now: float, limits: Domain) -> Change | Refusal:
+def register(
+    stored: Sequence[Binding],
+    wanted: Wanted,
+    now: float,
+    limits: Domain,
+    is_gone: Callable[[Binding], bool] | None = None,
+) -> Change | Refusal:
     """The change that `wanted` makes to the bindings `stored` of its AoR.
 
     now: when the request came, seconds since the epoch. limits: the domain of the AoR.
+    is_gone: whether a contact can't be reached any more, though its time is not over.
     The change is empty for a query, and where what should go is already gone.
     Refusals: 423 for too short a time, 500 for a request that was overtaken by a later
-    one of the same Call-ID, 403 for more contacts than the domain allows.
+    one of the same Call-ID, 403 for more contacts than the domain allows, 439 and 400 for
+    a flow that cannot be bound (RFC 5626).
     """
+    if wanted.lacks_outbound:
+        return LACKS_OUTBOUND
     live = [binding for binding in stored if binding.expires_at > now]
     if wanted.everything:
         if any(_overtaken(binding, wanted) for binding in live):
@@ -47,6 +61,8 @@ def register(stored: Sequence[Binding], wanted: Wanted, now: float, limits: Doma
     # Every contact is compared with every binding: the product is bounded here.
     if len(wanted.contacts) > 2 * limits.max_contacts:
         return TOO_MANY
+    if wanted.outbound and sum(lasting_s(contact, wanted, limits) > 0 for contact in wanted.contacts) > 1:
+        return ONE_FLOW
     written: dict[str, Binding] = {}
     left = live
     for contact in wanted.contacts:
@@ -68,7 +84,12 @@ def register(stored: Sequence[Binding], wanted: Wanted, now: float, limits: Doma
             written[binding.contact] = binding
             left.append(binding)
     if len(left) > limits.max_contacts and len(left) > len(live):
-        return TOO_MANY
+        # A page in a browser that is loaded again is a new contact, and the one before never
+        # says that it is gone: such contacts make room.
+        if is_gone is not None:
+            left = [binding for binding in left if binding.contact in written or not is_gone(binding)]
+        if len(left) > limits.max_contacts:
+            return TOO_MANY
     staying = {binding.contact for binding in left}
     removed = tuple(binding.contact for binding in stored if binding.contact not in staying)
     return Change(wanted.aor, removed, tuple(written.values()))
@@ -97,8 +118,14 @@ def _overtaken(binding: Binding, wanted: Wanted) -> bool:
 
 
 def _is_at(binding: Binding, contact: Contact) -> bool:
-    """Whether `binding` is that of `contact`, by the comparison of URIs (RFC 3261 19.1.4)."""
+    """Whether `binding` is that of `contact`.
+
+    By the comparison of URIs (RFC 3261 19.1.4), or because it is of the same flow of the
+    same phone, which may have got another address meanwhile (RFC 5626 6).
+    """
     if binding.contact == contact.uri.text:
+        return True
+    if contact.reg_id and binding.reg_id == contact.reg_id and binding.instance == contact.instance:
         return True
     bound: Uri | Malformed = parse_uri(binding.contact)
     return not isinstance(bound, Malformed) and same_uri(bound, contact.uri)
@@ -117,4 +144,5 @@ def _bind(contact: Contact, wanted: Wanted, now: float, expires_s: int, since: f
         user_agent=wanted.user_agent,
         instance=contact.instance,
         reg_id=contact.reg_id,
+        flow=contact.flow,
     )

@@ -12,8 +12,9 @@ from typing import Final
 
 from oneproxy.engine.decisions import PENDING, Ask, Decision, Reply
 from oneproxy.registrar.answer import accept
-from oneproxy.registrar.bindings import Change
+from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.registrar.location import Location
+from oneproxy.registrar.reach import FlowOf, is_reachable
 from oneproxy.registrar.request import Wanted, read_register
 from oneproxy.registrar.rules import Refusal, register
 from oneproxy.sip.address import parse_address
@@ -24,8 +25,8 @@ from oneproxy.site.model import Domain
 Save = Callable[[Change, Callable[[bool], None]], bool]
 Answer = Callable[[Ask, Decision], None]
 
-#: Option tags that a REGISTER may require (RFC 3261 8.2.2.3, RFC 3327).
-SUPPORTED: Final = frozenset({"path"})
+#: Option tags that a REGISTER may require (RFC 3261 8.2.2.3, RFC 3327, RFC 5626).
+SUPPORTED: Final = frozenset({"outbound", "path"})
 #: REGISTERs that may wait for one AoR: several phones of one person, after a power cut.
 MAX_WAITING: Final = 16
 RETRY_AFTER_S: Final = 5
@@ -60,7 +61,16 @@ class _Write:
 class Registrar:
     """Answers every REGISTER for a served domain; passes on all else."""
 
-    __slots__ = ("_answer", "_domain_of", "_kept", "_location", "_save", "_subscribers", "_writes")
+    __slots__ = (
+        "_answer",
+        "_domain_of",
+        "_flow_of",
+        "_kept",
+        "_location",
+        "_save",
+        "_subscribers",
+        "_writes",
+    )
 
     def __init__(
         self,
@@ -69,17 +79,20 @@ class Registrar:
         subscribers: frozenset[str],
         save: Save,
         answer: Answer,
+        flow_of: FlowOf,
     ) -> None:
         """domain_of: the served domain of a URI and the AoR that the URI is there.
 
         save: takes a change and calls back, later, with whether it is committed; False
         when it has no room. answer: hands in the decision on an ask that was PENDING.
+        flow_of: the flow of a name, None where it is closed.
         """
         self._location = location
         self._domain_of = domain_of
         self._subscribers = subscribers
         self._save = save
         self._answer = answer
+        self._flow_of = flow_of
         #: By AoR.
         self._writes: dict[str, _Write] = {}
         self._kept = 0
@@ -144,12 +157,16 @@ class Registrar:
             return NOT_FOUND
         return named[1]
 
+    def _is_gone(self, binding: Binding) -> bool:
+        """Whether the one connection over which a contact can be reached is closed."""
+        return binding.flow != "" and self._flow_of(binding.flow) is None and not is_reachable(binding)
+
     def _carry_out(
         self, ask: Ask, wanted: Wanted, domain: Domain, waiting: "deque[tuple[Ask, Wanted, Domain]] | None"
     ) -> Decision:
         """Apply the rules; start the write that they ask for. waiting: who comes after it."""
         location = self._location
-        change = register(location.stored(wanted.aor), wanted, ask.now, domain)
+        change = register(location.stored(wanted.aor), wanted, ask.now, domain, self._is_gone)
         if isinstance(change, Refusal):
             return Reply(change.status, change.reason, change.headers)
         if not change.stored and not change.removed:

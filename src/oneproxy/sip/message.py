@@ -196,7 +196,7 @@ class Response(Message):
                 self._top = start, after
                 return
             via, _, rest = via.partition(",")
-            if '"' not in via and rest.strip(" \t,"):
+            if '"' not in via and "<" not in via and rest.strip(" \t,"):
                 self.top_via = via
                 self._top = start + 5, start + 6 + len(via)
                 return
@@ -291,9 +291,18 @@ def _has_bare_nul(head: str) -> bool:
 def unfold(head: str) -> str:
     """Join folded lines with one space (RFC 3261 7.3.1)."""
     lines: list[str] = []
+    # The pieces of the present line. They are joined once: adding them one by one copies
+    # what is there each time, 20 ms for the folded lines that one datagram has room for.
+    pieces: list[str] = []
     for line in head.split("\r\n"):
-        if line[:1] in (" ", "\t") and len(lines) > 1:
-            lines[-1] = lines[-1].rstrip(" \t") + " " + line.lstrip(" \t")
+        if line[:1] in (" ", "\t") and lines:
+            before = pieces.pop().rstrip(" \t")
+            if before or not pieces:
+                pieces.append(before)
+            pieces.append(line.lstrip(" \t"))
         else:
-            lines.append(line)
+            if pieces:
+                lines.append(" ".join(pieces))
+            pieces = [line]
+    lines.append(" ".join(pieces))
     return "\r\n".join(lines)

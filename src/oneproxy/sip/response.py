@@ -27,6 +27,17 @@ def respond(
             lines.append(line)
     if status == 100:
         lines += [request.lines[at] for at in request.positions("timestamp")]
+    if request.fault is not None:
+        lines[1:] = [_legible(line) for line in lines[1:] if ":" in line]
     lines += headers
     lines.append("Content-Length: 0\r\n\r\n")
     return "\r\n".join(lines).encode("latin-1")
+
+
+def _legible(line: str) -> str:
+    """A line of a faulty request such that it can't be taken for two, or for the end of one.
+
+    What comes after a bare CR or LF is a header field of its own to some peers, and the
+    answer has to be no worse than what it complains of.
+    """
+    return line.lstrip(" \t").replace("\r", " ").replace("\n", " ").replace("\0", " ")

@@ -5,19 +5,27 @@ once, and gives every disagreement that it finds.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from oneproxy.site import schema, texts
+from oneproxy.site.certificates import SECURE, find_certificate_faults
 from oneproxy.site.mistake import found_text
 from oneproxy.site.tables import Fault, Tables
 
 _DESTINATIONS: Final = ("provider", "target", "redirect")
 
 
-def find_faults(tables: Tables) -> Iterator[Fault]:
-    """Every disagreement between the tables."""
+def find_faults(tables: Tables, folder: Path) -> Iterator[Fault]:
+    """Every disagreement between the tables, and with the files that they name.
+
+    folder: where relative names of files begin.
+    """
     for check in _CHECKS:
         yield from check(tables)
+    for index, listen in tables.listen.items():
+        if tables.sound("listen", index, "transport") and listen.transport in SECURE:
+            yield from find_certificate_faults(tables, index, folder)
 
 
 def _repeats(
@@ -37,17 +45,19 @@ def _repeats(
 
 
 def _listens(tables: Tables) -> Iterator[Fault]:
+    # TCP, TLS, WS and WSS all take a TCP port; UDP has ports of its own.
     yield from _repeats(
-        tables, "listen", "address", lambda one: (one.transport, texts.split_port(one.address)), "transport"
+        tables,
+        "listen",
+        "address",
+        lambda one: (one.transport == "udp", texts.split_port(one.address)),
+        "transport",
     )
     for index, listen in tables.listen.items():
-        if not tables.sound("listen", index, "transport"):
+        if not tables.sound("listen", index, "transport") or listen.transport in SECURE:
             continue
-        if listen.transport != "udp":
-            allowed = '"udp"; the other transports are not available in this version'
-            yield Fault(("listen", index, "transport"), f'"{listen.transport}"', allowed)
         for key in ("certificate", "key", "client_ca"):
-            if listen.transport not in {"tls", "wss"} and getattr(listen, key, None) is not None:
+            if getattr(listen, key, None) is not None:
                 found = f'{key} with the transport "{listen.transport}"'
                 yield Fault(("listen", index, key), found, f'{key} with "tls" and "wss" only')
 

@@ -31,11 +31,11 @@ def read(path: Path) -> Configuration | list[Mistake]:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return [Mistake(line, "", f"the octet {error.object[error.start]:#04x}", "text in UTF-8")]
-    return read_text(text)
+    return read_text(text, path.parent)
 
 
-def read_text(text: str) -> Configuration | list[Mistake]:
-    """The same for the text of a file."""
+def read_text(text: str, folder: Path = Path()) -> Configuration | list[Mistake]:
+    """The same for the text of a file. folder: where relative names of files begin."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -43,9 +43,9 @@ def read_text(text: str) -> Configuration | list[Mistake]:
     except RecursionError:
         return [Mistake(0, "", "lists or tables nested too deeply", "a few levels")]
     tables, faults = read_tables(document)
-    faults.extend(find_faults(tables))
+    faults.extend(find_faults(tables, folder))
     if not faults:
-        return build(tables)
+        return build(tables, folder)
     lines = find_lines(text)
     mistakes = [
         Mistake(line_of(path, lines), key_text(path), found, allowed) for path, found, allowed in faults

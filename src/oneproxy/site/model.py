@@ -16,6 +16,11 @@ class Listen(Struct, frozen=True):
     #: What Via and Record-Route say instead of `host`; empty: the address itself.
     advertise: str = ""
     advertise_port: int = 0
+    #: Absolute paths of PEM files, for TLS and WSS; empty where there is none.
+    certificate: str = ""
+    key: str = ""
+    #: The authorities that certificates of clients may come from; empty: none is asked for.
+    client_ca: str = ""
 
 
 class Machine(Struct, frozen=True):
@@ -32,6 +37,11 @@ class Machine(Struct, frozen=True):
     registrations: int = 200_000
     #: [farm] key; empty: made at first start and kept in the system database.
     farm_key: str = ""
+    #: Connections at once in all, and from one source address; 0 for the latter: no limit.
+    connections: int = 20_000
+    connections_per_source: int = 1_000
+    #: "address:port" of the name servers; empty: those of the system.
+    dns_servers: tuple[str, ...] = ()
 
 
 class Domain(Struct, frozen=True):

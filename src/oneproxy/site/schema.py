@@ -31,6 +31,12 @@ Advertise = Annotated[
     AfterValidator(texts.advertise),
     Field(description='a host name or an IP address, with ":port" where it differs'),
 ]
+NameServer = Annotated[
+    str,
+    AfterValidator(texts.name_server),
+    Field(description='an IP address, with ":port" where it is not 53, such as "192.0.2.53"'),
+]
+File = Annotated[str, AfterValidator(texts.not_empty), Field(description="the name of a file in PEM format")]
 DatabaseUrl = Annotated[
     str,
     AfterValidator(texts.database_url),
@@ -100,9 +106,9 @@ class Listen(Table):
     ]
     address: Address
     advertise: Advertise | None = None
-    certificate: NotEmpty | None = None
-    key: NotEmpty | None = None
-    client_ca: NotEmpty | None = None
+    certificate: File | None = None
+    key: File | None = None
+    client_ca: File | None = None
 
 
 class Database(Table):
@@ -117,6 +123,20 @@ class Capacity(Table):
 
     calls: Annotated[int, _whole(1, 10_000_000)] = 20_000
     registrations: Annotated[int, _whole(1, 100_000_000)] = 200_000
+    connections: Annotated[int, _whole(1, 10_000_000)] = 20_000
+    connections_per_source: Annotated[int, _whole(0, 10_000_000)] = 1_000
+
+
+class Dns(Table):
+    """[dns]: who is asked for names."""
+
+    servers: Annotated[
+        list[NameServer],
+        Field(
+            max_length=8,
+            description='a list of up to 8 name servers, such as ["192.0.2.53", "127.0.0.1:5353"]',
+        ),
+    ] = []
 
 
 class Admin(Table):
@@ -231,6 +251,7 @@ SECTIONS: Final[dict[str, type[Table]]] = {
     "listen": Listen,
     "database": Database,
     "capacity": Capacity,
+    "dns": Dns,
     "admin": Admin,
     "farm": Farm,
     "domain": Domain,

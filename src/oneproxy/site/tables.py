@@ -29,6 +29,7 @@ class Tables(NamedTuple):
     listen: dict[int, schema.Listen]
     database: schema.Database
     capacity: schema.Capacity
+    dns: schema.Dns
     farm: schema.Farm
     domain: dict[int, schema.Domain]
     subscriber: dict[int, schema.Subscriber]
@@ -61,6 +62,7 @@ def read_tables(document: dict[str, Any]) -> tuple[Tables, list[Fault]]:
         listen=reader.many(schema.Listen, "listen", least=1),
         database=reader.single(schema.Database, "database"),
         capacity=reader.single(schema.Capacity, "capacity"),
+        dns=reader.single(schema.Dns, "dns"),
         farm=reader.single(schema.Farm, "farm"),
         domain=reader.many(schema.Domain, "domain", least=1),
         subscriber=reader.many(schema.Subscriber, "subscriber"),

@@ -86,6 +86,13 @@ def address(text: str) -> str:
     return text
 
 
+def name_server(text: str) -> str:
+    """An IP address, with port 53 where none is written."""
+    written, port = split_port(text)
+    ipaddress.ip_address(written)
+    return f"[{written}]:{port or 53}" if ":" in written else f"{written}:{port or 53}"
+
+
 def advertise(text: str) -> str:
     """A host or IP address with or without a port."""
     host(split_port(text)[0])

@@ -80,7 +80,14 @@ def unfit(change: Change) -> str | None:
         if "\0" in aor or "\0" in contact:
             return "NUL in a text"
     for binding in change.stored:
-        texts = (binding.call_id, binding.source, binding.user_agent, binding.instance, *binding.path)
+        texts = (
+            binding.call_id,
+            binding.source,
+            binding.user_agent,
+            binding.instance,
+            binding.flow,
+            *binding.path,
+        )
         if sum(map(len, texts)) > MAX_BINDING_OCTETS:
             return "binding too long"
         if any("\0" in text for text in texts):
@@ -142,6 +149,7 @@ def page(connection: Connection, now: float, after: Key, rows: int = PAGE) -> li
                 user_agent,
                 instance,
                 reg_id,
+                flow,
             ),
         )
         for (
@@ -157,6 +165,7 @@ def page(connection: Connection, now: float, after: Key, rows: int = PAGE) -> li
             user_agent,
             instance,
             reg_id,
+            flow,
         ) in found.all()
     ]
 
@@ -190,4 +199,5 @@ def _row(aor: str, binding: Binding) -> dict[str, Any]:
         "user_agent": binding.user_agent,
         "instance": binding.instance,
         "reg_id": binding.reg_id,
+        "flow": binding.flow,
     }

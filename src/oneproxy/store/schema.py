@@ -10,9 +10,9 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 #: The newest migration in `store.migrations`.
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 #: Every migration that this version knows, oldest first.
-KNOWN: Final = ("0001",)
+KNOWN: Final = ("0001", "0002")
 #: Any number that is ours: the advisory lock under which PostgreSQL is migrated.
 MIGRATION_LOCK: Final = 0x0_4E_50_52_58
 
@@ -34,7 +34,7 @@ def ensure(connection: Connection) -> bool:
         connection.rollback()
         raise NewerSchemaError(f"its tables have version {found}, and this version knows those up to {HEAD}")
     if found != HEAD:
-        _upgrade(connection)
+        upgrade(connection)
     connection.commit()
     return True
 
@@ -55,12 +55,12 @@ def _lock(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
 
 
-def _upgrade(connection: Connection) -> None:
-    """Run what is missing, in the transaction that is open."""
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Run the migrations up to `to` that are missing, in the transaction that is open."""
     from alembic import command, config  # noqa: PLC0415 (see the module's docstring)
 
     settings = config.Config()
     settings.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     settings.set_main_option("path_separator", "os")
     settings.attributes["connection"] = connection
-    command.upgrade(settings, "head")
+    command.upgrade(settings, to)

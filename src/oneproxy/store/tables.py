@@ -32,6 +32,8 @@ location: Final = Table(
     Column("user_agent", Text, nullable=False),
     Column("instance", Text, nullable=False),
     Column("reg_id", BigInteger, nullable=False),
+    # A default, since rows written before this column have no flow.
+    Column("flow", Text, nullable=False, server_default=""),
     sqlite_with_rowid=False,
 )
 

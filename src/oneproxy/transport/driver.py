@@ -1,14 +1,16 @@
-"""The one owner of clock, loop and sockets: it feeds the engine and sends what comes out."""
+"""The one owner of clock and loop: it feeds the engine and sends what comes out."""
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
 from oneproxy.engine.core import Engine
 from oneproxy.engine.flow import Flow
-from oneproxy.transport.resolve import Resolver
+from oneproxy.transport.connections import Connections
+from oneproxy.transport.stream import StreamListener
 from oneproxy.transport.udp import UdpListener
 
 _log: Final = structlog.get_logger()
@@ -29,13 +31,20 @@ class Clock:
 
 
 class Driver:
-    """Runs one engine over its listeners, in the running event loop."""
+    """Runs one engine over its listeners, in the running event loop: their `Wire`."""
 
-    def __init__(self, clock: Clock, listeners: list[UdpListener]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        listeners: Sequence[UdpListener | StreamListener],
+        connections: Connections | None = None,
+    ) -> None:
         self._clock = clock
         self._listeners = listeners
+        self._connections = Connections() if connections is None else connections
+        # Looked at after every batch, so it is no farther than this.
+        self._dirty = self._connections.dirty
         self._loop = asyncio.get_running_loop()
-        self._resolver = Resolver()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
         self._flushing = False
@@ -46,16 +55,32 @@ class Driver:
     def start(self, engine: Engine) -> None:
         """Begin to read."""
         self._engine = engine
+        self._connections.start(self)
         for listener in self._listeners:
-            self._loop.add_reader(listener.socket, self._readable, listener)
+            listener.start(self)
 
     def stop(self) -> None:
-        """Stop reading and give the addresses back."""
+        """Stop reading, close all connections and give the addresses back."""
         for listener in self._listeners:
-            self._loop.remove_reader(listener.socket)
             listener.close()
+        self._connections.close()
         if self._alarm is not None:
             self._alarm.cancel()
+
+    # What listeners and connections call.
+
+    def now(self) -> float:
+        """Seconds since the epoch. What is handed in until the next call came at this instant."""
+        self._now = now = self._clock.now()
+        return now
+
+    def received(self, flow: Flow, data: bytes) -> None:
+        """Hand one message to the engine."""
+        try:
+            self._engine.receive(self._now, flow, data)  # type: ignore[union-attr]
+        except Exception:
+            # Our own fault; whatever it is, the next message is served.
+            self._fault("message not handled")
 
     def flush(self) -> None:
         """Send what the engine has put out and set the alarm for its next timer."""
@@ -63,19 +88,17 @@ class Driver:
         assert engine is not None
         self._flushing = False
         out = engine.out
-        try:
-            for flow, data in out:
-                address = flow.address
-                if address is None:
-                    self._send_to_name(flow, data)
-                    continue
-                try:
-                    flow.listener.send(data, address)  # type: ignore[attr-defined]
-                except OSError as error:
-                    self._undelivered(flow, data, error)
-        finally:
-            # Whatever went wrong, nothing is sent twice.
-            out.clear()
+        for flow, data in out:
+            try:
+                flow.send(data)
+            except OSError as error:
+                _log.debug("not sent", host=flow.host, port=flow.port, error=error.strerror)
+                self.undelivered(data)
+            except Exception:
+                self._fault("message not sent")
+        out.clear()
+        if self._dirty:
+            self._connections.write()
         deadline = engine.deadline()
         if deadline is not None and (self._alarm is None or deadline < self._alarm_at):
             self._set_alarm(deadline)
@@ -86,27 +109,40 @@ class Driver:
             self._flushing = True
             self._loop.call_soon(self.flush)
 
-    def _readable(self, listener: UdpListener) -> None:
-        self._now = self._clock.now()
-        listener.drain(self._receive)
-        self.flush()
+    def undelivered(self, data: bytes) -> None:
+        """The engine learns of it after the present flush: it may put out more."""
+        self._loop.call_soon(self._undelivered, data)
 
-    def _receive(self, flow: Flow, data: bytes) -> None:
-        try:
-            self._engine.receive(self._now, flow, data)  # type: ignore[union-attr]
-        except Exception:
-            # Our own fault; whatever it is, the next message is served.
-            self._fault("message not handled")
+    def closed(self, flow: Flow) -> None:
+        """The engine learns of it after the present flush: it may put out more."""
+        self._loop.call_soon(self._closed, flow)
+
+    # What the loop calls.
 
     def _wake(self) -> None:
         self._alarm = None
         engine = self._engine
         assert engine is not None
-        self._now = self._clock.now()
         try:
-            engine.expire(self._now)
+            engine.expire(self.now())
         except Exception:
             self._fault("timer not handled")
+        self.flush()
+
+    def _undelivered(self, data: bytes) -> None:
+        assert self._engine is not None
+        try:
+            self._engine.unreachable(self.now(), data)
+        except Exception:
+            self._fault("failure not handled")
+        self.flush()
+
+    def _closed(self, flow: Flow) -> None:
+        assert self._engine is not None
+        try:
+            self._engine.closed(self.now(), flow)
+        except Exception:
+            self._fault("end of a connection not handled")
         self.flush()
 
     def _set_alarm(self, deadline: float) -> None:
@@ -115,34 +151,6 @@ class Driver:
         self._alarm_at = deadline
         # A timer fires at its instant or after it, so a hair is added against rounding.
         self._alarm = self._loop.call_later(max(0.0, deadline - self._clock.now()) + 0.0005, self._wake)
-
-    def _undelivered(self, flow: Flow, data: bytes, error: OSError) -> None:
-        """The engine learns of it after the present flush: it may put out more."""
-        _log.debug("not sent", host=flow.host, port=flow.port, error=error.strerror)
-        self._loop.call_soon(self._unreachable, data)
-
-    def _unreachable(self, data: bytes) -> None:
-        assert self._engine is not None
-        try:
-            self._engine.unreachable(self._clock.now(), data)
-        except Exception:
-            self._fault("failure not handled")
-        self.flush()
-
-    def _send_to_name(self, flow: Flow, data: bytes) -> None:
-        def resolved(address: tuple[object, ...] | None) -> None:
-            # Maybe called at once, inside of a flush: the engine hears of it later.
-            if address is None:
-                self._loop.call_soon(self._unreachable, data)
-                return
-            try:
-                flow.listener.send(data, address)  # type: ignore[attr-defined]
-            except OSError as error:
-                self._undelivered(flow, data, error)
-
-        ipv6 = flow.listener.ipv6  # type: ignore[attr-defined]
-        if not self._resolver.resolve(self._clock.now(), flow.host, flow.port, ipv6, resolved):
-            self._loop.call_soon(self._unreachable, data)
 
     def _fault(self, event: str) -> None:
         self.faults += 1

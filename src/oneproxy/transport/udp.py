@@ -1,11 +1,15 @@
 """UDP listeners: a socket that is drained in batches, and the flows at its addresses."""
 
+import asyncio
 import socket
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Final
 
 from oneproxy.engine.flow import Flow, Listener
+from oneproxy.sip.host import format_host
+from oneproxy.transport import icmp, stun
+from oneproxy.transport.address import seen_address
+from oneproxy.transport.wire import Wire
 
 #: Datagrams read before others get their turn: enough to empty a burst, few enough
 #: that timers and the recorder's answers never wait for more than some milliseconds.
@@ -13,6 +17,29 @@ BATCH: Final = 64
 _MAX_DATAGRAM: Final = 65_535
 _BUFFER: Final = 4 * 1024 * 1024
 _FLOWS: Final = 65_536
+#: The first octet of a STUN request or response; a SIP message begins with a letter.
+_STUN: Final = 2
+
+
+class UdpFlow(Flow):
+    """One remote address at one UDP listener."""
+
+    __slots__ = ("_address", "_sendto")
+
+    def __init__(self, listener: "UdpListener", host: str, port: int, address: tuple[object, ...]) -> None:
+        super().__init__(listener, host, port, f"udp/{listener.bound}/{format_host(host)}:{port}")
+        self._address = address
+        # Bound once: three looks at attributes fewer for every datagram.
+        self._sendto = listener.socket.sendto
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram. Raises OSError; a full buffer drops it, as a network would."""
+        try:
+            self._sendto(data, self._address)
+        except BlockingIOError:
+            self.listener.unsent += 1  # type: ignore[attr-defined]
+        except OSError:
+            self.listener.send_again(data, self._address)  # type: ignore[attr-defined]
 
 
 class UdpListener(Listener):
@@ -21,27 +48,61 @@ class UdpListener(Listener):
     Raises OSError where the address can't be bound.
     """
 
-    __slots__ = ("_buffer", "_flows", "_view", "ipv6", "socket", "unsent")
+    __slots__ = (
+        "_buffer",
+        "_flows",
+        "_loop",
+        "_view",
+        "_wire",
+        "address",
+        "bound",
+        "ipv6",
+        "socket",
+        "unsent",
+    )
 
     def __init__(self, address: str, port: int, advertise: str, advertise_port: int) -> None:
+        self.address = address
         self.ipv6 = ":" in address
         self.socket = socket.socket(socket.AF_INET6 if self.ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self.socket.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 self.socket.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+            if self.ipv6:
+                # The wildcards of both families stand side by side, and no IPv4 address
+                # comes in the clothes of an IPv6 one.
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            icmp.watch(self.socket)
             self.socket.bind((address, port))
         except OSError:
             self.socket.close()
             raise
         bound = self.socket.getsockname()[1]
-        super().__init__("UDP", advertise or _seen_address(address, self.ipv6), advertise_port or bound)
+        super().__init__("UDP", advertise or seen_address(address), advertise_port or bound)
+        #: What names this listener in the names of its flows.
+        self.bound = f"{format_host(address)}:{bound}"
         #: Datagrams dropped because the socket's buffer was full.
         self.unsent = 0
         # Reading into one buffer saves an allocation of 64 KiB for every datagram.
         self._buffer = bytearray(_MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
-        self._flows: dict[tuple[object, ...], Flow] = {}
+        self._flows: dict[tuple[object, ...], UdpFlow] = {}
+        self._wire: Wire | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, wire: Wire) -> None:
+        """Begin to read, in the running loop."""
+        self._wire = wire
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self.socket, self._readable)
+
+    def close(self) -> None:
+        """Stop reading and give the address back."""
+        if self._loop is not None:
+            self._loop.remove_reader(self.socket)
+            self._loop = None
+        self.socket.close()
 
     def drain(self, receive: Callable[[Flow, bytes], None]) -> int:
         """Hand what has come to `receive`, at most a batch; how many datagrams it was."""
@@ -55,7 +116,11 @@ class UdpListener(Listener):
             except BlockingIOError:
                 return count
             except OSError:
-                # An ICMP error of an earlier datagram, on systems that report it here.
+                # An error of a datagram that was sent earlier.
+                self._read_errors()
+                continue
+            if buffer[0] < _STUN:
+                self._answer_stun(bytes(view[:size]), address)
                 continue
             flow = flows.get(address)
             if flow is None:
@@ -63,76 +128,60 @@ class UdpListener(Listener):
             receive(flow, bytes(view[:size]))
         return BATCH
 
-    def flow(self, host: str, port: int) -> Flow:
+    def flow(self, host: str, port: int) -> UdpFlow:
         """The flow to the IP address `host` at `port`."""
         address = (host, port, 0, 0) if self.ipv6 else (host, port)
         return self._flows.get(address) or self._new_flow(address)
 
-    def send(self, data: bytes, address: tuple[object, ...]) -> None:
-        """Send one datagram. Raises OSError; a full buffer drops it, as a network would."""
+    def send_again(self, data: bytes, address: tuple[object, ...]) -> None:
+        """Send what failed once: maybe the error was that of an earlier datagram.
+
+        Linux reports what became of one datagram to whoever uses the socket next, and
+        does not send. Raises OSError where it fails by itself.
+        """
+        self._read_errors()
         try:
             self.socket.sendto(data, address)
         except BlockingIOError:
             self.unsent += 1
 
-    def close(self) -> None:
-        """Give the address back."""
-        self.socket.close()
+    def _readable(self) -> None:
+        wire = self._wire
+        assert wire is not None
+        wire.now()
+        self.drain(wire.received)
+        wire.flush()
 
-    def _new_flow(self, address: tuple[object, ...]) -> Flow:
+    def _read_errors(self) -> None:
+        """Tell of the datagrams that reached nobody, by ICMP."""
+        for _ in range(BATCH):
+            data = icmp.read(self.socket)
+            if data is None:
+                break
+            if data and self._wire is not None:
+                self._wire.undelivered(data)
+        if self._loop is not None:
+            # libuv stops watching a socket that has an error, and tells nobody.
+            self._loop.remove_reader(self.socket)
+            self._loop.add_reader(self.socket, self._readable)
+
+    def _answer_stun(self, data: bytes, address: tuple[object, ...]) -> None:
+        host, port = address[0], address[1]
+        assert isinstance(host, str) and isinstance(port, int)
+        answer = stun.answer(data, host.partition("%")[0], port)
+        if answer is None:
+            return
+        try:
+            self.socket.sendto(answer, address)
+        except OSError:
+            # It asks again.
+            self.unsent += 1
+
+    def _new_flow(self, address: tuple[object, ...]) -> UdpFlow:
         if len(self._flows) >= _FLOWS:
             # Whoever sends from many forged addresses must not make memory grow.
             self._flows.clear()
         host, port = address[0], address[1]
         assert isinstance(host, str) and isinstance(port, int)
-        flow = self._flows[address] = Flow(self, host.partition("%")[0], port, address)
+        flow = self._flows[address] = UdpFlow(self, host.partition("%")[0], port, address)
         return flow
-
-
-class UdpFlows:
-    """All UDP listeners of a node, as the engine's way to new addresses."""
-
-    def __init__(self, listeners: list[UdpListener]) -> None:
-        self._ipv4 = next((one for one in listeners if not one.ipv6), None)
-        self._ipv6 = next((one for one in listeners if one.ipv6), None)
-        self._known: dict[tuple[str, int], Flow] = {}
-
-    def towards(self, transport: str, host: str, port: int) -> Flow | None:
-        """The flow to `host`, an IP address or a name; None where no listener can reach it."""
-        if transport != "UDP":
-            return None
-        flow = self._known.get((host, port))
-        if flow is not None:
-            return flow
-        try:
-            numeric = ip_address(host)
-        except ValueError:
-            listener = self._ipv4 or self._ipv6
-            return None if listener is None else Flow(listener, host, port, None)
-        listener = self._ipv4 if numeric.version == 4 else self._ipv6
-        if listener is None:
-            return None
-        if len(self._known) >= _FLOWS:
-            self._known.clear()
-        flow = self._known[host, port] = listener.flow(str(numeric), port)
-        return flow
-
-    def beside(self, flow: Flow, port: int) -> Flow:
-        """The flow from the same listener to the same host at another port."""
-        listener = flow.listener
-        assert isinstance(listener, UdpListener)
-        return listener.flow(flow.host, port)
-
-
-def _seen_address(address: str, ipv6: bool) -> str:
-    """What others see of an address: itself, or for a wildcard that of the default route."""
-    if address not in ("0.0.0.0", "::"):
-        return address
-    family, somewhere = (socket.AF_INET6, "2001:db8::1") if ipv6 else (socket.AF_INET, "192.0.2.1")
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            # Connecting a datagram socket sends nothing: it only asks for the route.
-            probe.connect((somewhere, 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "::1" if ipv6 else "127.0.0.1"

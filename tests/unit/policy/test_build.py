@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from asking import NOW, credentials, invite, nonce_in, register, shown, subscriber
+from asking import FLOW, NOW, credentials, invite, nonce_in, register, shown, subscriber
 from oneproxy.engine.decisions import PENDING, Ask, Decision, Forward
+from oneproxy.engine.flow import Flow
 from oneproxy.policy.build import build, on_wire
 from oneproxy.policy.order import Order
 from oneproxy.registrar.bindings import Change
@@ -25,8 +26,16 @@ class Built:
     def __init__(self) -> None:
         self.location = Location(100)
         self.answers: list[Decision] = []
+        #: Open flows, by name.
+        self.flows: dict[str, Flow] = {}
         self.policy: Order = build(
-            SITE, b"farm", {"192.0.2.1:5060", "192.0.2.1"}, self.location, self.save, self.answer
+            SITE,
+            b"farm",
+            {"192.0.2.1:5060", "192.0.2.1"},
+            self.location,
+            self.save,
+            self.answer,
+            self.flows.get,
         )
         self.done: list[Callable[[bool], None]] = []
 
@@ -53,6 +62,17 @@ def test_a_phone_registers_and_is_called() -> None:
     decision = built.policy.decide(invite("sip:bob@example.com", f"Proxy-Authorization: {value}"))
     assert isinstance(decision, Forward)
     assert [target.uri for target in decision.targets] == ["sip:bob@192.0.2.4"]
+
+
+def test_a_phone_behind_nat_is_called_over_the_flow_that_it_registered_on() -> None:
+    built = Built()
+    built.flows[FLOW.name] = FLOW
+    ask = register("Contact: <sip:zoe@192.168.1.5>", uri="sip:open.org", to="<sip:zoe@open.org>")
+    assert built.policy.decide(ask) is PENDING
+    built.done[0](True)
+    decision = built.policy.decide(invite("sip:zoe@open.org", sender="<sip:dave@elsewhere.org>"))
+    assert isinstance(decision, Forward)
+    assert [(target.uri, target.flow) for target in decision.targets] == [("sip:zoe@192.168.1.5", FLOW)]
 
 
 def test_sanity_comes_before_the_password() -> None:

@@ -8,7 +8,7 @@ from oneproxy.policy.sanity import Sanity
 from oneproxy.site.model import Domain
 
 DOMAINS = Domains({"example.com": Domain("example.com")}, {"192.0.2.1:5060", "192.0.2.1"})
-STEP = Sanity(DOMAINS.is_here, frozenset({"path"}))
+STEP = Sanity(DOMAINS.is_here, DOMAINS.is_node, frozenset({"path"}))
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,44 @@ def test_a_route_that_leads_elsewhere_is_forbidden(route: str, method: str) -> N
 )
 def test_a_route_that_cannot_be_read_is_answered_400(route: str) -> None:
     assert shown(STEP.decide(invite("sip:bob@example.com", f"Route: {route}"))) == (400, "Bad Route", ())
+
+
+@pytest.mark.parametrize("uri", ["sip:example.com", "sip:192.0.2.1", "sip:192.0.2.1:5060;transport=tcp"])
+@pytest.mark.parametrize("method", ["INVITE", "BYE", "MESSAGE", "SUBSCRIBE"])
+def test_a_method_that_the_node_itself_does_not_serve_is_answered_405(method: str, uri: str) -> None:
+    reply = STEP.decide(ask_of(request_of(method, uri)))
+    assert shown(reply) == (405, "Method Not Allowed", ("Allow: CANCEL, OPTIONS, REGISTER",))
+
+
+@pytest.mark.parametrize("method", ["NEWMETHOD", "invite", "Register"])
+def test_a_method_that_nobody_has_heard_of_is_answered_501(method: str) -> None:
+    reply = STEP.decide(ask_of(request_of(method, "sip:example.com")))
+    assert shown(reply) == (501, "Not Implemented", ("Allow: CANCEL, OPTIONS, REGISTER",))
+
+
+@pytest.mark.parametrize(
+    ("method", "uri"),
+    [
+        ("REGISTER", "sip:example.com"),
+        ("OPTIONS", "sip:192.0.2.1"),
+        ("NEWMETHOD", "sip:bob@example.com"),
+        ("INVITE", "sip:elsewhere.org"),
+        ("INVITE", "sip:192.0.2.1:5999"),
+        ("INVITE", "tel:+12025550123"),
+    ],
+)
+def test_what_the_node_serves_and_what_is_for_others_passes(method: str, uri: str) -> None:
+    assert STEP.decide(ask_of(request_of(method, uri))) is None
+
+
+def test_a_foreign_route_goes_before_the_method() -> None:
+    ask = ask_of(request_of("INVITE", "sip:example.com", "Route: <sip:198.51.100.1;lr>"))
+    assert shown(STEP.decide(ask))[0] == 403
+
+
+@pytest.mark.parametrize("method", ["INVITE", "BYE", "INFO", "OPTIONS", "MESSAGE"])
+def test_what_says_it_is_inside_of_a_dialog_that_is_not_ours_is_answered_481(method: str) -> None:
+    ask = ask_of(request_of(method, "sip:bob@example.com", to="<sip:bob@example.com>;tag=b"))
+    assert shown(STEP.decide(ask)) == (481, "Call/Transaction Does Not Exist", ())
+    register = ask_of(request_of("REGISTER", "sip:example.com", to="<sip:bob@example.com>;tag=b"))
+    assert STEP.decide(register) is None

@@ -40,6 +40,12 @@ def test_the_path_is_repeated_for_who_supports_it(shows_path: bool) -> None:
     assert ("Path: <sip:first;lr>, <sip:second;lr>" in shown(accept(asked, [], NOW))[2]) is shows_path
 
 
+def test_a_flow_that_was_bound_is_told_of() -> None:
+    asked = wanted()
+    asked.outbound = True
+    assert shown(accept(asked, [], NOW))[2][0] == "Require: outbound"
+
+
 @pytest.mark.parametrize(
     ("q", "text"), [(1000, "1"), (0, "0"), (500, "0.5"), (50, "0.05"), (1, "0.001"), (999, "0.999")]
 )

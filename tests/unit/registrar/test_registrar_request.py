@@ -34,12 +34,12 @@ def test_everything_in_a_full_register_is_read() -> None:
         'Contact: "A, B" <sip:alice@192.0.2.4>;q=0.7;expires=300;+sip.instance="<urn:uuid:1>";reg-id=2',
         "Expires: 600",
         "User-Agent: phone/1",
-        "Path: <sip:edge.example.com;lr>",
+        "Path: <sip:edge.example.com;lr;ob>",
         "Supported: outbound, Path",
     )
     assert (wanted.aor, wanted.call_id, wanted.cseq, wanted.source) == (AOR, "c1", 7, "udp:192.0.2.7:5062")
     assert (wanted.expires_s, wanted.user_agent, wanted.everything) == (600, "phone/1", False)
-    assert (wanted.path, wanted.shows_path) == (("<sip:edge.example.com;lr>",), True)
+    assert (wanted.path, wanted.shows_path) == (("<sip:edge.example.com;lr;ob>",), True)
     contact = wanted.contacts[0]
     assert contact.uri.text == "sip:alice@192.0.2.4"
     assert (contact.q, contact.expires_s, contact.instance, contact.reg_id) == (700, 300, "<urn:uuid:1>", 2)
@@ -134,4 +134,4 @@ def test_a_long_user_agent_is_cut() -> None:
 
 def test_the_source_names_transport_host_and_port() -> None:
     assert format_source(FLOW) == "udp:192.0.2.7:5062"
-    assert format_source(Flow(LISTENER, "2001:db8::7", 5060, None)) == "udp:[2001:db8::7]:5060"
+    assert format_source(Flow(LISTENER, "2001:db8::7", 5060, "udp/a/b")) == "udp:[2001:db8::7]:5060"

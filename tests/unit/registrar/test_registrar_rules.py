@@ -239,3 +239,83 @@ def test_an_address_above_a_lowered_limit_can_refresh_and_remove_but_not_add() -
 def test_a_request_with_contacts_without_end_is_refused_before_they_are_compared() -> None:
     result = register([], wanted(*[contact(DESK)] * 7), NOW, LIMITS)
     assert refused(result) == (403, "Too Many Contacts", ())
+
+
+def of_flow(
+    uri: str, reg_id: int = 1, instance: str = "<urn:uuid:1>", expires_s: int | None = None
+) -> Wanted:
+    made = wanted(Contact(uri_of(uri), expires_s, 1000, instance, reg_id), call_id="c2")
+    made.contacts[0].flow = f"tcp/0.{reg_id}"
+    made.outbound = True
+    return made
+
+
+def after(*requests: Wanted) -> list[tuple[str, str]]:
+    """Contact and flow of each binding that a sequence of requests leaves."""
+    stored: list[Binding] = []
+    for cseq, asked in enumerate(requests, 1):
+        asked.cseq = cseq
+        stored = apply_change(stored, changed(register(stored, asked, NOW, LIMITS)))
+    return [(one.contact, one.flow) for one in stored]
+
+
+def test_a_new_flow_of_the_same_phone_and_reg_id_replaces_the_old_one() -> None:
+    assert after(of_flow(DESK), of_flow(MOBILE)) == [(MOBILE, "tcp/0.1")]
+
+
+def test_flows_of_other_phones_and_reg_ids_stay() -> None:
+    others = (of_flow(MOBILE, reg_id=2), of_flow("sip:alice@192.0.2.9", instance="<urn:uuid:2>"))
+    assert len(after(of_flow(DESK), *others)) == 3
+
+
+def test_without_a_reg_id_that_counts_the_instance_does_not_matter() -> None:
+    assert after(of_flow(DESK, reg_id=0), of_flow(MOBILE, reg_id=0)) == [
+        (DESK, "tcp/0.0"),
+        (MOBILE, "tcp/0.0"),
+    ]
+
+
+def test_a_refresh_over_another_connection_takes_it() -> None:
+    again = of_flow(DESK)
+    again.contacts[0].flow = "tcp/0.9"
+    assert after(of_flow(DESK), again) == [(DESK, "tcp/0.9")]
+
+
+def test_a_flow_is_let_go_of_under_another_address() -> None:
+    assert after(of_flow(DESK), of_flow(MOBILE, expires_s=0)) == []
+
+
+def test_a_flow_overtaken_by_a_later_one_fails() -> None:
+    [earlier] = changed(register([], of_flow(DESK), NOW, LIMITS)).stored
+    assert refused(register([earlier], of_flow(MOBILE), NOW, LIMITS)) == (500, "Out of Order", ())
+
+
+def test_a_request_binds_one_contact_to_its_flow() -> None:
+    asked = of_flow(DESK)
+    asked.contacts.append(contact(MOBILE))
+    assert refused(register([], asked, NOW, LIMITS)) == (400, "One Contact for a Flow", ())
+    asked.contacts[1] = contact(MOBILE, 0)
+    assert isinstance(register([], asked, NOW, LIMITS), Change)
+
+
+def test_a_flow_that_the_first_proxy_did_not_keep_is_refused() -> None:
+    asked = of_flow(DESK)
+    asked.lacks_outbound = True
+    assert refused(register([], asked, NOW, LIMITS)) == (439, "First Hop Lacks Outbound Support", ())
+
+
+def test_contacts_that_are_gone_make_room_and_no_others_do() -> None:
+    stored = [bound(f"sip:alice@192.0.2.{last}") for last in (1, 2, 3)]
+
+    def is_gone(binding: Binding) -> bool:
+        return binding.contact.endswith(("1", "2"))
+
+    change = changed(register(stored, wanted(contact(DESK), cseq=2), NOW, LIMITS, is_gone))
+    assert [one.contact for one in apply_change(stored, change)] == ["sip:alice@192.0.2.3", DESK]
+    result = register(stored[2:] * 3, wanted(contact(DESK), cseq=2), NOW, LIMITS, is_gone)
+    assert refused(result) == (403, "Too Many Contacts", ())
+
+
+def test_while_there_is_room_contacts_that_are_gone_stay() -> None:
+    change = changed(register([bound(MOBILE)], wanted(contact(DESK), cseq=2), NOW, LIMITS, lambda _: True))
+    assert change.removed == ()

@@ -6,6 +6,7 @@ import pytest
 
 from asking import NOW, invite, register, shown
 from oneproxy.engine.decisions import PENDING, Ask, Decision
+from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
 from oneproxy.registrar.bindings import Change
 from oneproxy.registrar.location import Location
@@ -25,9 +26,11 @@ class Played:
         self.writes: list[tuple[Change, Callable[[bool], None]]] = []
         self.answers: list[tuple[Ask, Decision]] = []
         self.has_room = True
+        #: Open flows, by name.
+        self.flows: dict[str, Flow] = {}
         domains = Domains(SERVED, {"192.0.2.1:5060", "192.0.2.1"})
         known = frozenset({"alice@example.com", "bob@example.com"})
-        self.step = Registrar(self.location, domains.find, known, self.save, self.answer)
+        self.step = Registrar(self.location, domains.find, known, self.save, self.answer, self.flows.get)
 
     def save(self, change: Change, done: Callable[[bool], None]) -> bool:
         if self.has_room:
@@ -188,6 +191,7 @@ def test_whoever_saves_may_call_back_at_once() -> None:
         frozenset({"alice@example.com"}),
         save,
         lambda _, one: answers.append(one),
+        lambda name: None,
     )
     assert step.decide(register(DESK)) is PENDING
     assert [shown(answer)[0] for answer in answers] == [200]
@@ -272,6 +276,30 @@ def test_a_refusal_of_the_rules_is_the_answer() -> None:
         "Interval Too Brief",
         ("Min-Expires: 60",),
     )
+
+
+def test_browsers_that_are_gone_make_room_for_new_ones() -> None:
+    played = Played()
+    for number in range(10):
+        name = f"wss/0a1b2c3d.{number}"
+        flow = played.flows[name] = Flow(Listener("WSS", "192.0.2.1", 443), "192.0.2.7", 40_000, name)
+        ask = register(f"Contact: <sip:alice@{number}.invalid;transport=ws>", call_id=str(number))
+        ask.flow = flow
+        assert played.step.decide(ask) is PENDING
+        played.commit()
+    assert shown(played.registered(DESK))[0] == 403
+    del played.flows["wss/0a1b2c3d.3"], played.flows["wss/0a1b2c3d.7"]
+    assert shown(played.registered(DESK))[0] == 200
+    assert len(played.contacts()) == 9
+    assert "sip:alice@3.invalid;transport=ws" not in played.contacts()
+
+
+def test_a_phone_gets_its_flow_bound_and_is_told_so() -> None:
+    played = Played()
+    decision = played.registered(f'{DESK};+sip.instance="<urn:uuid:1>";reg-id=1', "Supported: outbound")
+    assert "Require: outbound" in shown(decision)[2]
+    [binding] = played.location.lookup("alice@example.com", NOW)
+    assert binding.flow == "udp/192.0.2.1:5060/192.0.2.7:5062"
 
 
 def test_other_methods_and_other_domains_pass() -> None:

@@ -1,9 +1,11 @@
 """Splitting a message into its lines."""
 
+from time import thread_time
+
 import pytest
 
 from oneproxy.sip.malformed import Malformed
-from oneproxy.sip.message import MAX_HEADER, MAX_HEADERS, MAX_MESSAGE, Request, Response, split
+from oneproxy.sip.message import MAX_HEADER, MAX_HEADERS, MAX_MESSAGE, Request, Response, split, unfold
 
 START = b"INVITE sip:bob@example.com SIP/2.0\r\n"
 
@@ -103,3 +105,48 @@ def test_folded_lines_are_joined_with_one_space() -> None:
 def test_a_folded_line_with_no_header_before_it_ends_in_a_fault() -> None:
     message = request(START + b" x\r\n y: z\r\nVia: a\r\n\r\n")
     assert (message.fault, message.get("via")) == (Malformed.HEADER_LINE, "a")
+
+
+@pytest.mark.parametrize(
+    ("folded", "joined"),
+    [
+        ("S\r\nA: b\r\n c", "S\r\nA: b c"),
+        ("S\r\nA: b \t\r\n \t c  ", "S\r\nA: b c  "),
+        ("S\r\nA:\r\n b\r\n\tc\r\nD: e", "S\r\nA: b c\r\nD: e"),
+        ("S\r\nA: b\r\n \r\n\t\r\n c\r\nD: e", "S\r\nA: b c\r\nD: e"),
+        ("S\r\nA: b\r\n ", "S\r\nA: b "),
+        ("S\r\n x\r\n y", "S\r\n x y"),
+        ("S\r\n \r\n y", "S\r\n y"),
+        ("S\r\nA: b", "S\r\nA: b"),
+        ("S", "S"),
+    ],
+)
+def test_what_folding_leaves_is_one_space(folded: str, joined: str) -> None:
+    assert unfold(folded) == joined
+
+
+def test_joining_four_times_as_many_folded_lines_takes_about_four_times_as_long() -> None:
+    growth = []
+    for _ in range(5):
+        times = []
+        for folds in (50_000, 200_000):
+            head = "S\r\nA: b" + "\r\n c" * folds
+            started = thread_time()
+            unfold(head)
+            times.append(thread_time() - started)
+        growth.append(times[1] / times[0])
+    assert min(growth) < 9, growth
+
+
+@pytest.mark.parametrize("via", ['a;b="1,2", c', "a;b=<1,2>, c", "a;b=<1, c", 'a;b="1, c'])
+def test_a_via_whose_commas_may_not_part_it_is_left_to_the_header_fields(via: str) -> None:
+    message = split(f"SIP/2.0 200 OK\r\nVia: {via}\r\n\r\n".encode())
+    assert isinstance(message, Response)
+    assert (message.top_via, message.without_top_via()) == (via, None)
+
+
+def test_a_list_of_vias_gives_its_first_one_up() -> None:
+    message = split(b"SIP/2.0 200 OK\r\nVia: a;b=1, c, d\r\n\r\n")
+    assert isinstance(message, Response)
+    assert message.top_via == "a;b=1"
+    assert message.without_top_via() == b"SIP/2.0 200 OK\r\nVia:  c, d\r\n\r\n"

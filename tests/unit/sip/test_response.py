@@ -3,7 +3,8 @@
 import pytest
 
 from oneproxy.sip.check import check
-from oneproxy.sip.message import Request, split
+from oneproxy.sip.malformed import Malformed
+from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.response import respond
 
 
@@ -73,3 +74,32 @@ def test_a_request_that_lacks_header_fields_can_be_answered() -> None:
     assert respond(message, 400, "Bad To", "x9") == (
         b"SIP/2.0 400 Bad To\r\nVia: SIP/2.0/UDP a\r\nContent-Length: 0\r\n\r\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "answered"),
+    [
+        (b"Call-ID: a\rContact: x", ["Call-ID: a Contact: x"]),
+        (b"Call-ID: a\nContact: x", ["Call-ID: a Contact: x"]),
+        (b"Call-ID: a\0", ["Call-ID: a "]),
+        (b" Call-ID: a", ["Call-ID: a"]),
+        (b"Call-ID", []),
+    ],
+    ids=["bare carriage return", "bare line feed", "nul", "folded without a header before it", "no colon"],
+)
+def test_the_answer_to_a_faulty_request_is_well_formed_itself(line: bytes, answered: list[str]) -> None:
+    message = split(b"OPTIONS sip:b@h SIP/2.0\r\n" + line + b"\r\nVia: SIP/2.0/UDP a;branch=1\r\n\r\n")
+    assert isinstance(message, Request)
+    assert message.fault is Malformed.HEADER_LINE
+    data = respond(message, 400, "Bad Header Field", "x9")
+    assert data.decode().split("\r\n") == [
+        "SIP/2.0 400 Bad Header Field",
+        "Via: SIP/2.0/UDP a;branch=1",
+        *answered,
+        "Content-Length: 0",
+        "",
+        "",
+    ]
+    answer = split(data)
+    assert isinstance(answer, Response)
+    assert answer.fault is None

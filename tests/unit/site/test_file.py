@@ -28,12 +28,22 @@ advertise = "sip.example.com"
 transport = "udp"
 address = "[2001:db8::1]:5062"
 advertise = "203.0.113.5:5070"
+[[listen]]
+transport = "tcp"
+address = "0.0.0.0:5060"
+[[listen]]
+transport = "ws"
+address = "0.0.0.0:8080"
 [database]
 proxy = "postgresql://bench:bench@127.0.0.1/oneproxy"
 system = "sqlite:///system.db"
 [capacity]
 calls = 1000
 registrations = 5000
+connections = 3000
+connections_per_source = 0
+[dns]
+servers = ["192.0.2.53", "127.0.0.1:5353", "2001:db8::53", "[::1]:5353"]
 [admin]
 address = "127.0.0.1:8080"
 [farm]
@@ -116,12 +126,17 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
         listen=(
             Listen("udp", "0.0.0.0", 5060, "sip.example.com"),
             Listen("udp", "2001:db8::1", 5062, "203.0.113.5", 5070),
+            Listen("tcp", "0.0.0.0", 5060),
+            Listen("ws", "0.0.0.0", 8080),
         ),
         proxy_database="postgresql://bench:bench@127.0.0.1/oneproxy",
         system_database="sqlite:///system.db",
         calls=1000,
         registrations=5000,
         farm_key="correct horse",
+        connections=3000,
+        connections_per_source=0,
+        dns_servers=("192.0.2.53:53", "127.0.0.1:5353", "[2001:db8::53]:53", "[::1]:5353"),
     )
     assert found.site.domains == {"example.com": Domain("example.com", algorithms=("SHA-256", "MD5"))}
     assert found.site.idle_sections == (
@@ -165,7 +180,7 @@ procesess = 2
 transport = "udp"
 address = "127.0.0.1:99999"
 [[listen]]
-transport = "tcp"
+transport = "sctp"
 [[domain]]
 name = "example.com"
 min_expires_s = 7200
@@ -181,16 +196,15 @@ pasword = "hunter2"
         'such as "192.0.2.1:5060" or "[2001:db8::1]:5060"',
         "f:6: listen[2].address: found nothing; allowed an IP address and a port, "
         'such as "192.0.2.1:5060" or "[2001:db8::1]:5060"',
-        'f:7: listen[2].transport: found "tcp"; allowed "udp"; '
-        "the other transports are not available in this version",
+        'f:7: listen[2].transport: found "sctp"; allowed "udp", "tcp", "tls", "ws" or "wss"',
         "f:10: domain[1].min_expires_s: found 7200; allowed at most max_expires_s, which is 3600",
         'f:11: domain[1].algorithms[1]: found "SHA-1"; allowed "SHA-256", "SHA-512-256" or "MD5"',
         "f:12: subscriber[1].password: found nothing; allowed a text that is not empty",
         'f:13: subscriber[1].aor: found the domain "nowhere.com"; '
         "allowed a domain that has a [[domain]] table (example.com)",
         "f:14: subscriber[1].pasword: found an unknown key; allowed aor, password; did you mean password?",
-        "f:15: acess: found an unknown section; allowed node, listen, database, capacity, admin, farm, "
-        "domain, subscriber, access, provider, route, congestion, cdr; did you mean access?",
+        "f:15: acess: found an unknown section; allowed node, listen, database, capacity, dns, admin, "
+        "farm, domain, subscriber, access, provider, route, congestion, cdr; did you mean access?",
     ]
 
 
@@ -201,6 +215,22 @@ pasword = "hunter2"
         (
             '[[listen]]\ntransport = "udp"\naddress = "127.0.0.1:5060"',
             'f:8: listen[2].address: found "127.0.0.1:5060" again; allowed once; it stands in listen[1]',
+        ),
+        (
+            '[[listen]]\ntransport = "tcp"\naddress = "127.0.0.1:80"\n[[listen]]\ntransport = "ws"\naddress = "127.0.0.1:80"',
+            'f:11: listen[3].address: found "127.0.0.1:80" again; allowed once; it stands in listen[2]',
+        ),
+        (
+            '[dns]\nservers = ["127.0.0.1", "ns.example.com"]',
+            'f:7: dns.servers[2]: found "ns.example.com"; allowed an IP address, with ":port" where it is not 53, such as "192.0.2.53"',
+        ),
+        (
+            '[dns]\nservers = "127.0.0.1"',
+            'f:7: dns.servers: found a string; allowed a list of up to 8 name servers, such as ["192.0.2.53", "127.0.0.1:5353"]',
+        ),
+        (
+            "[capacity]\nconnections_per_source = -1",
+            "f:7: capacity.connections_per_source: found -1; allowed a whole number from 0 to 10000000",
         ),
         (
             '[[subscriber]]\naor = "a@example.com"\npassword = "x"\n[[subscriber]]\naor = "a@example.com"\npassword = "y"',

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from oneproxy.registrar.bindings import Binding
 from oneproxy.store.database import Database, StoreError, shown
-from oneproxy.store.schema import HEAD
+from oneproxy.store.locations import START, page
+from oneproxy.store.schema import HEAD, upgrade
 from oneproxy.store.tables import metadata
 from postgres import Cluster
 
@@ -41,6 +43,42 @@ def test_the_tables_in_the_database_are_those_that_the_code_knows(database_url: 
     context = MigrationContext.configure(database.connection())
     assert compare_metadata(context, metadata) == []
     database.drop()
+
+
+def test_tables_of_the_version_before_are_brought_up_with_their_rows(database_url: str) -> None:
+    database = Database("proxy", database_url)
+    upgrade(database.connection(), "0001")
+    written = text(
+        "INSERT INTO location VALUES ('bob@x', 'sip:bob@h', 9, 500, 'call', 7, 'udp:192.0.2.7:5060', 1,"
+        " '[]', 'Phone/1', '<urn:x>', 2)"
+    )
+    connection = database.connection()
+    connection.execute(written)
+    connection.execute(text("INSERT INTO setting VALUES ('odd', '')"))
+    connection.commit()
+    for _ in range(2):
+        database.open()
+        assert page(database.connection(), 0, START) == [
+            (
+                "bob@x",
+                Binding(
+                    "sip:bob@h",
+                    9.0,
+                    500,
+                    "call",
+                    7,
+                    "udp:192.0.2.7:5060",
+                    1.0,
+                    (),
+                    "Phone/1",
+                    "<urn:x>",
+                    2,
+                    "",
+                ),
+            )
+        ]
+        assert database.connection().execute(text("SELECT count(*) FROM setting")).scalar() == 1
+        database.drop()
 
 
 def test_sqlite_survives_power_failures_and_lets_people_read(tmp_path: Path) -> None:

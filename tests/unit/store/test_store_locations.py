@@ -43,6 +43,7 @@ def test_a_binding_comes_back_as_it_went(connection: Connection) -> None:
         EVERY_OCTET,
         '"<urn:uuid:0>"',
         2**31 - 1,
+        EVERY_OCTET,
     )
     save(connection, [Change("josé@example.com", (), (full,))])
     connection.commit()
@@ -142,6 +143,7 @@ def test_sweeping_goes_through_the_table_in_steps_and_leaves_what_lives(connecti
         (Change("a\0@x", (), (binding("sip:1"),)), "NUL in a text"),
         (Change("a@x", (), (Binding("c", 1.0, 1, "a\0", 1, "s", 1.0),)), "NUL in a text"),
         (Change("a@x", (), (Binding("c", 1.0, 1, "a", 1, "s", 1.0, ("a\0",)),)), "NUL in a text"),
+        (Change("a@x", (), (Binding("c", 1.0, 1, "a", 1, "s", 1.0, flow="a\0"),)), "NUL in a text"),
         (Change("a@x", (), (Binding("c", 1.0, 1, "a", 2**31, "s", 1.0),)), "number out of range"),
         (Change("a@x", (), (Binding("c", 1.0, 2**31, "a", 1, "s", 1.0),)), "number out of range"),
         (Change("a@x", (), (Binding("c", 1.0, 1, "a", 1, "s", 1.0, reg_id=-1),)), "number out of range"),
@@ -174,7 +176,18 @@ def test_the_longest_key_fits_even_when_it_does_not_compress(connection: Connect
 
 def test_people_can_read_the_table(connection: Connection) -> None:
     full = Binding(
-        "sip:1", NOW, 500, "call", 7, "udp:192.0.2.7:5060", NOW, ("<sip:p;lr>",), "Phone/1", "<urn:x>", 1
+        "sip:1",
+        NOW,
+        500,
+        "call",
+        7,
+        "wss:192.0.2.7:5060",
+        NOW,
+        ("<sip:p;lr>",),
+        "Phone/1",
+        "<urn:x>",
+        1,
+        "wss/0a1b2c3d.7",
     )
     save(connection, [Change("a@x", (), (full,))])
     connection.commit()
@@ -186,11 +199,12 @@ def test_people_can_read_the_table(connection: Connection) -> None:
         "q": 500,
         "call_id": "call",
         "cseq": 7,
-        "source": "udp:192.0.2.7:5060",
+        "source": "wss:192.0.2.7:5060",
         "since": NOW,
         "path": '["<sip:p;lr>"]',
         "user_agent": "Phone/1",
         "instance": "<urn:x>",
         "reg_id": 1,
+        "flow": "wss/0a1b2c3d.7",
     }
     assert locations.PAGE == 2_000

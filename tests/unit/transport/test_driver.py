@@ -2,10 +2,8 @@
 
 import asyncio
 import errno
-import gc
 import socket
-import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,11 +11,15 @@ import pytest
 from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask, Decision, Forward, Policy, Reply, Target
 from oneproxy.engine.dialog import DialogMark
+from oneproxy.engine.flow import Flow, Listener
 from oneproxy.engine.routing import Own
 from oneproxy.sip.message import Request, Response, split
-from oneproxy.transport import resolve
+from oneproxy.transport.connections import Connections, Limits
 from oneproxy.transport.driver import Clock, Driver
-from oneproxy.transport.udp import BATCH, UdpFlows, UdpListener
+from oneproxy.transport.flows import Ways
+from oneproxy.transport.stream import StreamListener
+from oneproxy.transport.udp import BATCH, UdpFlow, UdpListener
+from wires import LOOPBACK, Peer, Server, in_loop
 from world import request, response
 
 OK = Reply(200, "OK", stateless=True)
@@ -29,23 +31,36 @@ class Scripted:
 
     def __init__(self, decide: Callable[[Ask], Decision]) -> None:
         self.decide = decide
+        self.gone: list[Flow] = []
+
+    def redirected(self, _ask: Ask, _contacts: list[str]) -> list[Target]:
+        """Nothing is followed."""
+        return []
+
+    def closed(self, _now: float, flow: Flow) -> None:
+        """A connection."""
+        self.gone.append(flow)
 
 
 class Place:
-    """A listener, its driver and engine, and a client's socket."""
+    """Listeners, their driver and engine, and a client's socket."""
 
     def __init__(self, decide: Callable[[Ask], Decision]) -> None:
         self.listener = UdpListener("127.0.0.1", 0, "", 0)
+        self.connections = Connections(Limits(sweep_s=0.01))
+        self.tcp = StreamListener("TCP", "127.0.0.1", 0, "", 0, self.connections)
         self.client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.client.bind(("127.0.0.1", 0))
         self.client.setblocking(False)
         clock = Clock()
-        self.driver = Driver(clock, [self.listener])
-        policy: Policy = Scripted(decide)
-        own = Own([self.listener], frozenset({"example.com"}))
-        flows = UdpFlows([self.listener])
+        self.driver = Driver(clock, [self.listener, self.tcp], self.connections)
+        self.policy = Scripted(decide)
+        policy: Policy = self.policy
+        listeners: list[Listener] = [self.listener, self.tcp]
+        own = Own(listeners, frozenset({"example.com"}))
+        flows = Ways([self.listener, self.tcp], self.connections)
         mark = DialogMark(b"k" * 32)
-        self.engine = Engine(clock.now(), "n", [self.listener], flows, policy, mark, own, 1000)
+        self.engine = Engine(clock.now(), "n", listeners, flows, policy, mark, own, 1000)
         self.driver.start(self.engine)
 
     @property
@@ -68,17 +83,6 @@ class Place:
     def close(self) -> None:
         self.driver.stop()
         self.client.close()
-
-
-def in_loop(test: Callable[[], Coroutine[Any, Any, None]], uv: bool = False) -> None:
-    """Run a test in a loop of its own."""
-    if uv and sys.platform != "win32":
-        import uvloop  # noqa: PLC0415
-
-        uvloop.run(test())
-    else:
-        asyncio.run(test())
-    gc.collect()
 
 
 @pytest.mark.parametrize("uv", [False, True])
@@ -112,9 +116,11 @@ def test_more_than_a_batch_that_came_at_once_is_all_answered() -> None:
 
 def test_a_timer_of_the_engine_fires_without_anything_coming_in() -> None:
     async def play() -> None:
-        place = Place(lambda ask: Forward([Target("sip:bob@127.0.0.1:9")]))
+        # There is somebody, who does not answer.
+        place = Place(lambda _: Forward([Target(f"sip:bob@{place.via}")]))
         try:
-            answer = await place.ask(request("INVITE", via=place.via))
+            assert isinstance(await place.ask(request("INVITE", via=place.via)), Request)
+            answer = await place.receive()
             assert isinstance(answer, Response)
             assert answer.status == 100
         finally:
@@ -162,14 +168,14 @@ def test_a_fault_of_our_own_does_not_end_the_loop() -> None:
 def test_what_cannot_be_sent_fails_its_branch_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play() -> None:
         place = Place(lambda ask: ELSEWHERE if ask.outcomes else Forward([Target("sip:bob@127.0.0.1:9")]))
-        send = UdpListener.send
+        send = UdpFlow.send
 
-        def refuse(listener: UdpListener, data: bytes, address: tuple[object, ...]) -> None:
-            if address[1] == 9:
+        def refuse(flow: UdpFlow, data: bytes) -> None:
+            if flow.port == 9:
                 raise OSError(errno.ENETUNREACH, "Network is unreachable")
-            send(listener, data, address)
+            send(flow, data)
 
-        monkeypatch.setattr(UdpListener, "send", refuse)
+        monkeypatch.setattr(UdpFlow, "send", refuse)
         try:
             answer = await place.ask(request("MESSAGE", via=place.via))
             assert isinstance(answer, Response)
@@ -206,100 +212,110 @@ def test_a_fault_of_our_own_about_what_cannot_be_sent_does_not_end_the_loop(uv: 
     in_loop(play, uv)
 
 
-@pytest.mark.parametrize("known", [False, True])
-def test_a_name_without_an_address_fails_its_branch_and_others_go_on(
-    monkeypatch: pytest.MonkeyPatch, known: bool
-) -> None:
+def over_tcp(data: bytes) -> bytes:
+    return data.replace(b"SIP/2.0/UDP", b"SIP/2.0/TCP", 1)
+
+
+async def connect(place: Place) -> Peer:
+    return Peer(*await asyncio.open_connection(LOOPBACK, place.tcp.bound))
+
+
+@pytest.mark.parametrize("uv", [False, True])
+def test_what_the_network_refuses_fails_its_branch_at_once(uv: bool) -> None:
     async def play() -> None:
-        loop = asyncio.get_running_loop()
-
-        async def nowhere(*_: object, **__: object) -> list[object]:
-            raise socket.gaierror(socket.EAI_NONAME, "unknown")
-
-        monkeypatch.setattr(loop, "getaddrinfo", nowhere)
-        place = Place(lambda ask: ELSEWHERE if ask.outcomes else Forward([Target("sip:bob@nowhere.invalid")]))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+            nobody.bind((LOOPBACK, 0))
+            port = nobody.getsockname()[1]
+        place = Place(
+            lambda ask: ELSEWHERE if ask.outcomes else Forward([Target(f"sip:b@{LOOPBACK}:{port}")])
+        )
         try:
-            # The second time the answer is in the cache, and comes from inside of the flush.
-            for number in range(1 + known):
-                answer = await place.ask(request("MESSAGE", via=place.via, branch=f"z9hG4bK{number}"))
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            answer = await place.ask(request("MESSAGE", via=place.via))
+            assert isinstance(answer, Response)
+            assert (answer.status, place.driver.faults) == (480, 0)
+            # Long before it would have been sent again for the first time.
+            assert loop.time() - began < 0.4
+        finally:
+            place.close()
+
+    in_loop(play, uv)
+
+
+@pytest.mark.parametrize("uv", [False, True])
+def test_a_call_passes_from_udp_to_a_connection_that_is_opened_for_it(uv: bool) -> None:
+    async def play() -> None:
+        async with Server() as server:
+            target = f"sip:bob@{LOOPBACK}:{server.port};transport=tcp"
+            place = Place(lambda ask: Forward([Target(target)]))
+            try:
+                place.client.sendto(request("MESSAGE", via=place.via), (LOOPBACK, place.listener.port))
+                peer = await server.peer()
+                came = split(await peer.read())
+                assert isinstance(came, Request)
+                assert (came.get("via") or "").startswith(f"SIP/2.0/TCP {LOOPBACK}:{place.tcp.port};")
+                peer.send(response(came, 200, to_tag="b"))
+                answer = await place.receive()
                 assert isinstance(answer, Response)
-                assert answer.status == 480
-            assert place.driver.faults == 0
+                assert (answer.status, place.driver.faults) == (200, 0)
+            finally:
+                place.close()
+
+    in_loop(play, uv)
+
+
+def test_many_requests_of_one_connection_are_answered_in_their_order() -> None:
+    async def play() -> None:
+        place = Place(lambda _: OK)
+        try:
+            peer = await connect(place)
+            wanted = [f"z9hG4bK{number}" for number in range(300)]
+            for branch in wanted:
+                peer.send(over_tcp(request("MESSAGE", via=LOOPBACK, branch=branch)))
+            got = b""
+            while got.count(b"\r\n\r\n") < len(wanted):
+                got += await peer.read()
+            branches = [
+                line.partition(b"branch=")[2].decode() for line in got.split(b"\r\n") if b"Via" in line
+            ]
+            assert (branches, place.driver.faults) == (wanted, 0)
+            await peer.close()
         finally:
             place.close()
 
     in_loop(play)
 
 
-def test_a_name_is_looked_up_once_and_then_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_breaks_fails_what_was_sent_on_it_and_policy_hears_of_it() -> None:
     async def play() -> None:
-        asked: list[object] = []
-
-        async def found(host: str, *_: object, **__: object) -> list[object]:
-            asked.append(host)
-            return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("192.0.2.7", 0))]
-
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
-        resolver = resolve.Resolver()
-        answers: list[object] = []
-        assert resolver.resolve(0.0, "a.example", 5060, False, answers.append)
-        assert resolver.resolve(0.0, "a.example", 5070, False, answers.append)
-        assert answers == []
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert resolver.resolve(1.0, "a.example", 5080, False, answers.append)
-        assert answers == [("192.0.2.7", 5060), ("192.0.2.7", 5070), ("192.0.2.7", 5080)]
-        assert asked == ["a.example"]
+        async with Server() as server:
+            target = f"sip:bob@{LOOPBACK}:{server.port};transport=tcp"
+            place = Place(lambda ask: ELSEWHERE if ask.outcomes else Forward([Target(target)]))
+            try:
+                place.client.sendto(request("MESSAGE", via=place.via), (LOOPBACK, place.listener.port))
+                peer = await server.peer()
+                assert await peer.read()
+                await peer.close()
+                answer = await place.receive()
+                assert isinstance(answer, Response)
+                assert (answer.status, place.driver.faults) == (480, 0)
+                assert [flow.port for flow in place.policy.gone] == [server.port]
+            finally:
+                place.close()
 
     in_loop(play)
 
 
-def test_too_many_names_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_whose_end_cannot_be_told_is_answered_400_before_the_end() -> None:
     async def play() -> None:
-        never: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
-
-        async def silent(*_: object, **__: object) -> list[object]:
-            return await never
-
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
-        resolver = resolve.Resolver()
-        taken = [resolver.resolve(0.0, f"{number}.example", 5060, False, print) for number in range(100)]
-        assert taken.count(True) == resolve._ASKED
-        never.set_result([])
-        await asyncio.sleep(0)
+        place = Place(lambda _: OK)
+        try:
+            peer = await connect(place)
+            peer.send(over_tcp(request("MESSAGE", via=LOOPBACK)).replace(b"Content-Length: 0\r\n", b""))
+            assert (await peer.end()).startswith(b"SIP/2.0 400 ")
+            await peer.close()
+        finally:
+            place.close()
 
     in_loop(play)
-
-
-def test_flows_are_bounded_however_many_sources_there_are() -> None:
-    listener = UdpListener("127.0.0.1", 0, "", 0)
-    try:
-        first = listener.flow("192.0.2.1", 1)
-        assert listener.flow("192.0.2.1", 1) is first
-        for number in range(70_000):
-            listener.flow(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 5060)
-        assert len(listener._flows) <= 65_536
-    finally:
-        listener.close()
-
-
-def test_a_way_is_found_by_transport_and_family() -> None:
-    listener = UdpListener("127.0.0.1", 0, "sip.example.com", 5080)
-    try:
-        flows = UdpFlows([listener])
-        assert (listener.sent_by, listener.via) == (
-            "sip.example.com:5080",
-            "SIP/2.0/UDP sip.example.com:5080;branch=z9hG4bK",
-        )
-        assert flows.towards("TCP", "192.0.2.1", 5060) is None
-        assert flows.towards("UDP", "2001:db8::1", 5060) is None
-        flow = flows.towards("UDP", "192.0.2.1", 5060)
-        assert flow is not None
-        assert (flow.host, flow.port, flow.address) == ("192.0.2.1", 5060, ("192.0.2.1", 5060))
-        assert flows.towards("UDP", "192.0.2.1", 5060) is flow
-        assert flows.beside(flow, 5070).address == ("192.0.2.1", 5070)
-        named = flows.towards("UDP", "phone.example.com", 5060)
-        assert named is not None
-        assert named.address is None
-    finally:
-        listener.close()

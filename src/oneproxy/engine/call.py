@@ -1,0 +1,82 @@
+"""A call that is followed from its INVITE to its end, as policy is told of it."""
+
+from enum import StrEnum
+from typing import Final, Protocol
+
+#: RFC 4028 4: the least interval of a session, seconds.
+LEAST_S: Final = 90
+
+
+class CallEvent(StrEnum):
+    """What a call comes to, in this order; the last two are ends."""
+
+    FIRST_RESPONSE = "first-response"  # beyond 100
+    RINGING = "ringing"  # 180
+    ANSWERED = "answered"  # 2xx
+    ENDED = "ended"  # after it was answered
+    GIVEN_UP = "given-up"  # never answered: refused, cancelled, timed out
+
+
+class Call:
+    """What is known of a call. Instants are seconds since the epoch, 0 for not yet."""
+
+    __slots__ = (
+        "answered_at",
+        "call_id",
+        "callee_tag",
+        "caller_tag",
+        "ended_at",
+        "ended_by",
+        "first_response_at",
+        "reason",
+        "ringing_at",
+        "started_at",
+        "status",
+        "watch",
+    )
+
+    def __init__(self, call_id: str, caller_tag: str, started_at: float, watch: "Watch") -> None:
+        self.call_id = call_id
+        self.caller_tag = caller_tag
+        #: Of the callee who answered; "" before, when several may ring.
+        self.callee_tag = ""
+        self.watch = watch
+        self.started_at = started_at
+        self.first_response_at = 0.0
+        self.ringing_at = 0.0
+        self.answered_at = 0.0
+        self.ended_at = 0.0
+        #: The final status that went to the caller; 0 before.
+        self.status = 0
+        #: "caller", "callee", "proxy" (ended from the side) or "timer" (no refresh came:
+        #: RFC 4028); "" before. Of a call given up: "caller" for one who hung up, "proxy",
+        #: or "" where `status` alone says why.
+        self.ended_by = ""
+        #: The Reason of the BYE, the CANCEL or the failure (RFC 3326), or that of whoever
+        #: ended it from the side: the header value; "" for none.
+        self.reason = ""
+
+
+class Watch(Protocol):
+    """Whoever follows a call."""
+
+    def note(self, now: float, call: Call, event: CallEvent) -> None:
+        """`call` has come to `event`; what it says is of this instant."""
+        ...
+
+
+class Session:
+    """How a call is kept alive by RFC 4028, so that one whose BYE was lost ends.
+
+    expires_s: the most from one refresh to the next. min_s: the least that is accepted,
+    90 or more. bye: whether both sides get a BYE when no refresh came. RFC 4028 8.3
+    forbids that to a proxy, since a side that knows timers hangs up by itself; it is for
+    peers that know none and would never learn that the other side is gone.
+    """
+
+    __slots__ = ("bye", "expires_s", "min_s")
+
+    def __init__(self, expires_s: int = 1800, min_s: int = LEAST_S, bye: bool = False) -> None:
+        self.expires_s = expires_s
+        self.min_s = min_s
+        self.bye = bye

@@ -1,0 +1,266 @@
+"""Starting the branches of a request: to all targets at once, at one address after the
+other, and where a 3xx points (RFC 3261 16.6 and 16.7 step 4, RFC 3263 4.3, RFC 5393)."""
+
+from collections.abc import Callable
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
+
+from oneproxy.engine.attempt import Addresses, Attempt
+from oneproxy.engine.breadth import shares
+from oneproxy.engine.client import ClientTransaction
+from oneproxy.engine.context import Context
+from oneproxy.engine.decisions import Target
+from oneproxy.engine.dialog import PARAMETER, DialogMark
+from oneproxy.engine.forwarding import NO_ROUTE, forwarded
+from oneproxy.engine.routing import Own, is_numeric, next_hop
+from oneproxy.sip.address import parse_address
+from oneproxy.sip.fields import parse_q, split_list
+from oneproxy.sip.malformed import Malformed
+
+if TYPE_CHECKING:
+    from oneproxy.engine.decisions import Ask
+    from oneproxy.engine.flow import Flow, Flows, Hop
+    from oneproxy.engine.tables import Tables
+    from oneproxy.sip.message import Response
+
+#: How long an address is tried while another one of the same target is left, seconds:
+#: three repetitions over UDP. RFC 3263 4.3 would wait 32 s, and no caller does.
+NEXT_ADDRESS_AFTER: Final = 4.0
+#: RFC 3261 18.1.1: larger requests go over a transport with congestion control.
+MAX_DATAGRAM: Final = 1300
+#: RFC 3261 16.6 step 4: requests that can make a dialog.
+_MAKES_DIALOG: Final = frozenset(("INVITE", "SUBSCRIBE", "REFER", "NOTIFY"))
+#: Targets that one 3xx may add.
+_MAX_CONTACTS: Final = 10
+#: For how long it is remembered that a peer refused TCP, and of how many peers.
+_DATAGRAM_ONLY_S: Final = 300.0
+_REMEMBERED: Final = 4096
+
+
+class Forking:
+    """The way of a request out to its targets.
+
+    prefix: what the branches of this node begin with. conclude: told when all branches
+    of a context have failed.
+    """
+
+    def __init__(
+        self,
+        tables: "Tables",
+        flows: "Flows",
+        mark: DialogMark,
+        own: Own,
+        prefix: str,
+        limit: int,
+        policy: "Callable[[Context, list[str]], list[Target]]",
+        conclude: Callable[[float, Context], None],
+    ) -> None:
+        self._tables = tables
+        self._flows = flows
+        self._mark = mark
+        self._own = own
+        self._prefix = prefix
+        self._number = 0
+        #: The most client transactions at once.
+        self._limit = limit
+        self._policy = policy
+        #: Peers that a large request need not be tried over TCP with, and until when.
+        self._datagram_only: dict[tuple[str, int], float] = {}
+        # Bound once: a context remembers this for as long as its transactions last.
+        self.conclude = conclude
+
+    def fork(self, now: float, context: Context, targets: list[Target]) -> None:
+        """Send the request of `context` to all targets at once."""
+        if len(targets) == 1 and (context.ask is None or "max-breadth" not in context.ask.request.first):
+            # So it is with nearly every request.
+            self._start(now, context, Attempt(targets[0], 0, 0, now))
+        else:
+            self._start_all(now, context, targets, 0)
+        if not context.waiting and not context.done:
+            context.settle(now)
+
+    def again(self, now: float, context: Context, branch: ClientTransaction) -> None:
+        """Start the branch anew at the next address of its target."""
+        flow = branch.flow
+        self._flows.failed(now, (flow.listener.transport, flow.host, flow.port))
+        assert branch.rest is not None
+        if branch.rest.is_fallback:
+            self._note_datagram_only(now, flow)
+        self._try(now, context, branch.attempt, branch.rest)
+        if not context.waiting:
+            context.settle(now)
+
+    def redirected(
+        self, now: float, context: Context, branch: ClientTransaction, response: "Response"
+    ) -> bool:
+        """Start branches to the contacts of a 3xx that were not tried yet."""
+        tried = context.tried
+        if tried is None:
+            tried = context.tried = set()
+        tried.update(one.attempt.target.uri for one in context.branches)
+        uris = [uri for uri in _contacts(response) if uri not in tried][:_MAX_CONTACTS]
+        tried.update(uris)
+        targets = self._policy(context, uris) if uris else []
+        if targets:
+            self._start_all(now, context, targets, branch.attempt.depth + 1)
+            if not context.waiting:
+                context.settle(now)
+        return bool(targets)
+
+    def _start_all(self, now: float, context: Context, targets: list[Target], depth: int) -> None:
+        breadth = None
+        if context.ask is not None:
+            breadth = shares(context.ask.request, len(targets), context.waiting)
+        for at, target in enumerate(targets):
+            if breadth is not None and not breadth[at]:
+                context.miss(target, 440, "breadth", now)
+            else:
+                self._start(now, context, Attempt(target, depth, 0 if breadth is None else breadth[at], now))
+
+    def _start(self, now: float, context: Context, attempt: Attempt) -> None:
+        """Find the flow to a target, or have its addresses looked up."""
+        target = attempt.target
+        flow = target.flow
+        if len(self._tables.clients) >= self._limit:
+            self._tables.counters.dropped["full"] += 1
+            context.miss(target, 503, "full", now)
+            return
+        if flow is None:
+            request = context.server.request
+            assert request is not None
+            hop = next_hop(request, target.uri, context.passed, target.route)
+            if hop is None:
+                context.miss(target, 503, "transport", now)
+                return
+            if self._own.is_next_hop(hop):
+                # A contact at our own address: ten of these in one AoR would multiply
+                # a request tenfold on each of its 70 hops (RFC 5393 3).
+                context.miss(target, 482, "loop", now)
+                return
+            flow = self._flows.towards(hop)
+            if flow is None:
+                if is_numeric(hop[1]):
+                    context.miss(target, 503, "transport", now)
+                else:
+                    self._look_up(now, context, attempt, hop)
+                return
+        self._send(now, context, attempt, flow, None)
+
+    def _look_up(self, now: float, context: Context, attempt: Attempt, hop: "Hop") -> None:
+        lookup = context.look_up(attempt)
+
+        def found(now: float, addresses: "list[Hop]") -> None:
+            context = lookup.context
+            if context is not None:
+                context.looked_up(lookup)
+                self._try(now, context, attempt, Addresses(hop[1], addresses))
+                if not context.waiting:
+                    context.settle(now)
+
+        addresses = self._flows.find(now, hop, found)
+        if addresses is not None:
+            context.looked_up(lookup)
+            self._try(now, context, attempt, Addresses(hop[1], addresses))
+
+    def _try(self, now: float, context: Context, attempt: Attempt, addresses: Addresses) -> None:
+        """Send to the first of these addresses that there is a way to."""
+        error = "transport" if addresses.hops else "name"
+        while addresses.hops:
+            hop, *addresses.hops = addresses.hops
+            if self._own.is_next_hop(hop):
+                context.miss(attempt.target, 482, "loop", now)
+                return
+            flow = self._flows.towards(hop, addresses.name)
+            if flow is not None:
+                self._send(now, context, attempt, flow, addresses)
+                return
+        context.miss(attempt.target, 503, error, now)
+
+    def _send(
+        self, now: float, context: Context, attempt: Attempt, flow: "Flow", rest: Addresses | None
+    ) -> None:
+        """Start the client transaction of one attempt. rest: addresses to go on with."""
+        target = attempt.target
+        self._number += 1
+        branch = f"{self._prefix}{self._number:x}"
+        data = self._copy(context, attempt, flow, branch)
+        if len(data) > MAX_DATAGRAM and not flow.reliable and target.flow is None and rest is None:
+            other = self._stream_beside(now, flow)
+            if other is not None:
+                rest = Addresses("", [("UDP", flow.host, flow.port)], is_fallback=True)
+                flow = other
+                data = self._copy(context, attempt, flow, branch)
+        wait_s = target.first_response_s or target.no_answer_s
+        if target.no_answer_s and target.no_answer_s < wait_s:
+            wait_s = target.no_answer_s
+        if rest is not None:
+            if not rest.hops:
+                rest = None
+            elif not wait_s or wait_s > NEXT_ADDRESS_AFTER:
+                wait_s = NEXT_ADDRESS_AFTER
+        client = ClientTransaction(
+            self._tables, branch, context.server.method, flow, data, context, now, wait_s
+        )
+        client.attempt = attempt
+        client.rest = rest
+        context.add(client)
+
+    def _copy(self, context: Context, attempt: Attempt, flow: "Flow", branch: str) -> bytes:
+        """The octets that go to one target over `flow`."""
+        request = context.server.request
+        assert request is not None
+        ask = context.ask
+        target = attempt.target
+        via = flow.listener.via + branch
+        asked = context.asked
+        if ask is None:
+            if asked is None:
+                return forwarded(request, target.uri, via, context.passed)
+            return forwarded(request, target.uri, via, context.passed, (), (), asked.dropped, asked.lines)
+        records: tuple[str, ...] = ()
+        if request.method in _MAKES_DIALOG:
+            records = self._record_routes(context, ask, target, flow)
+        consumed, headers = ask.consumed, target.headers
+        if asked is not None:
+            consumed, headers = (*consumed, *asked.dropped), (*headers, *asked.lines)
+        if attempt.breadth:
+            consumed = (*consumed, *request.positions("max-breadth"))
+            headers = (*headers, f"Max-Breadth: {attempt.breadth}")
+        return forwarded(request, target.uri, via, NO_ROUTE, target.route, records, consumed, headers)
+
+    def _record_routes(self, context: Context, ask: "Ask", target: Target, flow: "Flow") -> tuple[str, ...]:
+        """Ours, and twice where the dialog changes transport or interface here (RFC 5658)."""
+        came = ask.flow
+        caller = came.name if came.reliable or context.server.natted else ""
+        callee = "" if target.flow is None else target.flow.name
+        mark = self._mark.make(ask.request.call_id, ask.request.from_tag, caller, callee)
+        line = f"Record-Route: <{flow.listener.route_uri};{PARAMETER}={mark}>"
+        if came.listener is flow.listener:
+            return (line,)
+        return (f"Record-Route: <{came.listener.route_uri};{PARAMETER}={mark}>", line)
+
+    def _stream_beside(self, now: float, flow: "Flow") -> "Flow | None":
+        """A TCP flow to where a datagram would go (RFC 3261 18.1.1)."""
+        until = self._datagram_only.get((flow.host, flow.port))
+        if until is not None and now < until:
+            return None
+        return self._flows.towards(("TCP", flow.host, flow.port))
+
+    def _note_datagram_only(self, now: float, flow: "Flow") -> None:
+        """Nobody takes TCP there: the next large requests need not wait to find that out."""
+        if len(self._datagram_only) >= _REMEMBERED:
+            self._datagram_only.clear()
+        self._datagram_only[flow.host, flow.port] = now + _DATAGRAM_ONLY_S
+
+
+def _contacts(response: "Response") -> list[str]:
+    """The URIs of the Contacts of a 3xx, best preference first (RFC 3261 16.7 step 4)."""
+    found: list[tuple[int, str]] = []
+    for value in [one for line in response.all("contact") for one in split_list(line)]:
+        address = parse_address(value)
+        if isinstance(address, Malformed):
+            continue
+        q = parse_q(address.params.get("q") or "1")
+        found.append((-(1000 if q is None else q), address.uri))
+    found.sort(key=itemgetter(0))
+    return list(dict.fromkeys(uri for _, uri in found))

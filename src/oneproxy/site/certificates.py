@@ -1,0 +1,113 @@
+"""The certificate files of a [[listen]] table: what is missing, and what does not fit together.
+
+They are looked at when the file is checked, since a phone that cannot connect says no
+more than that it cannot. The node reads them again by itself whenever they change.
+"""
+
+import json
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from oneproxy.site.tables import Fault, Tables
+
+SECURE: Final = frozenset(("tls", "wss"))
+
+_CERTIFICATE: Final = "a file with a certificate in PEM format, and those that lead to its authority"
+_KEY: Final = "a file with the private key of the certificate in PEM format"
+_CLIENT_CA: Final = "a file with certificates of authorities in PEM format"
+
+
+def place(folder: Path, written: str | None) -> str:
+    """The absolute name of a file that stands in a configuration file in `folder`; "" for none."""
+    return "" if written is None else str((folder / written).absolute())
+
+
+def find_certificate_faults(tables: Tables, index: int, folder: Path) -> Iterator[Fault]:
+    """What is wrong with the files of one [[listen]] whose transport needs them."""
+    listen = tables.listen[index]
+    readable: dict[str, str] = {}
+    for key, allowed in (("certificate", _CERTIFICATE), ("key", _KEY), ("client_ca", _CLIENT_CA)):
+        written = getattr(listen, key, None)
+        if not tables.sound("listen", index, key):
+            continue
+        if written is not None:
+            file = place(folder, written)
+            why = _unreadable(file)
+            if why is None:
+                readable[key] = file
+            else:
+                yield Fault(
+                    ("listen", index, key), f"{_shown(written)}, {why}", f"{allowed}; {_way_out(file)}"
+                )
+        elif key != "client_ca":
+            found = f'the transport "{listen.transport}" without {key}'
+            yield Fault(("listen", index, key), found, f"{key} = {allowed}")
+    yield from _misfits(("listen", index), readable)
+
+
+def _misfits(path: tuple[str, int], files: dict[str, str]) -> Iterator[Fault]:
+    """Readable files whose contents are not what they should be."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for key, allowed in (("certificate", _CERTIFICATE), ("client_ca", _CLIENT_CA)):
+        if key in files and not _holds_certificates(files[key]):
+            yield Fault((*path, key), "no certificate in it", allowed)
+            files.pop(key)
+    if "certificate" not in files or "key" not in files:
+        return
+    asked = False
+
+    def password() -> str:
+        nonlocal asked
+        asked = True
+        return ""
+
+    try:
+        # Without a function for the password OpenSSL would ask for it at the terminal.
+        context.load_cert_chain(files["certificate"], files["key"], password)
+    except (ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or "PEM"
+        if asked:
+            yield Fault((*path, "key"), "a key with a password", f"{_KEY}, without a password")
+        elif "MISMATCH" in reason:
+            found = "a key that does not belong to the certificate"
+            yield Fault((*path, "key"), found, f"{_KEY}: {files['certificate']}")
+        elif "PEM" in reason or "NO_START_LINE" in reason or "UNSUPPORTED" in reason:
+            yield Fault((*path, "key"), "no private key in it", _KEY)
+        else:
+            said = reason.replace("_", " ").lower()
+            yield Fault((*path, "certificate"), f"what OpenSSL refuses ({said})", _CERTIFICATE)
+
+
+def _holds_certificates(file: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(file)
+    except ssl.SSLError:
+        return False
+    return True
+
+
+def _unreadable(file: str) -> str | None:
+    """Why `file` cannot be read, or None."""
+    try:
+        with open(file, "rb") as opened:
+            opened.read(1)
+    except OSError as error:
+        return f"which cannot be read ({(error.strerror or 'an error').lower()})"
+    except ValueError:
+        return "which is no name of a file"
+    return None
+
+
+def _shown(written: str) -> str:
+    """The name as it was written; not the key itself, where somebody put that there."""
+    if len(written) > 255 or "\n" in written or "-----" in written:
+        return "something other than the name of a file"
+    return json.dumps(written, ensure_ascii=False)
+
+
+def _way_out(file: str) -> str:
+    if len(file) > 4096 or "\n" in file or "-----" in file:
+        return "write its name here"
+    return f"looked for at {file}"

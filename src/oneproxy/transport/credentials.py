@@ -1,0 +1,127 @@
+"""Certificate and key of a listener: files that are read again whenever they change."""
+
+import os
+import ssl
+from typing import Final
+
+import structlog
+
+_log: Final = structlog.get_logger()
+
+_File = tuple[int, int, int]
+
+
+class CredentialsError(OSError):
+    """A file that can't be used. reason: names it and the way out."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Credentials:
+    """What a TLS or WSS listener shows to its peers, and what it asks of them.
+
+    certificate: the chain, key: its private key, client_ca: who signs the certificates of
+    peers, "" to ask clients for none; all of them paths of PEM files. Raises
+    CredentialsError where they can't be used.
+    """
+
+    __slots__ = ("_certificate", "_client_ca", "_key", "_seen", "client", "server")
+
+    def __init__(self, certificate: str, key: str, client_ca: str = "") -> None:
+        self._certificate = certificate
+        self._key = key
+        self._client_ca = client_ca
+        self._seen = self._look()
+        #: For connections that come, and for those that we open.
+        self.server = self._server_context()
+        self.client = self._client_context()
+
+    def refresh(self) -> bool:
+        """Read the files again if they have changed; whether new ones are in use now.
+
+        Where they can't be used the old ones stay, and the reason is logged once: maybe
+        only one of the two files has been replaced yet.
+        """
+        seen = self._look()
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            server, client = self._server_context(), self._client_context()
+        except CredentialsError as fault:
+            _log.warning("certificate not renewed", reason=fault.reason)
+            return False
+        self.server, self.client = server, client
+        _log.info("certificate renewed", certificate=self._certificate)
+        return True
+
+    def _look(self) -> list[_File | None]:
+        """What tells whether a file is another one than before."""
+        return [_look(path) for path in (self._certificate, self._key, self._client_ca) if path]
+
+    def _server_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._prepare(context)
+        if self._client_ca:
+            context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+    def _client_context(self) -> ssl.SSLContext:
+        """RFC 5922 7.3: the peer has to prove the name that we were going to."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        self._prepare(context)
+        return context
+
+    def _prepare(self, context: ssl.SSLContext) -> None:
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+        self._readable()
+        try:
+            # Without a password given, the library would ask for one at the terminal.
+            context.load_cert_chain(self._certificate, self._key, password=lambda: "")
+        except ssl.SSLError as error:
+            raise CredentialsError(self._explain(error)) from None
+        if self._client_ca:
+            try:
+                context.load_verify_locations(self._client_ca)
+            except ssl.SSLError:
+                raise CredentialsError(
+                    f"client_ca {self._client_ca} holds no certificate; give a PEM file"
+                ) from None
+
+    def _readable(self) -> None:
+        """Raise where a file can't even be read: the library does not say which one it was."""
+        for what, path in (
+            ("certificate", self._certificate),
+            ("key", self._key),
+            ("client_ca", self._client_ca),
+        ):
+            if path:
+                try:
+                    with open(path, "rb"):
+                        pass
+                except OSError as error:
+                    raise CredentialsError(f"{what} {path} can't be read: {error.strerror}") from None
+
+    def _explain(self, error: ssl.SSLError) -> str:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return f"key {self._key} does not belong to certificate {self._certificate}; give the key of it"
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(self._certificate)
+        except ssl.SSLError:
+            return f"certificate {self._certificate} holds no certificate; give a PEM file"
+        return f"key {self._key} holds no key that can be used; give a PEM file without a password"
+
+
+def _look(path: str) -> _File | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,720 @@
+"""The engine against a model of RFC 3261 16 and 17: any interleaving, every message judged.
+
+Callers, phones, the network and policy act at random. The model sees only what crosses the
+wire and what policy is asked, and says of each message whether it may, and of each instant
+what must have come by then. `proxy_model` is what it knows of a request and its branches.
+
+ONEPROXY_MODEL_STEPS: how many steps to take, 20000 unless it says otherwise; above that with
+another seed every time.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from oneproxy.engine.decisions import BEST, PENDING, Ask, Decision, Forward, Reply, Target
+from oneproxy.engine.flow import Flow
+from oneproxy.sip.message import Request, Response, split
+from proxy_model import (
+    BY_TIMER_A,
+    BY_TIMER_E,
+    BY_TIMER_G,
+    TIMER_C,
+    TIMERS_OF_64_T1,
+    Branch,
+    Call,
+    Due,
+    Plan,
+)
+from world import PROXY, World, request, response
+
+STEPS: Final = int(os.environ.get("ONEPROXY_MODEL_STEPS", "20000"))
+STEPS_OF_A_RUN: Final = 50
+
+TICK: Final = 1 / 128
+CALLERS: Final = ("192.0.2.10", "192.0.2.11")
+PHONES: Final = ("192.0.2.20", "192.0.2.30", "192.0.2.40")
+MOST_CALLS: Final = 12
+
+PROVISIONAL = st.sampled_from([100, 180, 183])
+FAILURES = (302, 401, 404, 407, 408, 480, 484, 486, 487, 500, 503, 504, 600, 603)
+STATUSES = st.one_of(PROVISIONAL, st.sampled_from([200, 202]), st.sampled_from(FAILURES))
+PLACES = st.lists(st.sampled_from(PHONES), min_size=1, max_size=3)
+#: In ticks, to the instants at which something is due.
+SHORT = st.sampled_from([1, 10, 19, 20, 64, 128, 500, 512, 639, 640, 1280])
+LONG = st.sampled_from([4095, 4096, 4097, 12_800, 23_104, 25_600])
+WHICH = st.integers(0, 63)
+METHODS = st.sampled_from(["INVITE", "INVITE", "MESSAGE", "SUBSCRIBE"])
+#: How long a target is tried, in seconds: for a first response, and for a final one.
+PATIENCE = st.sampled_from([(0, 0), (0, 0), (0, 0), (4, 0), (0, 10), (1, 10), (0, 60), (4, 60)])
+FORWARD = st.builds(
+    lambda places, recurse, patience: Plan("forward", places, 0, recurse, *patience),
+    PLACES,
+    st.integers(0, 2),
+    PATIENCE,
+)
+REPLY = st.builds(Plan, st.just("reply"), status=st.sampled_from([302, 404, 480, 503]))
+BEST_OF_THEM = st.builds(Plan, st.just("best"))
+LATER = st.builds(Plan, st.just("pending"))
+FIRST = st.one_of(FORWARD, FORWARD, FORWARD, REPLY, st.just(Plan("stateless")), LATER)
+AGAIN = st.one_of(BEST_OF_THEM, BEST_OF_THEM, FORWARD, REPLY, LATER)
+LATE = st.one_of(FORWARD, REPLY, BEST_OF_THEM)
+IN_DIALOG = st.sampled_from(["BYE", "INVITE", "INFO"])
+
+#: What may happen next: how often, the method that does it, and its arguments.
+MOVES: Final[tuple[tuple[int, str, tuple[st.SearchStrategy[Any], ...]], ...]] = (
+    (3, "call", (st.sampled_from(CALLERS), METHODS, FIRST, AGAIN)),
+    (1, "call_inside_of_a_dialog", (WHICH, IN_DIALOG, st.sampled_from(PHONES))),
+    (2, "repeat_a_request", (WHICH,)),
+    (8, "respond_in_time", (WHICH, STATUSES)),
+    (2, "respond", (WHICH, STATUSES, st.sampled_from(["b", "c"]))),
+    (1, "redirect", (WHICH, PLACES)),
+    (2, "answer_a_cancel", (WHICH, st.sampled_from([200, 481]), st.booleans())),
+    (1, "cancel", (WHICH,)),
+    (2, "acknowledge", (WHICH,)),
+    (2, "decide_late", (WHICH, LATE)),
+    (1, "decide_too_late", (WHICH,)),
+    (1, "nobody_is_there", (WHICH, st.sampled_from([1500, 250]))),
+    (1, "an_ack_or_a_cancel_finds_nobody", (WHICH,)),
+    (1, "a_connection_breaks", (WHICH,)),
+    (6, "wait", (SHORT,)),
+    (1, "wait", (LONG,)),
+)
+MOVE = st.one_of([st.tuples(st.just(name), *given) for often, name, given in MOVES for _ in range(often)])
+
+
+class Observed(World):
+    """A world that shows what the engine sends and asks to a model."""
+
+    def __init__(self, model: "EngineModel", transport: str) -> None:
+        self.model = model
+        super().__init__(transport=transport)
+
+    def decide(self, ask: Ask) -> Decision:
+        return self.model.decide(ask)
+
+    def deliver(self) -> None:
+        sent = self.engine.out.copy()
+        self.engine.out.clear()
+        for flow, data in sent:
+            self.model.see(flow, data)
+
+    def break_off(self, flow: Flow) -> None:
+        """A connection breaks; whoever needs one to there opens another."""
+        self.flows = {key: one for key, one in self.flows.items() if one is not flow}
+        self.engine.closed(self.now, flow)
+        self.deliver()
+
+
+class EngineModel(RuleBasedStateMachine):
+    """The wire, the callers, the phones and policy; and what must hold between them."""
+
+    @initialize(transport=st.sampled_from(["UDP", "UDP", "TCP"]), method=METHODS, first=FIRST, again=AGAIN)
+    def start(self, transport: str, method: str, first: Plan, again: Plan) -> None:
+        self.world = Observed(self, transport)
+        self.reliable = transport == "TCP"
+        self.parameter = ";transport=tcp" if self.reliable else ""
+        self.calls: list[Call] = []
+        self.branches: list[Branch] = []
+        self.number = 0
+        #: What was sent since the present step began.
+        self.seen: list[tuple[str, Call, bytes]] = []
+        #: Whether time passes just now, so that a timer is why something is sent.
+        self.waiting = False
+        #: The end-to-end ACK that is to pass.
+        self.passing_ack: Call | None = None
+        self.call(CALLERS[0], method, first, again)
+
+    # Policy.
+
+    def decide(self, ask: Ask) -> Decision:
+        """What the plan of this request says; nothing is asked that should not be."""
+        (call,) = (one for one in self.calls if one.branch in (ask.request.get("via") or ""))
+        assert call.first is not None, "asked about a request inside of a dialog"
+        assert ask.now == self.now
+        call.ask = ask
+        call.asks += 1
+        if call.asks == 1:
+            assert ask.outcomes == []
+            return self.decision(call, call.first)
+        assert not call.final
+        assert call.cancelled_at is None, "16.10: nobody wants further targets"
+        assert call.all_closed(self.now)
+        statuses = sorted(outcome.status for outcome in ask.outcomes)
+        assert statuses == sorted(branch.result(self.now) for branch in call.counting())
+        plan, call.again = call.again, None
+        return self.decision(call, plan or Plan("best"))
+
+    def decision(self, call: Call, plan: Plan) -> Decision:
+        """The plan as the engine understands it; the model notes what has to follow."""
+        call.pending_until = None
+        match plan.kind:
+            case "forward":
+                # 16.7 step 5: after a 6xx there are no new branches, whatever policy says.
+                if not call.is_refused_by_all(self.now):
+                    call.due += [Due(place, plan) for place in plan.places]
+                    call.recurse = plan.recurse
+                return Forward([self.target(place, plan) for place in plan.places], plan.recurse)
+            case "reply" | "stateless":
+                call.reply = plan.status
+                call.stateless = plan.kind == "stateless"
+                return Reply(plan.status, "Decided", stateless=call.stateless)
+            case "pending":
+                call.pending_until = self.now + 10
+                return PENDING
+            case "best":
+                return BEST
+
+    def uri(self, place: str) -> str:
+        return f"sip:bob@{place}{self.parameter}"
+
+    def target(self, place: str, plan: Plan) -> Target:
+        return Target(self.uri(place), (), None, plan.first_response_s, plan.no_answer_s)
+
+    # What the engine sends.
+
+    @property
+    def now(self) -> float:
+        return self.world.now
+
+    def see(self, flow: Flow, data: bytes) -> None:
+        """Judge one message that the engine has sent."""
+        message = split(data)
+        assert flow.port == 5060
+        if isinstance(message, Response):
+            self.see_response(flow.host, message, data)
+        else:
+            assert isinstance(message, Request)
+            self.see_request(flow, message, data)
+
+    def see_response(self, host: str, message: Response, data: bytes) -> None:
+        vias = message.all("via")
+        (call,) = (one for one in self.calls if one.via == vias[0])
+        assert (host, len(vias)) == (call.host, 1), "18.2.2: only to who asked"
+        assert message.get("call-id") == call.call_id
+        method = message.cseq_method()
+        if method == "CANCEL":
+            assert message.status in (200, 481)
+            self.seen.append(("cancel-answer", call, data))
+            return
+        assert method == call.method
+        self.seen.append(("response", call, data))
+        if message.status < 200:
+            self.see_provisional(call, message.status, data)
+        elif message.status < 300:
+            self.see_success(call, message.status, data)
+        else:
+            self.see_failure(call, message, data)
+        call.last = data
+
+    def see_provisional(self, call: Call, status: int, data: bytes) -> None:
+        assert not call.final, "17.2.1: nothing provisional after a final response"
+        if status == 100:
+            age = self.now - call.asked_at
+            assert call.invite or self.reliable or age >= 3.5, "RFC 4320 4.1: not before Timer E is T2"
+        elif self.repeating is call:
+            assert data == call.last
+        else:
+            assert call.invite, "RFC 4320 4.1: only 100 to what is no INVITE"
+            assert data == call.passing, "16.7 step 3: as it came but for our Via"
+
+    def see_success(self, call: Call, status: int, data: bytes) -> None:
+        if call.final and not call.invite:
+            assert self.repeating is call and data == call.final
+            return
+        assert data == call.passing, "16.7: a 2xx of a phone, as it came, and each once"
+        call.passing = b""
+        if not call.final:
+            self.finish(call, status, data)
+
+    def see_failure(self, call: Call, message: Response, data: bytes) -> None:
+        status = message.status
+        if call.final:
+            assert data == call.final, "17.2: never another final response"
+            assert call.acknowledged_at is None, "17.2.1: not after the ACK"
+            assert self.repeating is call or (
+                call.invite and not self.reliable and self.now - call.final_at in BY_TIMER_G
+            )
+            return
+        assert "tag=" in (message.get("to") or "")
+        if call.pending_until is not None:
+            timed_out = self.now >= call.pending_until
+            assert status == 503 if timed_out else (status == 487 and call.cancelled_at is not None)
+            call.pending_until = None
+        else:
+            assert call.all_closed(self.now), "16.7 step 5: not before all branches have ended"
+            assert not any(branch.answered for branch in call.branches)
+            assert status in call.may_answer(self.now)
+            failures = [branch.failure for branch in call.counting() if branch.final == status]
+            if not call.is_made_here(status, self.now):
+                assert data in failures, "16.7: the chosen response as it came"
+        self.finish(call, status, data)
+
+    def finish(self, call: Call, status: int, data: bytes) -> None:
+        call.final, call.status, call.final_at = data, status, self.now
+
+    def see_request(self, flow: Flow, message: Request, data: bytes) -> None:
+        vias = message.all("via")
+        assert vias[0].startswith(f"SIP/2.0/{'TCP' if self.reliable else 'UDP'} {PROXY}:5060;branch=z9hG4bK")
+        branch = next((one for one in self.branches if one.via == vias[0]), None)
+        if message.method == "ACK" and len(vias) == 2:
+            call, self.passing_ack = self.passing_ack, None
+            assert call is not None, "16.11: an ACK for a 2xx is the caller's"
+            assert branch is None
+            self.seen.append(("passed-ack", call, data))
+        elif branch is None:
+            self.see_new_branch(flow, message, data, vias)
+        else:
+            assert flow is branch.flow
+            {"ACK": self.see_ack, "CANCEL": self.see_cancel}.get(message.method, self.see_again)(branch, data)
+
+    def see_new_branch(self, flow: Flow, message: Request, data: bytes, vias: list[str]) -> None:
+        (call,) = (one for one in self.calls if one.via == vias[1])
+        assert (message.method, len(vias)) == (call.method, 2)
+        assert (message.uri, message.get("max-forwards")) == (self.uri(flow.host), "69")
+        assert not call.final
+        assert call.cancelled_at is None
+        due = next((one for one in call.due if one.place == flow.host), None)
+        assert due is not None, "nobody has decided that it goes there"
+        call.due.remove(due)
+        branch = Branch(call, flow.host, message, data, vias[0], flow, self.now, due.plan, due.depth)
+        call.branches.append(branch)
+        self.branches.append(branch)
+        self.seen.append(("branch", call, data))
+
+    def see_again(self, branch: Branch, data: bytes) -> None:
+        """Timers A and E."""
+        assert self.waiting and not self.reliable
+        assert data == branch.data
+        assert not branch.is_ended(self.now)
+        branch.copies += 1
+        if branch.call.invite:
+            assert branch.provisional_at is None
+        if branch.provisional_at is None:
+            expected = BY_TIMER_A if branch.call.invite else BY_TIMER_E
+            assert self.now - branch.started_at == expected[branch.copies - 2]
+
+    def see_ack(self, branch: Branch, data: bytes) -> None:
+        assert branch.call.invite
+        assert branch.final >= 300, "17.1.1.3: only for a failure"
+        assert branch.ack in (b"", data)
+        branch.ack = data
+        ack = split(data)
+        assert isinstance(ack, Request)
+        assert ack.all("via") == [branch.via]
+        assert (ack.uri, ack.get("cseq")) == (branch.request.uri, "1 ACK")
+        self.seen.append(("ack", branch.call, data))
+
+    def see_cancel(self, branch: Branch, data: bytes) -> None:
+        call = branch.call
+        if branch.cancel:
+            assert data == branch.cancel
+            assert self.waiting and not self.reliable
+            assert branch.cancel_at is not None
+            assert self.now - branch.cancel_at <= TIMERS_OF_64_T1
+            return
+        assert call.invite
+        assert branch.provisional_at is not None, "9.1: not before a provisional response"
+        assert not branch.is_ended(self.now), "9.1: not after a final response"
+        assert (
+            call.cancelled_at is not None
+            or call.is_refused_by_all(self.now)
+            or any(other.answered for other in call.branches)
+            or branch.is_over(self.now)
+            or self.now >= max(branch.progress_at, branch.provisional_at) + TIMER_C
+        )
+        cancel = split(data)
+        assert isinstance(cancel, Request)
+        assert cancel.all("via") == [branch.via]
+        assert (cancel.uri, cancel.get("cseq")) == (branch.request.uri, "1 CANCEL")
+        branch.cancel, branch.cancel_at = data, self.now
+        self.seen.append(("cancel", call, data))
+
+    # What happens.
+
+    #: The call whose request was just sent again.
+    repeating: Call | None = None
+
+    def act(self, action: Callable[[], None]) -> list[tuple[str, Call, bytes]]:
+        """Do something, and what it made the engine send."""
+        self.has_acted = True
+        self.seen = []
+        action()
+        return self.seen
+
+    def send(self, host: str, data: bytes) -> list[tuple[str, Call, bytes]]:
+        return self.act(lambda: self.world.peer(host).send(data))
+
+    @rule(move=MOVE)
+    def step(self, move: tuple[Any, ...]) -> None:
+        """One move. One rule for all, so that each comes as often as it is worth."""
+        name, *given = move
+        self.has_acted = False
+        getattr(self, name)(*given)
+        if not self.has_acted:
+            # Nobody was there to do it: there shall be.
+            method = "INVITE" if self.number % 4 else "MESSAGE"
+            self.call(CALLERS[0], method, Plan("forward", [*PHONES[: 1 + self.number % 3]]), Plan("best"))
+
+    def call(self, host: str, method: str, first: Plan, again: Plan) -> None:
+        """A new request; policy is asked about it, and it goes where policy says."""
+        if len(self.calls) == MOST_CALLS:
+            return
+        self.number += 1
+        branch, call_id, from_tag = (f"{what}{self.number:02}" for what in ("z9hG4bKc", "call-", "a"))
+        data = request(method, branch=branch, via=host, call_id=call_id, from_tag=from_tag)
+        via = f"SIP/2.0/UDP {host};branch={branch}"
+        call = Call(host, method, branch, call_id, from_tag, data, via, self.now, first, again)
+        self.calls.append(call)
+        seen = self.send(host, data)
+        assert call.asks == 1
+        assert not call.due
+        if call.stateless:
+            assert [kind for kind, *_ in seen] == ["response"]
+
+    def call_inside_of_a_dialog(self, which: int, method: str, place: str) -> None:
+        """A request of a dialog goes by its Route, and nobody is asked."""
+        dialogs = [one for one in self.calls if one.route]
+        if not dialogs or len(self.calls) == MOST_CALLS:
+            return
+        dialog = dialogs[which % len(dialogs)]
+        self.number += 1
+        branch = f"z9hG4bKc{self.number:02}"
+        data = self.of_dialog(dialog, method, place, branch)
+        via = f"SIP/2.0/UDP {dialog.host};branch={branch}"
+        call = Call(dialog.host, method, branch, dialog.call_id, dialog.from_tag, data, via, self.now, None)
+        call.due = [Due(place, Plan("forward"))]
+        self.calls.append(call)
+        self.send(dialog.host, data)
+        assert not call.due
+
+    def of_dialog(self, dialog: Call, method: str, place: str, branch: str) -> bytes:
+        """A request of the caller inside of a dialog, which goes by its Route."""
+        return request(
+            method,
+            self.uri(place),
+            f"Route: {dialog.route}",
+            branch=branch,
+            via=dialog.host,
+            call_id=dialog.call_id,
+            from_tag=dialog.from_tag,
+            to_tag="b",
+        )
+
+    def repeat_a_request(self, which: int) -> None:
+        """The caller has heard nothing and sends it again."""
+        call = self.calls[which % len(self.calls)]
+        if self.reliable or not call.is_alive(self.now, self.reliable):
+            return
+        self.repeating = call
+        seen = self.send(call.host, call.data)
+        self.repeating = None
+        is_absorbed = call.acknowledged_at is not None or (call.invite and 200 <= call.status < 300)
+        expected = [] if is_absorbed or not call.last else [("response", call, call.last)]
+        assert seen == expected, "17.2: the last response again, and nothing goes on"
+
+    def respond(self, which: int, status: int, tag: str) -> None:
+        """Any phone says anything, late or not."""
+        if not self.branches:
+            return
+        branch = self.branches[which % len(self.branches)]
+        if status >= 300 and branch.final >= 300:
+            status = branch.final
+        self.answer(branch, status, tag)
+
+    def respond_in_time(self, which: int, status: int) -> None:
+        """A phone that is waited for says something."""
+        waiting = [one for one in self.branches if not one.is_ended(self.now)]
+        if waiting:
+            self.answer(waiting[which % len(waiting)], status, "b")
+
+    def redirect(self, which: int, places: list[str]) -> None:
+        """A phone names others: they are tried as deep as policy has it (16.7 step 4)."""
+        waiting = [one for one in self.branches if not one.is_ended(self.now)]
+        if not waiting:
+            return
+        branch = waiting[which % len(waiting)]
+        call = branch.call
+        tried = {one.place for one in call.branches}
+        fresh = [place for place in dict.fromkeys(places) if place not in tried]
+        if (
+            fresh
+            and branch.depth < call.recurse
+            and not branch.is_over(self.now)
+            and not call.final
+            and call.cancelled_at is None
+            and not call.is_refused_by_all(self.now)
+        ):
+            branch.redirected = True
+            call.due += [Due(place, Plan("forward"), branch.depth + 1) for place in fresh]
+        self.answer(branch, 302, "b", f"Contact: {', '.join(f'<{self.uri(place)}>' for place in places)}")
+        assert not call.due
+
+    def answer(self, branch: Branch, status: int, tag: str, *headers: str) -> None:
+        """A phone says `status`: what follows is certain where it is the hop's own business."""
+        call = branch.call
+        data = response(branch.request, status, *headers, to_tag=tag)
+        onward = data.replace(f"Via: {branch.via}\r\n".encode(), b"", 1)
+        was_ended, was_over, was_final = (
+            branch.is_ended(self.now),
+            branch.is_over(self.now),
+            bool(call.final),
+        )
+        if not was_ended:
+            self.note(branch, status, onward)
+        if status < 300:
+            call.passing = onward
+        seen = self.send(branch.place, data)
+        call.passing = b""
+        kinds = [kind for kind, *_ in seen]
+        upwards = [one for kind, _, one in seen if kind == "response"]
+        if was_ended:
+            assert kinds == self.late_answer(branch, status), "RFC 6026 8.8"
+        elif status < 200:
+            passes = call.invite and status > 100 and not was_final and not was_over
+            assert upwards == ([onward] if passes else [])
+        elif status < 300:
+            assert upwards == ([onward] if call.invite or not was_final else [])
+            if call.invite and not call.route and call.first is not None:
+                answered = split(onward)
+                assert isinstance(answered, Response)
+                call.route = answered.get("record-route") or ""
+        else:
+            assert kinds.count("ack") == call.invite
+            assert not (was_over and upwards)
+
+    def late_answer(self, branch: Branch, status: int) -> list[str]:
+        """What a response brings about whose transaction has had its final one."""
+        age = self.now - branch.final_at
+        if not branch.call.invite or not branch.final or age >= TIMERS_OF_64_T1:
+            return []
+        if branch.answered:
+            return ["response"] if 200 <= status < 300 else []
+        # 17.1.1.2: acknowledged again, and not passed on.
+        return ["ack"] if status >= 300 and not self.reliable and not branch.forgotten else []
+
+    def note(self, branch: Branch, status: int, onward: bytes) -> None:
+        """What the first response of its kind makes of a branch that waits for one."""
+        if status >= 200:
+            branch.final, branch.final_at, branch.failure = status, self.now, onward
+            return
+        if branch.provisional_at is None:
+            branch.provisional_at = self.now
+        if status > 100:
+            branch.progress_at = self.now
+
+    def answer_a_cancel(self, which: int, status: int, ends: bool) -> None:
+        """A phone answers the CANCEL, and maybe ends the call as it should."""
+        asked = [one for one in self.branches if one.cancel]
+        if not asked:
+            return
+        branch = asked[which % len(asked)]
+        cancel = split(branch.cancel)
+        assert isinstance(cancel, Request)
+        is_awaited = not branch.cancel_lost and self.now < (branch.cancel_at or 0) + TIMERS_OF_64_T1
+        if branch.cancel_answered_at is None and is_awaited:
+            branch.cancel_answered_at = self.now
+        assert self.send(branch.place, response(cancel, status)) == [], "9.1: its answer changes nothing"
+        if ends and status == 200 and branch.final < 300:
+            self.answer(branch, 487, "b")
+
+    def cancel(self, which: int) -> None:
+        """The caller gives up."""
+        call = self.calls[which % len(self.calls)]
+        if not call.invite and call.method != "INVITE" and which % 4:
+            return
+        alive = call.invite and call.is_alive(self.now, self.reliable)
+        kept = not self.reliable and self.now < call.cancel_answered_at + TIMERS_OF_64_T1
+        if alive and not call.final and call.cancelled_at is None:
+            call.cancelled_at = self.now
+        cseq = b"CSeq: 1 CANCEL"
+        data = call.data.replace(call.method.encode(), b"CANCEL", 1).replace(
+            f"CSeq: 1 {call.method}".encode(), cseq
+        )
+        seen = self.send(call.host, data)
+        answers = [one for kind, _, one in seen if kind == "cancel-answer"]
+        assert len(answers) == 1
+        if kept and call.cancel_answer:
+            assert answers == [call.cancel_answer]
+        else:
+            assert answers[0].startswith(b"SIP/2.0 200" if alive else b"SIP/2.0 481"), "9.2"
+            if alive:
+                call.cancel_answer, call.cancel_answered_at = answers[0], self.now
+        if not alive:
+            assert len(seen) == 1
+
+    def acknowledge(self, which: int) -> None:
+        """The caller acknowledges a final response."""
+        ended = [one for one in self.calls if one.final and one.invite]
+        if not ended:
+            return
+        call = ended[which % len(ended)]
+        if call.status >= 300:
+            if not call.is_alive(self.now, self.reliable):
+                return
+            if call.acknowledged_at is None:
+                call.acknowledged_at = self.now
+            data = call.data.replace(b"INVITE", b"ACK", 1).replace(b"1 INVITE", b"1 ACK")
+            assert self.send(call.host, data) == [], "17.2.1: it ends the repetition, and goes nowhere"
+        elif call.route:
+            place = call.branches[0].place
+            self.passing_ack = call
+            data = self.of_dialog(call, "ACK", place, f"{call.branch}a")
+            assert [kind for kind, *_ in self.send(call.host, data)] == ["passed-ack"]
+
+    def decide_late(self, which: int, plan: Plan) -> None:
+        """Policy has made up its mind."""
+        late = [one for one in self.calls if one.pending_until is not None]
+        if not late:
+            return
+        call = late[which % len(late)]
+        ask = call.ask
+        assert ask is not None and not ask.answered
+        decision = self.decision(call, plan)
+
+        def hand_in() -> None:
+            self.world.engine.answer(self.now, ask, decision)
+            self.world.deliver()
+
+        self.act(hand_in)
+        assert not call.due
+        # It is of no use twice.
+        assert self.act(hand_in) == []
+
+    def decide_too_late(self, which: int) -> None:
+        """Policy decides what nobody waits for any more."""
+        asked = [one for one in self.calls if one.ask is not None and one.pending_until is None]
+        if asked:
+            call = asked[which % len(asked)]
+            assert call.ask is not None
+            self.world.engine.answer(self.now, call.ask, Reply(500, "Too Late"))
+            assert self.act(self.world.deliver) == []
+
+    def nobody_is_there(self, which: int, quoted: int) -> None:
+        """ICMP quotes what nobody took, or the beginning of it."""
+        if not self.branches:
+            return
+        branch = self.branches[-1 - which % min(3, len(self.branches))]
+        if branch.is_ended(self.now):
+            return
+        if branch.provisional_at is None or not branch.call.invite:
+            branch.lost = True
+
+        def tell() -> None:
+            self.world.engine.unreachable(self.now, branch.data[:quoted])
+            self.world.deliver()
+
+        seen = self.act(tell)
+        if not branch.lost:
+            assert seen == [], "figure 5: a phone that rings is there"
+
+    def an_ack_or_a_cancel_finds_nobody(self, which: int) -> None:
+        """ICMP tells that an ACK or a CANCEL found nobody."""
+        asked = [one for one in self.branches if one.ack or one.cancel]
+        if not asked:
+            return
+        branch = asked[which % len(asked)]
+        if branch.ack:
+            branch.forgotten = True
+        elif branch.cancel_answered_at is None:
+            branch.cancel_lost = True
+
+        def tell() -> None:
+            self.world.engine.unreachable(self.now, branch.ack or branch.cancel)
+            self.world.deliver()
+
+        assert self.act(tell) == []
+
+    def a_connection_breaks(self, which: int) -> None:
+        """A connection to a phone is gone; what waits there for a first response has failed."""
+        if not self.reliable or not self.branches:
+            return
+        flow = self.branches[-1 - which % len(self.branches)].flow
+        if flow not in self.world.flows.values():
+            return
+        for one in self.branches:
+            if one.flow is not flow:
+                continue
+            if not one.is_ended(self.now) and (one.provisional_at is None or not one.call.invite):
+                one.lost = True
+            if one.cancel and one.cancel_answered_at is None:
+                one.cancel_lost = True
+        self.act(lambda: self.world.break_off(flow))
+        assert self.world.closed_flows[-1] is flow, "policy has to know, for its bindings"
+
+    def wait(self, ticks: int) -> None:
+        """Time passes, every timer at its instant."""
+        self.waiting = True
+        self.act(lambda: self.world.wait(ticks * TICK))
+        self.waiting = False
+
+    # What must have happened by now.
+
+    @invariant()
+    def every_request_has_come_to_what_it_must(self) -> None:
+        if not hasattr(self, "calls"):
+            return
+        now = self.now
+        least = most = 0
+        for call in self.calls:
+            if call.pending_until is not None:
+                assert now < call.pending_until
+                assert not call.final
+            elif not call.final and call.all_closed(now):
+                assert call.is_silent(now), "16.7 step 6: all have ended and nothing went back"
+            if call.invite and now >= call.asked_at + 0.2:
+                assert call.last, "17.2.1: 100 within 200 ms"
+            if not call.final and not call.is_silent(now):
+                most += 1
+                least += call.invite or not any(branch.is_timed_out(now) for branch in call.branches)
+        assert least <= self.world.engine.unanswered() <= most
+        sizes = self.world.engine.sizes()
+        assert sizes["servers"] == sum(call.transactions(now, self.reliable) for call in self.calls)
+        assert sizes["clients"] == sum(branch.transactions(now, self.reliable) for branch in self.branches)
+        for branch in self.branches:
+            if branch.call.invite and not branch.is_ended(now):
+                self.check_open(branch, now)
+
+    def check_open(self, branch: Branch, now: float) -> None:
+        """What is due for a branch of an INVITE that is still waited for."""
+        call = branch.call
+        if branch.provisional_at is None:
+            age = now - branch.started_at
+            repeated = 0 if self.reliable else sum(1 for due in BY_TIMER_A if due <= age)
+            assert branch.copies == 1 + repeated, "17.1.1.2: Timer A"
+            return
+        if branch.cancel:
+            return
+        assert now < max(branch.progress_at, branch.provisional_at) + TIMER_C, "16.8"
+        assert call.cancelled_at is None, "16.10"
+        assert not any(other.answered for other in call.branches), "16.7 step 10"
+        assert not call.is_refused_by_all(now), "16.7 step 5"
+        assert not branch.is_over(now)
+
+    def teardown(self) -> None:
+        """Nobody says anything any more: five minutes later nothing is left."""
+        if not hasattr(self, "calls"):
+            return
+        self.wait(int(300 / TICK))
+        self.every_request_has_come_to_what_it_must()
+        assert all(call.final for call in self.calls if call.invite)
+        assert self.world.engine.unanswered() == 0
+        assert not any(self.world.engine.sizes().values()), self.world.engine.sizes()
+        assert self.world.engine.deadline() is None
+
+
+TestEngineModel = EngineModel.TestCase
+TestEngineModel.settings = settings(
+    max_examples=max(1, STEPS // STEPS_OF_A_RUN),
+    stateful_step_count=STEPS_OF_A_RUN,
+    deadline=None,
+    derandomize=STEPS <= 20_000,
+    database=None,
+    phases=(Phase.generate, Phase.shrink),
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)

@@ -1,0 +1,123 @@
+"""Loops, spirals, and how widely a request may be spread (RFC 3261 16.3 step 4, RFC 5393)."""
+
+import pytest
+
+from oneproxy.engine.breadth import shares
+from oneproxy.engine.decisions import Forward, Target
+from oneproxy.sip.message import Request, split
+from world import World, request, response
+
+BOB = Forward([Target("sip:bob@192.0.2.20")])
+
+
+def sent_back(invite: Request, uri: str = "", *headers: str) -> bytes:
+    """`invite`, as another proxy that got it would send it to us."""
+    lines = [f"INVITE {uri or invite.uri} SIP/2.0", "Via: SIP/2.0/UDP 192.0.2.20;branch=z9hG4bKback"]
+    kept = [line for line in invite.lines[1:] if not line.startswith(("Record-Route", "Route"))]
+    return "\r\n".join([*lines, *headers, *kept, "", ""]).encode()
+
+
+def test_a_request_that_comes_back_as_it_was_is_a_loop() -> None:
+    world = World(BOB)
+    other = world.peer("192.0.2.20")
+    world.peer("192.0.2.10").send(request("INVITE"))
+    invite = other.take_request("INVITE")
+    other.send(sent_back(invite, "sip:bob@example.com"))
+    assert other.take_all() == ["SIP/2.0 482 Loop Detected"]
+    assert len(world.asked) == 1
+    assert world.engine.counters.dropped["482"] == 1
+
+
+def test_a_request_that_comes_back_for_somebody_else_is_a_spiral() -> None:
+    world = World(BOB, Forward([Target("sip:carol@192.0.2.30")]))
+    other = world.peer("192.0.2.20")
+    world.peer("192.0.2.10").send(request("INVITE"))
+    other.send(sent_back(other.take_request("INVITE"), "sip:carol@example.com"))
+    world.peer("192.0.2.30").take_request("INVITE")
+
+
+def test_a_loop_through_two_others_is_found_too() -> None:
+    world = World(BOB)
+    other, third = world.peer("192.0.2.20"), world.peer("192.0.2.21")
+    world.peer("192.0.2.10").send(request("INVITE"))
+    data = sent_back(other.take_request("INVITE"), "sip:bob@example.com")
+    head, _, rest = data.partition(b"\r\n")
+    third.send(head + b"\r\nVia: SIP/2.0/UDP 192.0.2.21;branch=z9hG4bKthird\r\n" + rest)
+    third.take_response(482)
+
+
+def test_vias_in_one_line_are_looked_at_as_well() -> None:
+    world = World(BOB)
+    other = world.peer("192.0.2.20")
+    world.peer("192.0.2.10").send(request("INVITE"))
+    invite = other.take_request("INVITE")
+    vias = ", ".join(["SIP/2.0/UDP 192.0.2.20;branch=z9hG4bKback", *invite.all("via")])
+    kept = [line for line in invite.lines[1:] if not line.startswith(("Record-Route", "Via"))]
+    lines = ["INVITE sip:bob@example.com SIP/2.0", f"Via: {vias}", *kept, "", ""]
+    other.send("\r\n".join(lines).encode())
+    other.take_response(482)
+
+
+def test_the_same_request_over_two_ways_of_another_proxy_is_no_loop() -> None:
+    world = World(BOB)
+    one, two = world.peer("192.0.2.10"), world.peer("192.0.2.11")
+    for at, peer in enumerate((one, two)):
+        vias = f"Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKup{at}"
+        peer.send(request("INVITE", "sip:bob@example.com", vias, via=f"192.0.2.1{at}", branch=f"z9hG4bK{at}"))
+    assert world.peer("192.0.2.20").take_all() == ["INVITE sip:bob@192.0.2.20 SIP/2.0"] * 2
+
+
+# Max-Breadth.
+
+
+def spread(world: World) -> list[str | None]:
+    """The Max-Breadth of each INVITE that went out."""
+    found = []
+    for (_, host, _), peer in list(world.peers.items()):
+        if host.startswith("192.0.2.2") and peer.inbox:
+            found.append(peer.take_request("INVITE").get("max-breadth"))
+    return found
+
+
+def targets(count: int) -> list[Target]:
+    return [Target(f"sip:bob@192.0.2.2{at}") for at in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("count", "lines", "written"),
+    [
+        (1, (), [None]),
+        (2, (), ["30", "30"]),
+        (1, ("Max-Breadth: 7",), ["7"]),
+        (3, ("Max-Breadth: 7",), ["3", "2", "2"]),
+        (2, ("Max-Breadth: 1",), ["1"]),
+        (1, ("Max-Breadth: 900",), ["60"]),
+        (2, ("Max-Breadth: many",), ["30", "30"]),
+    ],
+)
+def test_a_fork_divides_the_breadth(count: int, lines: tuple[str, ...], written: list[str | None]) -> None:
+    world = World(Forward(targets(count)))
+    world.peer("192.0.2.10").send(request("INVITE", "sip:bob@example.com", *lines))
+    assert spread(world) == written
+
+
+def test_without_breadth_a_request_goes_nowhere() -> None:
+    world = World(Forward(targets(1)))
+    world.peer("192.0.2.10").send(request("INVITE", "sip:bob@example.com", "Max-Breadth: 0"))
+    assert world.peer("192.0.2.10").take_all() == ["SIP/2.0 440 Max-Breadth Exceeded"]
+    assert [(one.status, one.error) for one in world.asked[-1].outcomes] == [(440, "breadth")]
+
+
+def test_branches_one_after_the_other_need_no_breadth() -> None:
+    world = World(Forward(targets(1)), Forward([Target("sip:bob@192.0.2.25")]))
+    world.peer("192.0.2.10").send(request("INVITE", "sip:bob@example.com", "Max-Breadth: 1"))
+    first = world.peer("192.0.2.20")
+    first.send(response(first.take_request("INVITE"), 404, to_tag="x"))
+    assert world.peer("192.0.2.25").take_request("INVITE").get("max-breadth") == "1"
+
+
+def test_what_branches_under_way_have_is_not_given_again() -> None:
+    message = split(request("INVITE", "sip:bob@example.com", "Max-Breadth: 3"))
+    assert isinstance(message, Request)
+    assert shares(message, 2, 2) == [1, 0]
+    assert shares(message, 0, 2) == []

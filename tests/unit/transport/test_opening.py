@@ -1,0 +1,444 @@
+"""Connections that we open, find again, and lose; limits of those that come."""
+
+import asyncio
+import errno
+import os
+import socket
+import ssl
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from certificates import Authority
+from oneproxy.engine.flow import Found, Hop
+from oneproxy.transport import connections, stream
+from oneproxy.transport.connections import Limits
+from oneproxy.transport.credentials import Credentials
+from oneproxy.transport.tls import TlsStream
+from wires import LOOPBACK, Place, Server, answer, in_loop, message
+
+
+class Names:
+    """Keeps what failed."""
+
+    def __init__(self) -> None:
+        self.lost: list[Hop] = []
+
+    def find(self, _now: float, _hop: Hop, _found: Found) -> list[Hop] | None:
+        return []
+
+    def failed(self, _now: float, hop: Hop) -> None:
+        self.lost.append(hop)
+
+
+class Secure:
+    """An authority that the listener trusts, its credentials, and those of a peer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.authority = Authority(folder)
+        own = self.authority.issue("sip.example.com", names=["sip.example.com"])
+        self.credentials = Credentials(own.certificate, own.key, self.authority.path)
+        self.peer = self.authority.issue("peer", names=["peer.example.net"], addresses=[LOOPBACK])
+        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.server.load_cert_chain(*self.peer)
+        self.server.load_verify_locations(self.authority.path)
+        self.server.verify_mode = ssl.CERT_OPTIONAL
+        self.anonymous = ssl.create_default_context(cafile=self.authority.path)
+        self.client = ssl.create_default_context(cafile=self.authority.path)
+        self.client.load_cert_chain(*self.peer)
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Secure:
+    return Secure(tmp_path_factory.mktemp("certificates"))
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as one:
+        one.bind((LOOPBACK, 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("uv", [False, True])
+def test_a_connection_is_opened_once_and_used_again(uv: bool) -> None:
+    async def play() -> None:
+        async with Place("TCP") as place, Server() as server:
+            hop = ("TCP", LOOPBACK, server.port)
+            flow = place.towards(hop)
+            place.wire.out += [(flow, message()), (flow, message("BYE"))]
+            place.wire.flush()
+            peer = await server.peer()
+            assert await peer.exactly(len(message() + message("BYE"))) == message() + message("BYE")
+            assert place.towards(hop) is flow is place.ways.named(flow.name)
+            peer.send(answer("192.0.2.1"))
+            assert (await place.message())[0] is flow
+            assert (flow.host, flow.port, flow.reliable) == (LOOPBACK, server.port, True)
+            assert (place.connections.counts["connections_opened"], server.peers.qsize()) == (1, 0)
+            await peer.close()
+            await place.wire.until(lambda: place.wire.ended == [flow])
+            assert place.towards(hop) is not flow
+
+    in_loop(play, uv)
+
+
+@pytest.mark.parametrize("uv", [False, True])
+def test_a_refused_connection_hands_its_requests_back_and_then_itself(uv: bool) -> None:
+    async def play() -> None:
+        names = Names()
+        async with Place("TCP", names=names) as place:
+            hop = ("TCP", LOOPBACK, free_port())
+            flow = place.towards(hop)
+            place.wire.out += [(flow, message()), (flow, answer("192.0.2.1")), (flow, message("BYE"))]
+            place.wire.flush()
+            await place.wire.until(lambda: bool(place.wire.ended))
+            assert place.wire.not_delivered == [message(), message("BYE")]
+            assert (place.wire.ended, names.lost) == ([flow], [hop])
+            assert len(place.connections) == 0
+
+    in_loop(play, uv)
+
+
+def test_a_connection_that_nobody_answers_is_given_up_in_time() -> None:
+    async def play() -> None:
+        # A listener whose backlog is full answers no further attempt.
+        with socket.socket() as silent:
+            silent.bind((LOOPBACK, 0))
+            silent.listen(0)
+            place_of = silent.getsockname()
+            fillers = [socket.socket() for _ in range(4)]
+            for filler in fillers:
+                filler.setblocking(False)
+                filler.connect_ex(place_of)
+            async with Place("TCP", Limits(connect_s=0.1, sweep_s=0.01)) as place:
+                flow = place.towards(("TCP", *place_of))
+                place.send(flow, message())
+                await place.wire.until(lambda: bool(place.wire.ended))
+                assert place.wire.not_delivered == [message()]
+                assert place.connections.counts["connections_timed_out"] == 1
+            for filler in fillers:
+                filler.close()
+
+    in_loop(play)
+
+
+def test_an_address_that_fails_at_once_is_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        async with Place("TCP") as place:
+            # A broadcast address.
+            assert place.ways.towards(("TCP", "255.255.255.255", 5060)) is None
+            monkeypatch.setattr(socket, "socket", Mock(side_effect=OSError(errno.EMFILE, "")))
+            assert place.ways.towards(("TCP", LOOPBACK, 5060)) is None
+            monkeypatch.undo()
+            assert len(place.connections) == 0
+
+    in_loop(play)
+
+
+def test_what_waits_for_a_connection_is_bounded() -> None:
+    async def play() -> None:
+        async with Place("TCP", Limits(outward=1000, sweep_s=0.01)) as place, Server() as server:
+            flow = place.towards(("TCP", LOOPBACK, server.port))
+            for _ in range(6):
+                place.send(flow, message())
+            assert place.wire.not_delivered[-1:] == [message()]
+            assert place.wire.ended == [flow]
+            assert len(place.wire.not_delivered) == 6
+
+    in_loop(play)
+
+
+@pytest.mark.parametrize("name", ["peer.example.net", ""])
+@pytest.mark.parametrize("uv", [False, True])
+def test_tls_is_opened_to_whom_the_certificate_names(secure: Secure, name: str, uv: bool) -> None:
+    async def play() -> None:
+        place = Place("TLS", credentials=secure.credentials)
+        async with place, Server(secure.server) as server:
+            hop = ("TLS", LOOPBACK, server.port)
+            flow = place.towards(hop, name)
+            place.send(flow, message())
+            peer = await server.peer()
+            assert await peer.exactly(len(message())) == message()
+            certificate = peer.writer.get_extra_info("peercert")
+            assert ("DNS", "sip.example.com") in certificate["subjectAltName"]
+            assert flow.client_name == (name or LOOPBACK)
+            assert place.towards(hop, name) is flow
+            # Whoever asks for another name does not get this one.
+            assert place.towards(hop, "other.example.net") is not flow
+
+    in_loop(play, uv)
+
+
+def test_tls_to_somebody_else_fails(secure: Secure) -> None:
+    async def play() -> None:
+        names = Names()
+        place = Place("TLS", credentials=secure.credentials, names=names)
+        async with place, Server(secure.server) as server:
+            hop = ("TLS", LOOPBACK, server.port)
+            flow = place.towards(hop, "bank.example.org")
+            place.send(flow, message())
+            await place.wire.until(lambda: bool(place.wire.ended))
+            assert (place.wire.not_delivered, place.wire.ended) == ([message()], [flow])
+            assert (names.lost, flow.client_name) == ([hop], "")
+
+    in_loop(play)
+
+
+def test_nothing_is_opened_over_websocket_but_what_came_is_found() -> None:
+    async def play() -> None:
+        async with Place("WS") as place:
+            assert place.ways.towards(("WS", LOOPBACK, 80)) is None
+            peer = await place.connect()
+            await place.wire.until(lambda: len(place.connections) == 1)
+            flow = place.towards(("WS", *peer.address))
+            assert (flow.host, flow.port) == peer.address
+            assert flow.name.startswith("ws/")
+
+    in_loop(play)
+
+
+def test_what_goes_to_the_other_end_of_an_accepted_connection_takes_it(secure: Secure) -> None:
+    async def play() -> None:
+        for transport, credentials in (("TCP", None), ("TLS", secure.credentials)):
+            async with Place(transport, credentials=credentials) as place:
+                context = secure.anonymous if credentials else None
+                peer = await place.connect(context, "sip.example.com")
+                peer.send(message())
+                flow, _ = await place.message()
+                assert place.towards((transport, *peer.address)) is flow
+                assert flow.client_name == ""
+                if credentials:
+                    assert place.ways.towards((transport, *peer.address), "bank.example.org") is not flow
+
+    in_loop(play)
+
+
+@pytest.mark.parametrize(
+    ("via", "known"),
+    [
+        ("127.0.0.1:5090;alias", True),
+        ("127.0.0.1:5090", False),
+        ("192.0.2.7:5090;alias", False),
+        ("phone.example.com:5090;alias", False),
+        ("127.0.0.1:5090;x=alias", False),
+    ],
+)
+def test_a_peer_may_ask_to_be_reached_over_its_connection(via: str, known: bool) -> None:
+    async def play() -> None:
+        async with Place("TCP") as place:
+            peer = await place.connect()
+            peer.send(message(via=via))
+            flow, _ = await place.message()
+            found = place.connections.find(("TCP", LOOPBACK, 5090))
+            assert (found is flow) == known
+            await peer.close()
+            await place.wire.until(lambda: not len(place.connections))
+            assert place.connections.find(("TCP", LOOPBACK, 5090)) is None
+
+    in_loop(play)
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_over_tls_only_a_proven_name_is_reached_so(secure: Secure, proven: bool) -> None:
+    async def play() -> None:
+        async with Place("TLS", credentials=secure.credentials) as place:
+            peer = await place.connect(secure.client if proven else secure.anonymous, "sip.example.com")
+            peer.send(message(via="peer.example.net:5071;alias"))
+            flow, _ = await place.message()
+            assert flow.client_name == ("peer.example.net" if proven else "")
+            hop = ("TLS", LOOPBACK, 5071)
+            assert (place.connections.find(hop, "peer.example.net") is flow) == proven
+            assert (place.connections.find(hop) is flow) == proven
+            assert place.connections.find(hop, "bank.example.org") is None
+
+    in_loop(play)
+
+
+def test_an_alias_takes_nothing_away_and_there_are_few_of_them() -> None:
+    async def play() -> None:
+        async with Place("TCP") as place, Server() as server:
+            ours = place.towards(("TCP", LOOPBACK, server.port))
+            peer = await place.connect()
+            peer.send(message(via=f"{LOOPBACK}:{server.port};alias"))
+            for port in range(6001, 6101):
+                peer.send(message(via=f"{LOOPBACK}:{port};alias"))
+            flow, _ = await place.message(101)
+            assert place.towards(("TCP", LOOPBACK, server.port)) is ours
+            found = [place.connections.find(("TCP", LOOPBACK, port)) for port in range(6001, 6101)]
+            assert found.count(flow) == 4  # type: ignore[arg-type]
+
+    in_loop(play)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_response_whose_connection_is_closed_takes_another_one(known: bool) -> None:
+    async def play() -> None:
+        async with Place("TCP") as place, Server() as server:
+            peer = await place.connect()
+            peer.send(message())
+            flow, _ = await place.message()
+            await peer.close()
+            await place.wire.until(lambda: place.wire.ended == [flow])
+            if known:
+                place.towards(("TCP", LOOPBACK, server.port))
+            via = f"nat.example.com:{server.port};received={LOOPBACK}"
+            place.send(flow, answer(via))
+            place.send(flow, answer(via, 486))
+            back = await server.peer()
+            expected = answer(via) + answer(via, 486)
+            assert await back.exactly(len(expected)) == expected
+            # There is no way back to these: a name, no port of a family that we have, garbage.
+            for nowhere in ("nat.example.com", "[2001:db8::1]:5060", ""):
+                place.send(flow, answer(nowhere))
+            assert place.wire.not_delivered == []
+            assert place.connections.counts["connections_opened"] == 1
+
+    in_loop(play)
+
+
+def test_connections_are_bounded_and_room_comes_back() -> None:
+    async def play() -> None:
+        async with Place("TCP", Limits(connections=2, sweep_s=0.01)) as place, Server() as server:
+            first, second = await place.connect(), await place.connect()
+            await place.wire.until(lambda: len(place.connections) == 2)
+            third = await place.connect()
+            assert await third.end() == b""
+            # Gateways are reached all the same, but not without bound either.
+            kept = [place.ways.towards(("TCP", host, server.port)) for host in ("127.0.0.1", "127.0.0.2")]
+            assert None not in kept
+            assert place.ways.towards(("TCP", "127.0.0.3", server.port)) is None
+            assert place.connections.counts["connections_refused_full"] == 2
+            await first.close()
+            await place.wire.until(lambda: place.connections.counts["connections_accepted"] == 2)
+            await place.wire.until(lambda: len(place.wire.ended) >= 1)
+            fourth = await place.connect()
+            fourth.send(message())
+            await place.message()
+            await second.close()
+
+    in_loop(play)
+
+
+def test_connections_of_one_source_are_bounded() -> None:
+    async def play() -> None:
+        async with Place("TCP", Limits(per_source=2, sweep_s=0.01), address="0.0.0.0") as place:
+            loop = asyncio.get_running_loop()
+            clients = []
+            for host in ("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2"):
+                client = socket.socket()
+                client.setblocking(False)
+                client.bind((host, 0))
+                await loop.sock_connect(client, ("127.0.0.1", place.listener.bound))
+                clients.append(client)
+            assert await loop.sock_recv(clients[2], 10) == b""
+            await loop.sock_sendall(clients[3], message())
+            await place.message()
+            counts = place.connections.counts
+            assert (counts["connections_accepted"], counts["connections_refused_source"]) == (3, 1)
+            for client in clients:
+                client.close()
+            await place.wire.until(lambda: not len(place.connections))
+            assert not place.connections._sources
+
+    in_loop(play)
+
+
+def test_sources_over_ipv6_are_networks() -> None:
+    of = connections._source
+    assert of("2001:db8:1:2:3::4") == of("2001:db8:1:2:ffff::1") != of("2001:db8:1:3::4")
+    assert of("192.0.2.1") != of("192.0.2.2")
+
+
+def test_a_system_without_room_for_more_sockets_is_asked_again_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def play() -> None:
+        async with Place("TCP") as place:
+            monkeypatch.setattr(stream, "_PAUSE_S", 0.05)
+            full = [True]
+            accepted = [0]
+            real = place.listener.socket
+
+            class Full:
+                def accept(self) -> object:
+                    accepted[0] += 1
+                    if full[0]:
+                        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                    return real.accept()
+
+                def __getattr__(self, name: str) -> object:
+                    return getattr(real, name)
+
+                def fileno(self) -> int:
+                    return real.fileno()
+
+            place.listener.socket = Full()  # type: ignore[assignment]
+            peer = await place.connect()
+            await place.wire.until(lambda: accepted[0] >= 2)
+            assert place.connections.counts["accept_paused"] == accepted[0] < 10
+            full[0] = False
+            peer.send(message())
+            await place.message()
+            place.listener.socket = real
+
+    in_loop(play)
+
+
+@pytest.mark.parametrize("uv", [False, True])
+def test_handshakes_of_one_turn_are_few(secure: Secure, uv: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        steps: list[int] = [0]
+        shake = TlsStream._shake
+
+        def count(tls: TlsStream) -> None:
+            if not steps[-1]:
+                loop.call_soon(steps.append, 0)
+            steps[-1] += 1
+            shake(tls)
+
+        async with Place("TLS", credentials=secure.credentials) as place:
+            clients = [socket.create_connection((LOOPBACK, place.listener.bound)) for _ in range(40)]
+            await place.wire.until(lambda: len(place.connections) == 40)
+            monkeypatch.setattr(TlsStream, "_shake", count)
+            for client in clients:
+                # All of them are there before any of them is read.
+                client.sendall(b"\x16\x03\x01\x02\x00")
+            await place.wire.until(lambda: sum(steps) == 40)
+            assert max(steps) <= 8
+            for client in clients:
+                client.close()
+
+    in_loop(play, uv)
+
+
+@pytest.mark.parametrize("uv", [False, True])
+def test_all_who_come_back_at_once_get_in(secure: Secure, uv: bool) -> None:
+    async def play() -> None:
+        async with Place("TLS", credentials=secure.credentials) as place:
+            peers = await asyncio.gather(
+                *(place.connect(secure.anonymous, "sip.example.com") for _ in range(50))
+            )
+            for peer in peers:
+                peer.send(message())
+            await place.message(50)
+            assert len({flow.name for flow, _ in place.wire.came}) == 50
+
+    in_loop(play, uv)
+
+
+def test_all_that_is_open_is_closed_at_the_end() -> None:
+    async def play() -> None:
+        async with Place("TCP") as place, Server() as server:
+            peer = await place.connect()
+            peer.send(message())
+            await place.message()
+            place.send(place.towards(("TCP", LOOPBACK, server.port)), message())
+            other = await server.peer()
+            place.listener.close()
+            assert (await peer.end(), len(place.connections)) == (b"", 0)
+            assert await other.end() == message()
+
+    in_loop(play)
