@@ -1,6 +1,7 @@
 """A bare SIP client over UDP, for what no phone and no SIPp scenario sends."""
 
 import itertools
+import random
 import select
 import socket
 import time
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _NUMBERS: Final = itertools.count(1)
+_PORTS: Final = (10_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,21 @@ def answer_to(request: bytes, status: int, reason: str) -> bytes:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A UDP port that nobody holds now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
+    """A port that nobody holds now, neither for UDP nor for TCP.
+
+    Below those that the system gives to clients, or one of many thousand connections may
+    have taken it before it is bound.
+    """
+    for _ in range(1000):
+        port = random.randrange(*_PORTS)
+        try:
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
+                    probe.bind((host, port))
+        except OSError:
+            continue
         return port
+    raise RuntimeError("every port tried is taken")
 
 
 class Client:

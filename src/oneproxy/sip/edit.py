@@ -45,11 +45,14 @@ class Edit:
             self.drop(at)
 
     def pop(self, name: str) -> None:
-        """Remove the first value of header `name`, be it a line or the head of a list."""
+        """Remove the first value of header `name`, be it a line or the head of a list.
+
+        An empty element of a list is no value.
+        """
         at = self._message.first[name]
         value = self._message.values[at]
         if "," in value:
-            rest = [one for one in split_list(value)[1:] if one]
+            rest = [one for one in split_list(value) if one][1:]
             if rest:
                 written = self.lines[at].partition(":")[0]
                 self.lines[at] = f"{written}: {', '.join(rest)}"

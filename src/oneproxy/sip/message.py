@@ -196,7 +196,7 @@ class Response(Message):
                 self._top = start, after
                 return
             via, _, rest = via.partition(",")
-            if '"' not in via and "<" not in via and rest.strip(" \t,"):
+            if via.strip(" \t") and '"' not in via and "<" not in via and rest.strip(" \t,"):
                 self.top_via = via
                 self._top = start + 5, start + 6 + len(via)
                 return

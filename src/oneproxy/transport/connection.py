@@ -277,11 +277,13 @@ class Connection(Flow):
         self._note(bool(messages))
         if messages:
             self._hand_in(messages)
-        if self.state < CLOSING:
-            # Before that the driver has written what answers it.
+        if self.state < CLOSING and (codec.ended or (tls is not None and tls.ended)):
+            self._end()
+        # What the driver has not written yet: a keep-alive is answered without it, and TLS
+        # has to say things of its own.
+        if tls is not None:
             self.write()
-            if codec.ended or (tls is not None and tls.ended):
-                self._end()
+        self._table.write()
 
     def _hand_in(self, messages: list[bytes]) -> None:
         table = self._table
@@ -308,7 +310,7 @@ class Connection(Flow):
         if self.state == OPENING:
             self.lost("closed by the peer")
             return
-        self.write()
+        self._table.write()
         self.lost("")
 
     def _end(self) -> None:
@@ -352,6 +354,9 @@ class Connection(Flow):
                 rest = rest + data if rest else data
             else:
                 tls.write(data)
+                if tls.fault:
+                    self.lost(tls.fault)
+                    return
         if tls is not None:
             if self.state == CLOSING:
                 tls.close()

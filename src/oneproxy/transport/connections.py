@@ -332,6 +332,7 @@ class Connections:
                 if not connection.pending:
                     self.counts["connections_idle"] += 1
                     connection.finish()
+            self.write()
         if now >= self._renew_check_at:
             self._renew_check_at = now + min(_RENEW_CHECK_S, self.limits.sweep_s * 2)
             for credentials in self._credentials:

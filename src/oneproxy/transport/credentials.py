@@ -8,6 +8,10 @@ import structlog
 
 _log: Final = structlog.get_logger()
 
+#: How the library says that a key is another certificate's; the last two where it is not even
+#: of the same kind.
+_NOT_A_PAIR: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+
 _File = tuple[int, int, int]
 
 
@@ -87,10 +91,13 @@ class Credentials:
             context.load_cert_chain(self._certificate, self._key, password=lambda: "")
         except ssl.SSLError as error:
             raise CredentialsError(self._explain(error)) from None
+        except OSError as error:
+            # It was there a moment ago.
+            raise CredentialsError(f"certificate or key can't be read: {error.strerror}") from None
         if self._client_ca:
             try:
                 context.load_verify_locations(self._client_ca)
-            except ssl.SSLError:
+            except OSError:
                 raise CredentialsError(
                     f"client_ca {self._client_ca} holds no certificate; give a PEM file"
                 ) from None
@@ -110,7 +117,7 @@ class Credentials:
                     raise CredentialsError(f"{what} {path} can't be read: {error.strerror}") from None
 
     def _explain(self, error: ssl.SSLError) -> str:
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in _NOT_A_PAIR:
             return f"key {self._key} does not belong to certificate {self._certificate}; give the key of it"
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(self._certificate)

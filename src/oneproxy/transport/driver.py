@@ -48,6 +48,7 @@ class Driver:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
         self._flushing = False
+        self._stopped = False
         self._now = clock.now()
         self._engine: Engine | None = None
         self.faults = 0
@@ -61,6 +62,7 @@ class Driver:
 
     def stop(self) -> None:
         """Stop reading, close all connections and give the addresses back."""
+        self._stopped = True
         for listener in self._listeners:
             listener.close()
         self._connections.close()
@@ -111,11 +113,13 @@ class Driver:
 
     def undelivered(self, data: bytes) -> None:
         """The engine learns of it after the present flush: it may put out more."""
-        self._loop.call_soon(self._undelivered, data)
+        if not self._stopped:
+            self._loop.call_soon(self._undelivered, data)
 
     def closed(self, flow: Flow) -> None:
         """The engine learns of it after the present flush: it may put out more."""
-        self._loop.call_soon(self._closed, flow)
+        if not self._stopped:
+            self._loop.call_soon(self._closed, flow)
 
     # What the loop calls.
 

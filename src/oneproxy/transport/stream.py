@@ -88,11 +88,10 @@ class StreamListener(Listener):
         self._resume()
 
     def close(self) -> None:
-        """Accept nothing more and give the address back; then all connections are closed."""
+        """Accept nothing more and give the address back; connections go on."""
         self._pause()
         self._loop = None
         self.socket.close()
-        self._connections.close()
 
     def _resume(self) -> None:
         if self._loop is not None and not self._accepting:

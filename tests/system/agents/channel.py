@@ -93,6 +93,8 @@ class Connection:
         plain = made or socket.create_connection(
             remote[1:], _CONNECT_S, source_address=(source, 0) if source else None
         )
+        # One that was accepted waits for ever unless it is told not to.
+        plain.settimeout(_CONNECT_S)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host, port = plain.getsockname()[:2]
         self.port: int = port

@@ -3,6 +3,8 @@
 import socket
 from typing import NamedTuple
 
+from system.wire import free_port
+
 
 class Place(NamedTuple):
     """transport: as in Via: "UDP", "TCP", "TLS", "WS" or "WSS". host: an IP address."""
@@ -29,8 +31,4 @@ def bracketed(host: str) -> str:
 
 def free_place(transport: str, host: str = "127.0.0.1") -> Place:
     """An address of this host that nobody holds now."""
-    place = Place(transport, host, 0)
-    kind = socket.SOCK_DGRAM if transport == "UDP" else socket.SOCK_STREAM
-    with socket.socket(place.family, kind) as probe:
-        probe.bind((host, 0))
-        return place._replace(port=probe.getsockname()[1])
+    return Place(transport, host, free_port(host))

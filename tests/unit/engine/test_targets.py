@@ -31,14 +31,18 @@ def test_a_target_that_says_nothing_has_no_longer_for_that_than_for_its_answer()
     assert len(world.asked) == 2
 
 
-def test_a_first_response_in_time_gives_what_is_no_invite_its_whole_time() -> None:
-    world = World(Forward([Target(TO_DESK, first_response_s=4)]))
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+def test_a_first_response_in_time_gives_what_is_no_invite_its_whole_time(transport: str) -> None:
+    uri = TO_DESK if transport == "UDP" else f"{TO_DESK};transport=tcp"
+    world = World(Forward([Target(uri, first_response_s=4)]), transport=transport)
     caller, desk = world.peer(CALLER), world.peer(DESK)
     caller.send(request("MESSAGE"))
     message = desk.take_request("MESSAGE")
     world.wait(1)
     desk.send(response(message, 100))
+    desk.inbox.clear()
     world.wait(20)
+    assert transport == "UDP" or desk.has_nothing
     desk.send(response(message, 200, to_tag="d"))
     assert caller.take_all() == ["SIP/2.0 100 Trying", "SIP/2.0 200 Because"]
     assert len(world.asked) == 1

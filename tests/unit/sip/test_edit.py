@@ -1,7 +1,7 @@
 """Edits: lines dropped, replaced and pushed, and the message itself left alone."""
 
 from oneproxy.sip.edit import Edit
-from oneproxy.sip.message import Request, split
+from oneproxy.sip.message import Request, Response, split
 
 DATA = (
     b"INVITE sip:b@c SIP/2.0\r\nVia: one, two\r\nRoute: <sip:a;lr>\r\n"
@@ -70,3 +70,11 @@ def test_all_edits_together_make_one_message_and_leave_the_original() -> None:
         b"INVITE sip:d SIP/2.0\r\nVia: zero\r\nVia: two\r\nX: 2\r\nMax-Forwards: 70\r\n\r\nbody"
     )
     assert original.bytes() == DATA
+
+
+def test_an_empty_element_is_not_popped_in_place_of_a_value() -> None:
+    found = split(b"SIP/2.0 200 OK\r\nVia: , SIP/2.0/UDP a;branch=1,, SIP/2.0/UDP b;branch=2\r\n\r\n")
+    assert isinstance(found, Response)
+    edit = Edit(found)
+    edit.pop("via")
+    assert edit.join() == b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP b;branch=2\r\n\r\n"

@@ -152,6 +152,18 @@ def test_a_keep_alive_is_answered_at_once_and_by_itself() -> None:
     in_loop(play)
 
 
+def test_keep_alives_leave_nothing_behind() -> None:
+    async def play() -> None:
+        async with Place("TCP") as place:
+            peer = await place.connect()
+            for _ in range(20):
+                peer.send(b"\r\n\r\n")
+                assert await peer.exactly(2) == b"\r\n"
+            assert (place.connections.dirty, place.wire.flushes) == ([], 0)
+
+    in_loop(play)
+
+
 def test_a_websocket_gets_text_for_utf8_and_binary_for_the_rest_and_pongs(secure: Secure) -> None:
     async def play() -> None:
         async with Place("WS") as place:

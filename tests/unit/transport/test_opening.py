@@ -438,6 +438,7 @@ def test_all_that_is_open_is_closed_at_the_end() -> None:
             place.send(place.towards(("TCP", LOOPBACK, server.port)), message())
             other = await server.peer()
             place.listener.close()
+            place.connections.close()
             assert (await peer.end(), len(place.connections)) == (b"", 0)
             assert await other.end() == message()
 

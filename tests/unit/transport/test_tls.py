@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from certificates import Authority, Issued
 from oneproxy.transport.credentials import Credentials, CredentialsError
@@ -221,15 +226,17 @@ def test_what_cannot_be_used_is_named_with_the_way_out(tmp_path: Path) -> None:
     own, other = here.issue("own"), here.issue("other")
     garbage, locked = tmp_path / "garbage", tmp_path / "locked.key"
     garbage.write_text("garbage")
+    rsa = tmp_path / "rsa.key"
+    key = generate_private_key(65537, 2048)
+    rsa.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     locked.write_bytes(
-        generate_private_key(65537, 2048).private_bytes(
-            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
-        )
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
     )
-    for certificate, key, client_ca, reason in (
+    for certificate, private, client_ca, reason in (
         ("none.pem", own.key, "", "certificate none.pem can't be read: No such file or directory"),
         (own.certificate, "none.key", "", "key none.key can't be read: No such file or directory"),
         (own.certificate, own.key, "none", "client_ca none can't be read: No such file or directory"),
+        (own.certificate, str(rsa), "", f"key {rsa} does not belong to certificate {own.certificate}"),
         (own.certificate, other.key, "", f"key {other.key} does not belong to certificate {own.certificate}"),
         (str(garbage), own.key, "", f"certificate {garbage} holds no certificate; give a PEM file"),
         (own.certificate, str(garbage), "", f"key {garbage} holds no key that can be used"),
@@ -237,5 +244,5 @@ def test_what_cannot_be_used_is_named_with_the_way_out(tmp_path: Path) -> None:
         (own.certificate, own.key, str(garbage), f"client_ca {garbage} holds no certificate"),
     ):
         with pytest.raises(CredentialsError) as caught:
-            Credentials(certificate, key, client_ca)
+            Credentials(certificate, private, client_ca)
         assert caught.value.reason.startswith(reason)
