@@ -196,6 +196,8 @@ class ClientTransaction(Transaction):
             self.until = max(self.until, self.attempt.started_at + TIMER_F)
             if self.attempt.answer_by:
                 self.until = min(self.until, self.attempt.answer_by)
+            if self.flow.reliable:
+                self.tables.wheel.set(self, self.until)
             return
         if self.cancelled:
             # RFC 3261 9.1: the CANCEL that had to wait for a provisional response.
