@@ -274,7 +274,7 @@ class Server:
         if self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(10)
+                self._process.wait(3)
         # Nobody is left after an orderly end; after another one there may be.
         for pid in [self.pid, *below]:
             _kill(pid)

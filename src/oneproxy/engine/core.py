@@ -8,9 +8,9 @@ when `expire` is wanted, and what is to be sent stands in `out`.
 """
 
 from collections.abc import Callable
-from secrets import token_hex
 from typing import Final
 
+from oneproxy.engine.branches import Branches
 from oneproxy.engine.call import Call
 from oneproxy.engine.context import Context
 from oneproxy.engine.counters import Counters
@@ -93,19 +93,19 @@ class Engine:
         self.gate = Gate()
         #: Told of every malformed message: when, from where, and its code.
         self.on_malformed: Callable[[float, Flow, Malformed], None] = _ignore
-        # RFC 3261 8.1.1.7: unique over space and time: this node, this start of it, a number.
-        self._branch_prefix = f"{node}.{token_hex(6)}."
+        branches = Branches(node)
+        self._branch_prefix = branches.prefix
         self._forking = Forking(
             self._tables,
             flows,
             mark,
             own,
-            self._branch_prefix,
+            branches,
             _BRANCHES * transactions,
             self._follow_redirect,
             self._conclude,
         )
-        self._sender = Sender(self._tables, flows, self._branch_prefix, _BRANCHES * transactions)
+        self._sender = Sender(self._tables, flows, branches, _BRANCHES * transactions)
         self._following = Following(self._tables, calls or transactions, own.is_own_route, self._sender.send)
         #: What our Via in a response begins with; only those responses are for us (18.1.2).
         self._vias = tuple(listener.via for listener in listeners)

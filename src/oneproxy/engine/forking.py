@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from oneproxy.engine.attempt import Addresses, Attempt
+from oneproxy.engine.branches import Branches
 from oneproxy.engine.breadth import shares
 from oneproxy.engine.client import ClientTransaction
 from oneproxy.engine.context import Context
@@ -40,7 +41,7 @@ _REMEMBERED: Final = 4096
 class Forking:
     """The way of a request out to its targets.
 
-    prefix: what the branches of this node begin with. conclude: told when all branches
+    branches: makes those of this node. conclude: told when all branches
     of a context have failed.
     """
 
@@ -50,7 +51,7 @@ class Forking:
         flows: "Flows",
         mark: DialogMark,
         own: Own,
-        prefix: str,
+        branches: Branches,
         limit: int,
         policy: "Callable[[Context, list[str]], list[Target]]",
         conclude: Callable[[float, Context], None],
@@ -59,8 +60,7 @@ class Forking:
         self._flows = flows
         self._mark = mark
         self._own = own
-        self._prefix = prefix
-        self._number = 0
+        self._branches = branches
         #: The most client transactions at once.
         self._limit = limit
         self._policy = policy
@@ -181,8 +181,7 @@ class Forking:
     ) -> None:
         """Start the client transaction of one attempt. rest: addresses to go on with."""
         target = attempt.target
-        self._number += 1
-        branch = f"{self._prefix}{self._number:x}"
+        branch = self._branches.new()
         data = self._copy(context, attempt, flow, branch)
         if len(data) > MAX_DATAGRAM and not flow.reliable and target.flow is None and rest is None:
             other = self._stream_beside(now, flow)

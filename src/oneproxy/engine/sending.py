@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from oneproxy.engine.attempt import Addresses
+from oneproxy.engine.branches import Branches
 from oneproxy.engine.client import ClientTransaction
 from oneproxy.engine.forking import NEXT_ADDRESS_AFTER
 from oneproxy.engine.origin import Origin, OwnRequest
@@ -15,15 +16,14 @@ if TYPE_CHECKING:
 
 
 class Sender:
-    """Starts the client transactions of our own requests. prefix: what their branches begin with."""
+    """Starts the client transactions of our own requests."""
 
-    __slots__ = ("_flows", "_limit", "_number", "_prefix", "_tables")
+    __slots__ = ("_branches", "_flows", "_limit", "_tables")
 
-    def __init__(self, tables: "Tables", flows: "Flows", prefix: str, limit: int) -> None:
+    def __init__(self, tables: "Tables", flows: "Flows", branches: Branches, limit: int) -> None:
         self._tables = tables
         self._flows = flows
-        self._prefix = f"{prefix}o"
-        self._number = 0
+        self._branches = branches
         #: The most client transactions at once.
         self._limit = limit
 
@@ -71,8 +71,7 @@ class Sender:
         origin.fail(now, None, 503, error)
 
     def _start(self, now: float, origin: Origin, flow: "Flow", rest: Addresses | None) -> None:
-        self._number += 1
-        branch = f"{self._prefix}{self._number:x}"
+        branch = self._branches.new()
         request = origin.request
         data = request.render(flow.listener.via + branch)
         wait_s = 0.0 if rest is None else NEXT_ADDRESS_AFTER
