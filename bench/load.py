@@ -22,18 +22,20 @@ class Load:
     """A context manager: the server runs, all users are registered where SIPp answers.
 
     server: not started yet. lost: per cent of the datagrams that SIPp drops, both ways.
+    transport: "udp" or "tcp", of both sides.
     """
 
-    def __init__(self, server: Server, folder: Path, lost: int = 0) -> None:
+    def __init__(self, server: Server, folder: Path, lost: int = 0, transport: str = "udp") -> None:
         self.server = server
         self._folder = folder
         self._lost = lost
+        self._transport = transport
         self._called: Sipp | None = None
 
     def __enter__(self) -> Self:
         self.server.start()
         try:
-            self._called = Sipp("answer", self._folder, lost=self._lost)
+            self._called = Sipp("answer", self._folder, lost=self._lost, transport=self._transport)
             self._register(self._called.port)
         except BaseException:
             self.__exit__(None, None, None)
@@ -50,7 +52,13 @@ class Load:
     def _register(self, port: int) -> None:
         rows = write_users(self._folder / "users", [f"{user};{port}" for user in USERS])
         with Sipp(
-            "register", self._folder, server=self.server.address, users=rows, calls=len(USERS), rate=300
+            "register",
+            self._folder,
+            server=self._address(),
+            users=rows,
+            calls=len(USERS),
+            rate=300,
+            transport=self._transport,
         ) as registering:
             result = registering.result()
         if result.done != len(USERS):
@@ -62,8 +70,9 @@ class Load:
         with Sipp(
             "call",
             self._folder,
-            server=self.server.address,
+            server=self._address(),
             users=dialled,
+            transport=self._transport,
             calls=count,
             rate=rate,
             lost=self._lost,
@@ -71,6 +80,10 @@ class Load:
             options=["-d", str(talk_ms)],
         ) as calling:
             return calling.result()
+
+    def _address(self) -> str:
+        places = self.server.places
+        return places[self._transport.upper()].address
 
     def cpu_s(self) -> float:
         """Seconds of CPU that all processes of the server have used."""
@@ -83,4 +96,4 @@ class Load:
 
 def oneproxy(folder: Path) -> Server:
     """OneProxy with all users, and no password asked for."""
-    return Server(folder, subscribers=dict.fromkeys(USERS, "secret"))
+    return Server(folder, subscribers=dict.fromkeys(USERS, "secret"), transports=["TCP"])

@@ -42,7 +42,7 @@ class Sipp:
     """One run of a scenario, with its own port; a context manager that ends it.
 
     server: "host:port" for a caller, None for a called party. lost: per cent of the
-    datagrams that it drops, in each direction.
+    datagrams that it drops, in each direction. transport: "udp" or "tcp", on one connection.
     """
 
     def __init__(
@@ -56,13 +56,16 @@ class Sipp:
         rate: int | None = None,
         lost: int = 0,
         timeout_s: int = 60,
+        transport: str = "udp",
         options: Sequence[str] = (),
     ) -> None:
         name = f"{scenario}-{next(_RUNS)}"
         self.port = free_port()
+        self._transport = transport
         self._statistics = folder / f"{name}.csv"
         self._errors = folder / f"{name}.errors"
         command = ["sipp", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", "127.0.0.1", "-p", str(self.port)]
+        command += ["-t", "t1" if transport == "tcp" else "u1"]
         command += ["-nostdin", "-trace_stat", "-stf", str(self._statistics), "-fd", "1"]
         command += ["-trace_err", "-error_file", str(self._errors), *options]
         # Without deadcall_wait, a caller lingers for the late answers of its last calls.
@@ -84,9 +87,9 @@ class Sipp:
 
     def _wait_until_listening(self) -> None:
         """A caller must not come first: the port is in the kernel's table once it is bound."""
-        wanted = f":{self.port:04X} "
+        wanted = f":{self.port:04X} " + ("00000000:0000 0A" if self._transport == "tcp" else "")
         give_up = time.monotonic() + 10
-        while wanted not in Path("/proc/net/udp").read_text():
+        while wanted not in Path(f"/proc/net/{self._transport}").read_text():
             if time.monotonic() > give_up or self._process.poll() is not None:
                 raise TimeoutError(f"SIPp does not listen on {self.port}: {self._error_text()}")
             time.sleep(0.02)

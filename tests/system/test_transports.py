@@ -5,9 +5,8 @@ import itertools
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from system.agents.call import complete, establish, exchange, hang_up
 from system.agents.channel import Datagrams, Stream, connect
 from system.agents.dialog import SDP, Dialog, answer, invite
 from system.agents.listening import Listening
-from system.agents.place import Place, free_place
+from system.agents.place import Place
 from system.agents.trust import issue, serving, trusting
 from system.network import ADDRESS, Network
 from system.phone import Phone
@@ -252,33 +251,17 @@ def test_a_ping_gets_its_pong(agent: NewAgent, transport: str) -> None:
     assert channel.pongs == 1
 
 
-class TcpSipp(Sipp):
-    """A run over TCP, on one connection."""
-
-    def __init__(self, scenario: str, folder: Path, options: Sequence[str] = (), **rest: Any) -> None:
-        self._tcp_port = free_place("TCP").port
-        super().__init__(scenario, folder, options=[*options, "-t", "t1", "-p", str(self._tcp_port)], **rest)
-        self.port = self._tcp_port
-
-    def _wait_until_listening(self) -> None:
-        give_up = time.monotonic() + 10
-        wanted = f":{self._tcp_port:04X} 00000000:0000 0A"
-        while wanted not in Path("/proc/net/tcp").read_text():
-            if time.monotonic() > give_up:
-                raise TimeoutError(f"SIPp does not listen on {self._tcp_port}")
-            time.sleep(0.02)
-
-
 def test_sipp_registers_and_calls_over_tcp(server: Server, tmp_path: Path) -> None:
     address = server.places["TCP"].address
-    with TcpSipp("answer", tmp_path) as called:
+    with Sipp("answer", tmp_path, transport="tcp") as called:
         rows = [
             f"{user};{called.port};[authentication username={user} password={PASSWORD}]"
             for user in SIPP_USERS
         ]
-        with TcpSipp(
+        with Sipp(
             "register",
             tmp_path,
+            transport="tcp",
             server=address,
             users=write_users(tmp_path / "rows", rows),
             calls=len(rows),
@@ -286,9 +269,10 @@ def test_sipp_registers_and_calls_over_tcp(server: Server, tmp_path: Path) -> No
         ) as registering:
             registered = registering.result()
         assert (registered.done, registered.failed) == (len(rows), 0), registered.errors
-        with TcpSipp(
+        with Sipp(
             "call",
             tmp_path,
+            transport="tcp",
             server=address,
             users=write_users(tmp_path / "dialled", SIPP_USERS),
             calls=200,

@@ -29,8 +29,8 @@ class Attempt:
 class Addresses:
     """Addresses of a target that were not tried yet (RFC 3263 4.3).
 
-    name: whom they belong to. is_fallback: the datagram that a large request may still go
-    in where TCP is refused (RFC 3261 18.1.1).
+    name: whom they belong to. is_fallback: the first of them is for the datagram that a large
+    request may still go in where TCP is refused (RFC 3261 18.1.1).
     """
 
     __slots__ = ("hops", "is_fallback", "name")

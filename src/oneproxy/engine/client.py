@@ -69,6 +69,7 @@ class ClientTransaction(Transaction):
         "cancelled",
         "context",
         "data",
+        "gone_at",
         "method",
         "over",
         "reason",
@@ -108,8 +109,9 @@ class ClientTransaction(Transaction):
         self.cancel_sent = False
         self.reason = ""
         self.interval = T1
-        #: Timer B or F, which are equal, or less where others are left to try.
-        self.until = now + (wait_s if 0.0 < wait_s < TIMER_F else TIMER_F)
+        #: Timer B or F, which are equal; waited for is less where others are left to try.
+        self.gone_at = now + TIMER_F
+        self.until = now + wait_s if 0.0 < wait_s < TIMER_F else self.gone_at
         if flow.reliable:
             flow.pending.add(self)
         tables.clients[branch] = self
@@ -128,6 +130,8 @@ class ClientTransaction(Transaction):
         if not step & PASS:
             return
         if status < 200:
+            if status > 100:
+                self.rest = None  # this is the address where it rings
             self._provisional(now, status > 100 or before != PROCEEDING)
         elif self.state == ACCEPTED:
             # The first 2xx: the request can't be sent again and needs no ACK of ours.
@@ -221,6 +225,7 @@ class ClientTransaction(Transaction):
 
     def _give_up(self, now: float) -> None:
         """Timer C or the time to answer is over, or 64 T1 after a CANCEL (RFC 3261 16.8, 9.1)."""
+        self.rest = None  # somebody is there, so no other address is
         if self.cancelled:
             self._time_out(now)
             return
@@ -231,7 +236,13 @@ class ClientTransaction(Transaction):
 
     def _time_out(self, now: float) -> None:
         context = self.context
-        if self.state == PROCEEDING and self.invite:
+        if self.state == CALLING and now < self.gone_at:
+            # Waited for less than Timer B, since others can be tried: who answers yet is told
+            # to stop, and a 2xx that comes all the same is the callee's word.
+            self.cancelled = True
+            self.until = self.gone_at
+            self.tables.wheel.set(self, self.gone_at)
+        elif self.state == PROCEEDING and self.invite:
             self.terminate()
         elif not self.step(TIMER_TIMEOUT) & TIMED_OUT:
             return

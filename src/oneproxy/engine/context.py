@@ -193,7 +193,7 @@ class Context:
             return
         branch.over = True
         self.waiting -= 1
-        if branch.rest and not self._is_decided():
+        if branch.rest is not None and not self._is_decided():
             self.forking.again(now, self, branch)
             return
         self._note(branch, status, error, None, now)
@@ -232,10 +232,15 @@ class Context:
         if self._is_decided():
             return False
         status = response.status
-        if status == 503 and branch.rest:
+        rest = branch.rest
+        if status == 503 and rest is not None:
             # RFC 3263 4.3: another address of the same target may have room.
-            self.forking.again(now, self, branch)
-            return True
+            if rest.is_fallback:
+                rest.is_fallback = False  # who says so over TCP says so over UDP
+                del rest.hops[0]
+            if rest.hops:
+                self.forking.again(now, self, branch)
+                return True
         return (
             300 <= status <= 399
             and branch.attempt.depth < self.recurse

@@ -456,7 +456,10 @@ class Engine:
         if flow is None or request.max_forwards == 0:
             self.counters.dropped["unroutable-ack"] += 1
         else:
-            self.out.append((flow, forwarded(request, request.uri, flow.listener.via + branch, passed)))
+            via = flow.listener.via + branch
+            self.out.append(
+                (flow, forwarded(request, request.uri, via, passed, (), (), self._own.spent(request)))
+            )
 
     def _cancel(self, now: float, key: str, back: Flow, request: Request) -> None:
         """RFC 3261 9.2 and 16.10: answered here, hop by hop."""

@@ -83,10 +83,12 @@ class Forking:
         """Start the branch anew at the next address of its target."""
         flow = branch.flow
         self._flows.failed(now, (flow.listener.transport, flow.host, flow.port))
-        assert branch.rest is not None
-        if branch.rest.is_fallback:
+        rest = branch.rest
+        assert rest is not None
+        if rest.is_fallback:
+            rest.is_fallback = False
             self._note_datagram_only(now, flow)
-        self._try(now, context, branch.attempt, branch.rest)
+        self._try(now, context, branch.attempt, rest)
         if not context.waiting:
             context.settle(now)
 
@@ -183,10 +185,12 @@ class Forking:
         target = attempt.target
         branch = self._branches.new()
         data = self._copy(context, attempt, flow, branch)
-        if len(data) > MAX_DATAGRAM and not flow.reliable and target.flow is None and rest is None:
+        if len(data) > MAX_DATAGRAM and not flow.reliable and target.flow is None:
             other = self._stream_beside(now, flow)
             if other is not None:
-                rest = Addresses("", [("UDP", flow.host, flow.port)], is_fallback=True)
+                rest = rest or Addresses("", [])
+                rest.hops = [("UDP", flow.host, flow.port), *rest.hops]
+                rest.is_fallback = True
                 flow = other
                 data = self._copy(context, attempt, flow, branch)
         wait_s = target.first_response_s or target.no_answer_s
@@ -213,9 +217,11 @@ class Forking:
         via = flow.listener.via + branch
         asked = context.asked
         if ask is None:
+            spent = self._own.spent(request)
             if asked is None:
-                return forwarded(request, target.uri, via, context.passed)
-            return forwarded(request, target.uri, via, context.passed, (), (), asked.dropped, asked.lines)
+                return forwarded(request, target.uri, via, context.passed, (), (), spent)
+            dropped = (*spent, *asked.dropped)
+            return forwarded(request, target.uri, via, context.passed, (), (), dropped, asked.lines)
         records: tuple[str, ...] = ()
         if request.method in _MAKES_DIALOG:
             records = self._record_routes(context, ask, target, flow)

@@ -7,6 +7,7 @@ from oneproxy.engine.dialog import PARAMETER
 from oneproxy.engine.flow import BRANCH_COOKIE, Hop, Listener
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.check import check
+from oneproxy.sip.credentials import parse_credentials
 from oneproxy.sip.edit import Edit
 from oneproxy.sip.fields import split_list
 from oneproxy.sip.host import parse_host
@@ -85,6 +86,20 @@ class Own:
             mark = uri.params.get(PARAMETER) or ""
         return count, mark
 
+    def spent(self, request: Request) -> tuple[int, ...]:
+        """Places of the proofs that a request has for this proxy (RFC 3261 22.3).
+
+        Phones repeat them inside of a dialog, where nobody asks for them; who is called
+        could use them.
+        """
+        if "proxy-authorization" not in request.first:
+            return ()
+        return tuple(
+            at
+            for at in request.positions("proxy-authorization")
+            if _realm(request.values[at]) in self._domains
+        )
+
     def is_own_route(self, uri: Uri) -> bool:
         """Whether `uri` is one that we put into a Record-Route (RFC 3261 16.4)."""
         return PARAMETER in uri.params and self._is_own(_plain_host(uri.host), uri)
@@ -103,6 +118,15 @@ class Own:
 
     def _is_own(self, host: str, uri: Uri) -> bool:
         return (host, uri.port or _PORTS.get(_transport(uri), 5060)) in self._addresses
+
+
+def _realm(value: str) -> str:
+    """The realm of credentials; "" where there is none to be read."""
+    realm, found, _ = value.partition('realm="')[2].partition('"')
+    if not found:
+        credentials = parse_credentials(value)
+        realm = "" if isinstance(credentials, Malformed) else credentials.params.get("realm", "")
+    return realm.lower()
 
 
 def unstrict(request: Request, own: Own) -> tuple[Request, str]:

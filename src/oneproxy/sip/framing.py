@@ -45,6 +45,12 @@ class Framer:
         #: of it. None while all is well, empty where not even the head came.
         self.failed: bytes | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether a message has begun to come that is not complete; an end of line is none."""
+        buffer = self._buffer
+        return len(buffer) >= len(PING) or bool(buffer.strip(PONG))
+
     def feed(self, data: bytes) -> list[bytes | Malformed]:
         """Take what was read; give what is complete: messages, PING, or a last Malformed."""
         items: list[bytes | Malformed] = []

@@ -56,9 +56,7 @@ class StreamCodec:
     @property
     def begun(self) -> bool:
         """Whether a message has begun; an end of line is none."""
-        # The framer has no word for it.
-        held = self._framer._buffer
-        return bool(held) and (len(held) >= len(PING) or bool(held.strip(_END_OF_LINE)))
+        return self._framer.begun
 
     def feed(self, data: bytes) -> list[bytes]:
         """Of a request whose length can't be told the head comes out, to be answered 400."""
