@@ -16,21 +16,15 @@ if TYPE_CHECKING:
 MAX_BREADTH: Final = 60
 
 
-def shares(request: "Request", count: int, taken: int) -> list[int] | None:
-    """The Max-Breadth of each of `count` new branches; 0 for one that may not be started.
-
-    None where none has to be written. taken: branches of this request that are under way.
-    """
+def available(request: "Request") -> int:
+    """The Max-Breadth of a request as it came."""
     if "max-breadth" not in request.first:
-        if count + taken <= 1:
-            return None
-        breadth = MAX_BREADTH
-    else:
-        written = parse_number(request.get("max-breadth") or "")
-        breadth = MAX_BREADTH if written is None else min(written, MAX_BREADTH)
-    # What branches under way were given is not known to be free yet; one each is the least.
-    left = max(0, breadth - taken)
-    if not count:
-        return []
-    share, over = divmod(left, count)
+        return MAX_BREADTH
+    written = parse_number(request.get("max-breadth") or "")
+    return MAX_BREADTH if written is None else min(written, MAX_BREADTH)
+
+
+def divide(breadth: int, count: int) -> list[int]:
+    """The Max-Breadth of each of `count` branches; 0 for one that may not be started."""
+    share, over = divmod(breadth, count)
     return [share + (at < over) for at in range(count)]

@@ -197,7 +197,7 @@ class ClientTransaction(Transaction):
     def _provisional(self, now: float, progress: bool) -> None:
         if not self.invite:
             # Whoever was to say something within a shorter time has.
-            self.until = max(self.until, self.attempt.started_at + TIMER_F)
+            self.until = max(self.until, self.gone_at)
             if self.attempt.answer_by:
                 self.until = min(self.until, self.attempt.answer_by)
             if self.flow.reliable:

@@ -91,6 +91,7 @@ class Context:
         "outcomes",
         "passed",
         "recurse",
+        "rounds",
         "server",
         "tried",
         "waiting",
@@ -114,6 +115,8 @@ class Context:
         self.outcomes: list[Outcome] = []
         #: The challenges of all branches, as lines; None for as long as there are none.
         self.challenges: list[str] | None = None
+        #: How often policy was asked what to try next.
+        self.rounds = 0
         #: How many rounds of 3xx are followed, and the URIs that were tried; None: none.
         self.recurse = 0
         self.tried: set[str] | None = None
@@ -193,7 +196,8 @@ class Context:
             return
         branch.over = True
         self.waiting -= 1
-        if branch.rest is not None and not self._is_decided():
+        is_late = 0.0 < branch.attempt.answer_by <= now
+        if branch.rest is not None and not is_late and not self._is_decided():
             self.forking.again(now, self, branch)
             return
         self._note(branch, status, error, None, now)

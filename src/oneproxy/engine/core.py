@@ -33,7 +33,7 @@ from oneproxy.engine.forwarding import forwarded
 from oneproxy.engine.gate import Gate
 from oneproxy.engine.inbound import read_inbound
 from oneproxy.engine.loops import is_same_request, later_vias
-from oneproxy.engine.machines import ACCEPTED, COMPLETED, CONFIRMED
+from oneproxy.engine.machines import ACCEPTED, COMPLETED, CONFIRMED, PROCEEDING
 from oneproxy.engine.origin import OwnRequest
 from oneproxy.engine.part import Part
 from oneproxy.engine.routing import Own, next_hop, unstrict
@@ -42,6 +42,7 @@ from oneproxy.engine.server import ServerTransaction, to_tag
 from oneproxy.engine.sessions import Asked
 from oneproxy.engine.tables import Tables
 from oneproxy.sip.check import check
+from oneproxy.sip.fields import option_tags
 from oneproxy.sip.malformed import REASONS, Malformed
 from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.response import respond
@@ -55,6 +56,9 @@ _CAPABILITIES: Final = (ALLOW, "Accept: application/sdp, */*", "Supported: path,
 _TOO_MANY_HOPS: Final = Reply(483, "Too Many Hops")
 _FULL: Final = Reply(503, "Service Unavailable", ("Retry-After: 10",))
 _FLOW_FAILED: Final = Reply(430, "Flow Failed")
+#: Groups of targets that are tried for one request: more than any route has, and few enough
+#: that a policy that never gives up is no endless loop.
+_ROUNDS: Final = 50
 #: Branches at once for each server transaction that there is room for.
 _BRANCHES: Final = 3
 
@@ -141,13 +145,17 @@ class Engine:
         if isinstance(message, Request):
             branch = self._own_branch(message.get("via"))
             client = self._clients.get(branch if message.method != "CANCEL" else f"{branch} CANCEL")
-            if client is not None:
+            # Who has answered is there: the report is of a repetition that the answer overtook.
+            if client is not None and client.state != PROCEEDING:
                 client.unreachable(now)
 
     def closed(self, now: float, flow: Flow) -> None:
         """A connection is closed. What was sent on it and not answered at all has failed."""
+        # A phone that rings may answer on another connection; a page in a browser is gone.
+        is_page = flow.listener.transport in ("WS", "WSS")
         for client in tuple(flow.pending):
-            client.unreachable(now)
+            if is_page or client.state != PROCEEDING or not client.invite:
+                client.unreachable(now)
         self._policy.closed(now, flow)
 
     def answer(self, now: float, ask: Ask, decision: Decision) -> None:
@@ -155,7 +163,11 @@ class Engine:
         server = ask.transaction
         if isinstance(server, ServerTransaction) and server.ask is ask:
             server.ask = None
-            self._apply(now, server, ask, decision)
+            try:
+                self._apply(now, server, ask, decision)
+            except Exception:
+                self._abandon(now, server)
+                raise
 
     def originate(self, now: float, request: OwnRequest, answered: Answered | None = None) -> None:
         """Send a request of our own; `answered` is told once what came of it."""
@@ -344,7 +356,8 @@ class Engine:
     def _conclude(self, now: float, context: Context) -> None:
         """All branches have failed: ask once more, unless nobody was asked before."""
         ask = context.ask
-        if ask is None or context.cancelled or not context.outcomes:
+        context.rounds += 1
+        if ask is None or context.cancelled or not context.outcomes or context.rounds > _ROUNDS:
             context.answer(now)
             return
         ask.outcomes = context.outcomes
@@ -404,6 +417,11 @@ class Engine:
         """
         if request.max_forwards == 0:
             return _TOO_MANY_HOPS
+        if "proxy-require" in request.first:
+            # RFC 3261 16.3 step 5: we have no extension that a proxy could be asked for.
+            tags = ", ".join(option_tags(request.all("proxy-require")))
+            if tags:
+                return Reply(420, "Bad Extension", (f"Unsupported: {tags}",))
         if len(self._servers) >= 2 * self._limit:
             # Calls can go on and end while nothing new is let in, but who has one call
             # must not fill our memory through it.

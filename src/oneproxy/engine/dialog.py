@@ -7,7 +7,7 @@ carries none. So no node needs a memory of dialogs, and nobody gets a request re
 naming OneProxy in a Route of his own.
 
     sip:192.0.2.1:5060;lr;mark=5f2c90a1b3d4e687                   both sides by their routes
-    sip:192.0.2.1:5060;lr;mark=5f2c90a1b3d4e687-8d03..f1-         the caller over a flow
+    sip:192.0.2.1:5060;lr;mark=5f2c90a1b3d4e687-b10c-8d03..f1-    the caller over a flow
 
 A side stands there where it can be reached over a flow alone: a phone behind NAT, or one
 that has opened a connection (RFC 5626 5.3). The names of flows contain addresses that the
@@ -16,6 +16,7 @@ other side need not learn, so they are covered with a key stream of the dialog's
 
 from hashlib import blake2b
 from hmac import compare_digest
+from secrets import token_hex
 from typing import Final
 
 from oneproxy.sip.message import Request
@@ -42,7 +43,10 @@ class DialogMark:
         if not caller and not callee:
             state.update(dialog.encode("latin-1"))
             return state.hexdigest()
-        sides = f"{self._covered(caller, dialog, 0)}-{self._covered(callee, dialog, 1)}"
+        # Who has a dialog of the same name with a flow that he knows learns nothing from it.
+        salt = token_hex(4)
+        salted = f"{salt}\n{dialog}"
+        sides = f"{salt}-{self._covered(caller, salted, 0)}-{self._covered(callee, salted, 1)}"
         state.update(f"{dialog}\n{sides}".encode("latin-1"))
         return f"{state.hexdigest()}-{sides}"
 
@@ -66,8 +70,9 @@ class DialogMark:
             if compare_digest(given, state.hexdigest()):
                 if not sides:
                     return ""
-                covered = bytes.fromhex(sides[1:].split("-")[receiver])
-                return self._crossed(covered, dialog, receiver).decode("latin-1")
+                salt, *covered = sides[1:].split("-")
+                name = self._crossed(bytes.fromhex(covered[receiver]), f"{salt}\n{dialog}", receiver)
+                return name.decode("latin-1")
         return None
 
     def _covered(self, name: str, dialog: str, side: int) -> str:

@@ -26,7 +26,17 @@ class Listener:
     transport: "UDP", "TCP", "TLS", "WS" or "WSS". host, port: what others see.
     """
 
-    __slots__ = ("host", "port", "reliable", "route_uri", "secure", "sent_by", "transport", "via")
+    __slots__ = (
+        "host",
+        "port",
+        "reliable",
+        "route_uri",
+        "secure",
+        "sent_by",
+        "sips_route_uri",
+        "transport",
+        "via",
+    )
 
     def __init__(self, transport: str, host: str, port: int) -> None:
         self.transport = transport
@@ -39,6 +49,11 @@ class Listener:
         self.via = f"SIP/2.0/{transport} {self.sent_by};branch={BRANCH_COOKIE}"
         named = _URI_TRANSPORTS[transport]
         self.route_uri = f"sip:{self.sent_by}{f';transport={named}' if named else ''};lr"
+        #: For requests to SIPS URIs (RFC 3261 16.6 step 4); where nothing secure is listened
+        #: for there is no such route.
+        self.sips_route_uri = self.route_uri
+        if self.secure:
+            self.sips_route_uri = f"sips:{self.sent_by}{';transport=ws' if named == 'ws' else ''};lr"
 
 
 class Flow:

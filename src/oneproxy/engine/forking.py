@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from oneproxy.engine.attempt import Addresses, Attempt
 from oneproxy.engine.branches import Branches
-from oneproxy.engine.breadth import shares
+from oneproxy.engine.breadth import MAX_BREADTH, available, divide
 from oneproxy.engine.client import ClientTransaction
 from oneproxy.engine.context import Context
 from oneproxy.engine.decisions import Target
@@ -71,11 +71,12 @@ class Forking:
 
     def fork(self, now: float, context: Context, targets: list[Target]) -> None:
         """Send the request of `context` to all targets at once."""
-        if len(targets) == 1 and (context.ask is None or "max-breadth" not in context.ask.request.first):
+        ask = context.ask
+        if len(targets) == 1 and (ask is None or "max-breadth" not in ask.request.first):
             # So it is with nearly every request.
             self._start(now, context, Attempt(targets[0], 0, 0, now))
-        else:
-            self._start_all(now, context, targets, 0)
+        elif ask is not None and targets:
+            self._start_all(now, context, targets, 0, available(ask.request))
         if not context.waiting and not context.done:
             context.settle(now)
 
@@ -104,20 +105,21 @@ class Forking:
         tried.update(uris)
         targets = self._policy(context, uris) if uris else []
         if targets:
-            self._start_all(now, context, targets, branch.attempt.depth + 1)
+            # What the branch was given is free again, and no more (RFC 5393 5.3.3).
+            breadth = branch.attempt.breadth or MAX_BREADTH
+            self._start_all(now, context, targets, branch.attempt.depth + 1, breadth)
             if not context.waiting:
                 context.settle(now)
         return bool(targets)
 
-    def _start_all(self, now: float, context: Context, targets: list[Target], depth: int) -> None:
-        breadth = None
-        if context.ask is not None:
-            breadth = shares(context.ask.request, len(targets), context.waiting)
-        for at, target in enumerate(targets):
-            if breadth is not None and not breadth[at]:
-                context.miss(target, 440, "breadth", now)
+    def _start_all(
+        self, now: float, context: Context, targets: list[Target], depth: int, breadth: int
+    ) -> None:
+        for target, share in zip(targets, divide(breadth, len(targets)), strict=True):
+            if share:
+                self._start(now, context, Attempt(target, depth, share, now))
             else:
-                self._start(now, context, Attempt(target, depth, 0 if breadth is None else breadth[at], now))
+                context.miss(target, 440, "breadth", now)
 
     def _start(self, now: float, context: Context, attempt: Attempt) -> None:
         """Find the flow to a target, or have its addresses looked up."""
@@ -193,9 +195,9 @@ class Forking:
                 rest.is_fallback = True
                 flow = other
                 data = self._copy(context, attempt, flow, branch)
-        wait_s = target.first_response_s or target.no_answer_s
-        if target.no_answer_s and target.no_answer_s < wait_s:
-            wait_s = target.no_answer_s
+        wait_s = target.first_response_s
+        if attempt.answer_by and not 0.0 < wait_s < attempt.answer_by - now:
+            wait_s = attempt.answer_by - now
         if rest is not None:
             if not rest.hops:
                 rest = None
@@ -236,13 +238,22 @@ class Forking:
     def _record_routes(self, context: Context, ask: "Ask", target: Target, flow: "Flow") -> tuple[str, ...]:
         """Ours, and twice where the dialog changes transport or interface here (RFC 5658)."""
         came = ask.flow
-        caller = came.name if came.reliable or context.server.natted else ""
-        callee = "" if target.flow is None else target.flow.name
-        mark = self._mark.make(ask.request.call_id, ask.request.from_tag, caller, callee)
-        line = f"Record-Route: <{flow.listener.route_uri};{PARAMETER}={mark}>"
-        if came.listener is flow.listener:
-            return (line,)
-        return (f"Record-Route: <{came.listener.route_uri};{PARAMETER}={mark}>", line)
+        request = ask.request
+        caller = callee = ""
+        if (came.reliable or context.server.natted) and "record-route" not in request.first:
+            # Another proxy says itself how it is reached.
+            caller = came.name
+        if target.flow is not None:
+            callee = target.flow.name
+        mark = self._mark.make(request.call_id, request.from_tag, caller, callee)
+        here, there = came.listener, flow.listener
+        if target.uri.startswith("sips:"):
+            line = f"Record-Route: <{there.sips_route_uri};{PARAMETER}={mark}>"
+            other = f"Record-Route: <{here.sips_route_uri};{PARAMETER}={mark}>"
+        else:
+            line = f"Record-Route: <{there.route_uri};{PARAMETER}={mark}>"
+            other = "" if here is there else f"Record-Route: <{here.route_uri};{PARAMETER}={mark}>"
+        return (line,) if here is there else (other, line)
 
     def _stream_beside(self, now: float, flow: "Flow") -> "Flow | None":
         """A TCP flow to where a datagram would go (RFC 3261 18.1.1)."""

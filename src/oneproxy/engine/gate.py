@@ -50,7 +50,7 @@ class Gate:
         """
         head, blank, _ = data.partition(b"\r\n\r\n")
         start, *lines = head.decode("latin-1").split("\r\n")
-        if head.count(b"\n") != len(lines):
+        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
             return None
         if not blank or not start.endswith(" SIP/2.0") or not lines[:1] or not lines[0].startswith("Via: "):
             return None

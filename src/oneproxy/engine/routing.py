@@ -38,14 +38,20 @@ class Own:
     listeners: what it listens on. domains: hosts that it answers OPTIONS for as itself.
     """
 
-    __slots__ = ("_addresses", "_domains", "_ports", "_routes")
+    __slots__ = ("_addresses", "_domains", "_kinds", "_ports", "_routes")
 
     def __init__(self, listeners: list[Listener], domains: frozenset[str]) -> None:
         self._addresses = {(_plain_host(listener.host), listener.port) for listener in listeners}
+        #: The same, and whether for connections: somebody else may have the port for datagrams.
+        self._kinds = {
+            (_plain_host(listener.host), listener.port, listener.reliable) for listener in listeners
+        }
         self._ports = {listener.port for listener in listeners}
         self._domains = frozenset(map(_plain_host, domains))
         #: Our Record-Route as it comes back in a Route, up to its mark.
-        self._routes = {f"<{listener.route_uri}" for listener in listeners}
+        self._routes = {f"<{listener.route_uri}" for listener in listeners} | {
+            f"<{listener.sips_route_uri}" for listener in listeners
+        }
 
     def is_here(self, uri: Uri) -> bool:
         """Whether `uri` names this node or a domain that it serves."""
@@ -59,7 +65,7 @@ class Own:
         if port not in self._ports:
             return False
         host = _plain_host(host)
-        return host in self._domains or (host, port) in self._addresses
+        return host in self._domains or (host, port, transport not in ("UDP", "")) in self._kinds
 
     def passed(self, request: Request) -> tuple[int, str]:
         """How many of the top Route values are ours, and the mark of the last of them.
@@ -75,7 +81,7 @@ class Own:
             # The way of nearly all requests of a dialog: ours is the only Route.
             route, found, rest = value.partition(_MARK)
             if found and route in self._routes:
-                return 1, rest.partition(">")[0]
+                return 1, rest.partition(">")[0].partition(";")[0]
         count = 0
         mark = ""
         for route in route_values(request):

@@ -24,6 +24,7 @@ from oneproxy.engine.machines import (
     TRYING,
 )
 from oneproxy.engine.timers import (
+    LOOK_AFTER_S,
     PENDING_LIMIT,
     T1,
     T2,
@@ -163,12 +164,21 @@ class ServerTransaction(Transaction):
         if self.last is None:
             self.reply(now, 100, "Trying")
         if self.ask is None:
-            return
-        if now < self.until:
+            self._look_after(now)
+        elif now < self.until:
             self.tables.wheel.set(self, self.until)
         else:
             self.tables.counters.dropped["no-decision"] += 1
             self.reply(now, 503, "Service Unavailable", ("Retry-After: 5",))
+
+    def _look_after(self, now: float) -> None:
+        """Now and then: where a fault of ours has left nobody to answer, somebody has to."""
+        context = self.context
+        if context is None or not context.waiting:
+            self.tables.counters.dropped["forgotten"] += 1
+            self.reply(now, 500, "Server Internal Error")
+        else:
+            self.tables.wheel.set(self, now + LOOK_AFTER_S)
 
     def _wake_completed(self, now: float) -> None:
         """Timers G and H: the failure is sent again until it is acknowledged."""

@@ -38,6 +38,8 @@ TRYING_AFTER: Final = 0.15
 TRYING_NON_INVITE_AFTER: Final = T2
 #: How long a policy that answered "pending" may take.
 PENDING_LIMIT: Final = 10.0
+#: How often it is looked whether a request without an answer still has somebody to wait for.
+LOOK_AFTER_S: Final = 60.0
 
 TICK: Final = 1 / 128
 _SLOTS: Final = 8192  # 64 s: covers all timers but C in one placement

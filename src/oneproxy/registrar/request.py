@@ -96,11 +96,13 @@ def read_register(request: Request, aor: str, flow: Flow) -> Wanted | Malformed:
     if expires is not None:
         wanted.expires_s = _read_expires(expires)
     wanted.user_agent = (request.get("user-agent") or "")[:MAX_NAME]
+    # Once for all contacts: there may be a thousand, and as many tags.
+    tags = _tags(request)
     if "path" in request.first:
         wanted.path = tuple(hop for value in request.all("path") for hop in split_list(value))
         if sum(map(len, wanted.path)) > MAX_PATH or not all(map(_is_hop, wanted.path)):
             return Malformed.ROUTE
-        wanted.shows_path = "path" in _tags(request)
+        wanted.shows_path = "path" in tags
     values = [one for value in request.all("contact") for one in split_list(value)]
     if values == ["*"]:
         wanted.everything = True
@@ -111,16 +113,16 @@ def read_register(request: Request, aor: str, flow: Flow) -> Wanted | Malformed:
             return contact
         wanted.contacts.append(contact)
     if wanted.contacts:
-        _bind_to_flow(wanted, request, flow)
+        _bind_to_flow(wanted, request, flow, tags)
     return wanted
 
 
-def _bind_to_flow(wanted: Wanted, request: Request, flow: Flow) -> None:
+def _bind_to_flow(wanted: Wanted, request: Request, flow: Flow, tags: frozenset[str]) -> None:
     """Find how each contact is to be reached (RFC 5626 6)."""
     via = None if wanted.path else sole_via(request)
     for contact in wanted.contacts:
         if contact.reg_id:
-            if not contact.instance or "outbound" not in _tags(request):
+            if not contact.instance or "outbound" not in tags:
                 # It counts with an instance only, and for who says what is meant by it.
                 contact.reg_id = 0
             elif via is None and not (wanted.path and _has_ob(wanted.path[0])):
@@ -131,9 +133,9 @@ def _bind_to_flow(wanted: Wanted, request: Request, flow: Flow) -> None:
             contact.flow = needed_flow(contact.uri, via, flow, contact.reg_id > 0)
 
 
-def _tags(request: Request) -> list[str]:
+def _tags(request: Request) -> frozenset[str]:
     """The option tags that the client supports, in lower case."""
-    return [tag.lower() for tag in option_tags(request.all("supported") + request.all("require"))]
+    return frozenset(tag.lower() for tag in option_tags(request.all("supported") + request.all("require")))
 
 
 def _has_ob(hop: str) -> bool:

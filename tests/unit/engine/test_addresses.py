@@ -203,3 +203,63 @@ def test_without_tcp_a_large_request_goes_in_a_datagram() -> None:
     world = World(Forward([Target("sip:bob@192.0.2.20")]))
     world.peer("192.0.2.10").send(request("INVITE", body=LARGE))
     world.peer("192.0.2.20").take_request("INVITE")
+
+
+def test_a_slow_first_address_is_told_to_stop_once_it_answers() -> None:
+    world = calling(FIRST, SECOND)
+    first, second = world.peer("192.0.2.21"), world.peer("192.0.2.22")
+    invite = first.take_request("INVITE")
+    world.wait(5)
+    first.take_all()
+    first.send(response(invite, 180, to_tag="b"))
+    first.take_request("CANCEL")
+    first.send(response(invite, 487, to_tag="b"))
+    first.take_request("ACK")
+    second.send(response(second.take_request("INVITE"), 200, to_tag="c"))
+    assert world.peer("192.0.2.10").take_all() == ["SIP/2.0 100 Trying", "SIP/2.0 200 Because"]
+
+
+def test_a_2xx_of_a_slow_first_address_is_the_answer() -> None:
+    world = calling(FIRST, SECOND)
+    first, second = world.peer("192.0.2.21"), world.peer("192.0.2.22")
+    invite = first.take_request("INVITE")
+    world.wait(5)
+    second.send(response(second.take_request("INVITE"), 180, to_tag="c"))
+    first.send(response(invite, 200, to_tag="b"))
+    second.take_request("INVITE")  # repeated half a second after it was sent
+    second.take_request("CANCEL")
+    assert world.peer("192.0.2.10").take_all()[-1] == "SIP/2.0 200 Because"
+
+
+def test_no_answer_after_ringing_tries_no_other_address() -> None:
+    world = calling(FIRST, SECOND, decision=Forward([Target("sip:bob@gateway.test", no_answer_s=10)]))
+    first = world.peer("192.0.2.21")
+    first.send(response(first.take_request("INVITE"), 180, to_tag="b"))
+    world.wait(11)
+    first.take_request("CANCEL")
+    assert world.peer("192.0.2.22").has_nothing
+    assert world.failed_hops == []
+
+
+def test_the_time_to_answer_is_that_of_all_addresses_together() -> None:
+    world = calling(FIRST, SECOND, decision=Forward([Target("sip:bob@gateway.test", no_answer_s=5)]))
+    world.wait(5.1)
+    assert [one.error for one in world.asked[1].outcomes] == ["timeout"]
+
+
+def test_a_503_over_tcp_is_not_asked_for_again_over_udp() -> None:
+    world = World(Forward([Target("sip:bob@192.0.2.20")]), also=("TCP",))
+    world.peer("192.0.2.10").send(request("INVITE", body=LARGE))
+    stream = world.peer("192.0.2.20", transport="TCP")
+    stream.send(response(stream.take_request("INVITE"), 503, to_tag="x"))
+    assert world.peer("192.0.2.20").has_nothing
+    world.peer("192.0.2.10").take_response(500)
+
+
+def test_a_large_request_to_a_name_goes_over_tcp_to_each_of_its_addresses() -> None:
+    world = World(NAMED, also=("TCP",))
+    world.names["gateway.test"] = [FIRST, SECOND]
+    world.peer("192.0.2.10").send(request("INVITE", body=LARGE))
+    first = world.peer("192.0.2.21", transport="TCP")
+    first.send(response(first.take_request("INVITE"), 503, to_tag="x"))
+    world.peer("192.0.2.22", transport="TCP").take_request("INVITE")

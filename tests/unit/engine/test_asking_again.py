@@ -154,3 +154,12 @@ def test_a_fault_of_policy_when_asked_again_lets_the_best_answer_go_back() -> No
     caller.send(request("ACK", to_tag="d"))
     world.wait(40)
     assert (world.engine.sizes(), world.engine.unanswered()) == (NOTHING_LEFT, 0)
+
+
+def test_a_policy_that_never_gives_up_is_no_endless_loop() -> None:
+    world = World(*[Forward([Target("sip:bob@192.0.2.66")])] * 1000)
+    world.unroutable.add("192.0.2.66")
+    caller = world.peer("192.0.2.10")
+    caller.send(request("INVITE"))
+    assert caller.take_all() == ["SIP/2.0 500 Server Internal Error"]
+    assert len(world.asked) == 51

@@ -59,3 +59,14 @@ def test_a_datagram_flow_remembers_no_transactions() -> None:
     world = World(Forward([Target("sip:bob@192.0.2.20")]))
     world.peer("192.0.2.10").send(request("INVITE"))
     assert not world.peer("192.0.2.20").flow.pending
+
+
+def test_a_page_that_is_gone_rings_no_more() -> None:
+    world = World(also=("WS",))
+    page = world.peer("192.0.2.20", 40000, "WS")
+    world.decisions = (Forward([Target("sip:bob@x.invalid;transport=ws", flow=page.flow)]),)
+    caller = world.peer("192.0.2.10")
+    caller.send(request("INVITE"))
+    page.send(response(page.take_request("INVITE"), 180, to_tag="b"))
+    world.close(page)
+    assert caller.take_all() == ["SIP/2.0 180 Because", "SIP/2.0 500 Server Internal Error"]

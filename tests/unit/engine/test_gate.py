@@ -50,9 +50,11 @@ def test_an_unusual_spelling_is_read_and_refused_too(data: bytes) -> None:
     assert world.engine.gate.refused == 1
 
 
-def test_a_bad_line_end_is_never_copied_into_a_refusal() -> None:
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+def test_a_bad_line_end_is_never_copied_into_a_refusal(end: bytes) -> None:
     world = shut()
-    world.peer("192.0.2.10").send(request("INVITE", branch="z9hG4bK2").replace(b"call-1", b"call\nX: 1"))
+    data = request("INVITE", branch="z9hG4bK2").replace(b"call-1", b"call" + end + b"X: 1")
+    world.peer("192.0.2.10").send(data)
     world.peer("192.0.2.10").take_response(400)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oneproxy.engine.breadth import shares
+from oneproxy.engine.breadth import available, divide
 from oneproxy.engine.decisions import Forward, Target
 from oneproxy.sip.message import Request, split
 from world import World, request, response
@@ -116,8 +116,19 @@ def test_branches_one_after_the_other_need_no_breadth() -> None:
     assert world.peer("192.0.2.25").take_request("INVITE").get("max-breadth") == "1"
 
 
-def test_what_branches_under_way_have_is_not_given_again() -> None:
+def test_what_a_redirected_branch_had_is_divided_among_its_contacts() -> None:
+    world = World(Forward(targets(2), recurse=1))
+    caller, first = world.peer("192.0.2.10"), world.peer("192.0.2.20")
+    caller.send(request("INVITE", "sip:bob@example.com", "Max-Breadth: 5"))
+    contacts = "Contact: <sip:bob@192.0.2.25>, <sip:bob@192.0.2.26>"
+    first.send(response(first.take_request("INVITE"), 302, contacts, to_tag="x"))
+    first.take_request("ACK")
+    assert spread(world) == ["2", "2", "1"]
+
+
+def test_breadth_is_divided_to_the_last_one() -> None:
     message = split(request("INVITE", "sip:bob@example.com", "Max-Breadth: 3"))
     assert isinstance(message, Request)
-    assert shares(message, 2, 2) == [1, 0]
-    assert shares(message, 0, 2) == []
+    assert available(message) == 3
+    assert divide(3, 2) == [2, 1]
+    assert divide(1, 3) == [1, 0, 0]

@@ -57,7 +57,16 @@ def row(table: Table, state: int, inputs: tuple[int, ...]) -> list[tuple[int, in
         ),
         (
             PROCEEDING,
-            [(PROCEEDING, PASS), (ACCEPTED, PASS), (COMPLETED, PASS | SEND_ACK), None, None, None, None],
+            [
+                (PROCEEDING, PASS),
+                (ACCEPTED, PASS),
+                (COMPLETED, PASS | SEND_ACK),
+                None,
+                None,
+                None,
+                # Not in the figure: a connection that its peer can't come back on has broken.
+                (TERMINATED, FAILED),
+            ],
         ),
         (
             COMPLETED,

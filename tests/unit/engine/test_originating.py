@@ -68,3 +68,16 @@ def test_a_probe_that_has_no_way_fails_at_once() -> None:
 def test_a_full_table_sends_no_probe() -> None:
     world = World(transactions=0)
     assert [(result.status, result.error) for _, result in probe(world, "sip:192.0.2.21")] == [(503, "full")]
+
+
+def test_a_probe_that_got_a_100_is_waited_for() -> None:
+    world = World()
+    world.names["gateway.test"] = [FIRST, SECOND]
+    results = probe(world, "sip:gateway.test")
+    first = world.peer("192.0.2.21")
+    options = first.take_request("OPTIONS")
+    first.send(response(options, 100))
+    world.wait(20)
+    assert world.peer("192.0.2.22").has_nothing
+    first.send(response(options, 200))
+    assert [result.status for _, result in results] == [200]

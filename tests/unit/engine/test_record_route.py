@@ -98,11 +98,11 @@ def test_a_changed_flow_in_the_mark_makes_it_worthless() -> None:
     world.decisions = (Forward([]),)
     data = from_callee(invite, "192.0.2.20").decode()
     mark = data.partition(";mark=")[2].partition(">")[0]
-    given, side, _ = mark.split("-")
+    given, salt, side, _ = mark.split("-")
     flipped = f"{int(side[0], 16) ^ 1:x}{side[1:]}"
-    callee.send(data.replace(mark, f"{given}-{flipped}-").encode())
+    callee.send(data.replace(mark, f"{given}-{salt}-{flipped}-").encode())
     callee.send(data.replace(mark, given).replace("z9hG4bK8", "z9hG4bK7").encode())
-    callee.send(data.replace(mark, f"{given}--{side}").replace("z9hG4bK8", "z9hG4bK6").encode())
+    callee.send(data.replace(mark, f"{given}-{salt}--{side}").replace("z9hG4bK8", "z9hG4bK6").encode())
     assert caller.has_nothing
     assert len(world.asked) == 4
 
@@ -199,9 +199,72 @@ def test_what_only_looks_like_a_strict_routers_request_is_asked_about(route: str
 
 def test_who_knows_his_own_flow_learns_nothing_of_the_others() -> None:
     own, other = "udp/192.0.2.1:5060/192.0.2.10:40000", "udp/192.0.2.1:5060/198.51.100.7:5060"
-    _, mine, others = DialogMark(b"k" * 32).make("call-1", "a", own, other).split("-")
+    _, _, mine, others = DialogMark(b"k" * 32).make("call-1", "a", own, other).split("-")
     stream = bytes(x ^ y for x, y in zip(own.encode(), bytes.fromhex(mine), strict=True))
     assert (
         bytes(x ^ y for x, y in zip(stream, bytes.fromhex(others), strict=False))
         != other.encode()[: len(own)]
     )
+
+
+def test_a_parameter_behind_the_mark_is_not_part_of_it() -> None:
+    world = World(Forward([Target("sip:bob@192.0.2.20")]))
+    caller, callee = world.peer("192.0.2.10"), world.peer("192.0.2.20")
+    _, ok = set_up(caller, callee)
+    caller.send(from_caller(ok).replace(b">\r\nFrom", b";x=1>\r\nFrom"))
+    callee.take_request("BYE")
+
+
+def test_another_proxy_says_itself_how_it_is_reached() -> None:
+    world = World(Forward([Target("sip:bob@192.0.2.20")]))
+    caller, callee = world.peer("192.0.2.10", 33333), world.peer("192.0.2.20")
+    lines = "Record-Route: <sip:192.0.2.11;lr>"
+    invite, _ = set_up(
+        caller, callee, request("INVITE", "sip:bob@example.com", lines, via="192.0.2.10:5060;rport")
+    )
+    callee.send(from_callee(invite, "192.0.2.20"))
+    world.peer("192.0.2.11").take_request("BYE")
+
+
+def test_a_secure_request_is_recorded_with_a_secure_route() -> None:
+    world = World(transport="TLS")
+    world.decisions = (Forward([Target("sips:bob@192.0.2.20:40000", flow=world.flow("192.0.2.20", 40000))]),)
+    caller, callee = world.peer("192.0.2.10", 40001), world.peer("192.0.2.20", 40000)
+    invite, ok = set_up(caller, callee, request("INVITE", "sips:bob@example.com"))
+    assert (invite.get("record-route") or "").startswith(f"<sips:{PROXY}:5060;lr;mark=")
+    caller.send(from_caller(ok, uri="sips:bob@192.0.2.20:40000"))
+    assert callee.take_request("BYE").all("route") == []
+
+
+def test_a_proof_for_us_is_shown_to_nobody_inside_of_a_dialog_either() -> None:
+    world = World(Forward([Target("sip:bob@192.0.2.20")]))
+    caller, callee = world.peer("192.0.2.10"), world.peer("192.0.2.20")
+    _, ok = set_up(caller, callee)
+    proofs = (
+        'Proxy-Authorization: Digest username="a", realm="example.com", nonce="n"',
+        'Proxy-Authorization: Digest realm = "Example.com", username="a"',
+        'Proxy-Authorization: Digest username="a", realm="elsewhere.org", nonce="n"',
+    )
+    for method in ("ACK", "INFO"):
+        lines = (*routes(ok, True), *proofs)
+        branch = f"z9hG4bK{method}"
+        caller.send(request(method, "sip:bob@192.0.2.20", *lines, branch=branch, cseq=1, to_tag="b"))
+        left = callee.take_request(method).all("proxy-authorization")
+        assert left == ['Digest username="a", realm="elsewhere.org", nonce="n"']
+
+
+def test_what_a_proxy_is_required_to_do_is_refused_inside_of_a_dialog_too() -> None:
+    world = World(Forward([Target("sip:bob@192.0.2.20")]))
+    caller, callee = world.peer("192.0.2.10"), world.peer("192.0.2.20")
+    _, ok = set_up(caller, callee)
+    lines = (*routes(ok, True), "Proxy-Require: foo, bar")
+    caller.send(request("INFO", "sip:bob@192.0.2.20", *lines, branch="z9hG4bK9", cseq=2, to_tag="b"))
+    assert caller.take_response(420).get("unsupported") == "foo, bar"
+
+
+def test_dialogs_of_one_name_cover_their_flows_each_in_its_own_way() -> None:
+    mark = DialogMark(b"k" * 32)
+    mine, others = (
+        mark.make("c", "t", name).split("-")[2] for name in ("tcp/0badcafe.17", "tcp/0badcafe.18")
+    )
+    assert mine[:-2] != others[:-2]

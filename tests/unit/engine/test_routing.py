@@ -112,7 +112,7 @@ def test_a_uri_is_here_by_domain_or_by_address_and_port(text: str, is_ours: bool
     ("host", "port", "is_ours"),
     [
         ("192.0.2.1", 5060, True),
-        ("192.0.2.1", 5080, True),
+        ("192.0.2.1", 5080, False),
         ("192.0.2.1", 5061, False),
         ("example.com", 5060, True),
         ("example.com", 5061, False),
@@ -130,6 +130,9 @@ def test_a_next_hop_is_ours_where_we_listen(host: str, port: int, is_ours: bool)
     [
         (("", "example.com", 0), True),
         (("TLS", "example.com", 0), False),
+        (("TCP", "192.0.2.1", 5080), True),
+        (("TLS", "192.0.2.1", 5080), True),
+        (("TCP", "192.0.2.1", 5060), False),
         (("UDP", "example.com.", 5060), True),
         (("UDP", "2001:db8:0::1", 5070), True),
         (("UDP", "2001:0DB8::0001".lower(), 5070), True),
