@@ -225,6 +225,7 @@ class Judge:
         assert self.waiting and not self.reliable
         assert data == branch.data
         assert not branch.is_ended(self.now)
+        assert branch.provisional_at is not None or not branch.is_over(self.now)
         branch.copies += 1
         if branch.call.invite:
             assert branch.provisional_at is None
@@ -298,7 +299,8 @@ class Judge:
         call = branch.call
         if branch.provisional_at is None:
             age = now - branch.started_at
-            repeated = 0 if self.reliable else sum(1 for due in BY_TIMER_A if due <= age)
+            wanted = branch.first_wait_s
+            repeated = 0 if self.reliable else sum(1 for due in BY_TIMER_A if due <= age and due < wanted)
             assert branch.copies == 1 + repeated, "17.1.1.2: Timer A"
             return
         if branch.cancel:

@@ -72,6 +72,7 @@ class Branch:
     redirected: bool = False
     #: The network told that nobody is there, or that the ACK did not come through.
     lost: bool = False
+    lost_at: float = 0.0
     forgotten: bool = False
     cancel: bytes = b""
     cancel_at: float | None = None
@@ -85,26 +86,50 @@ class Branch:
         return 200 <= self.final < 300
 
     @property
+    def first_wait_s(self) -> float:
+        """For how long a first response is waited for: what policy wants, Timers B and F at most."""
+        plan = self.plan
+        return min(TIMERS_OF_64_T1, plan.no_answer_s or inf, plan.first_response_s or inf)
+
+    @property
     def wait_s(self) -> float:
-        """For how long a first response is waited for: Timers B and F, and what policy wants."""
+        """For how long an answer to what is no INVITE is waited for."""
         wait_s = min(TIMERS_OF_64_T1, self.plan.no_answer_s or inf)
-        return wait_s if self.provisional_at is not None else min(wait_s, self.plan.first_response_s or inf)
+        return wait_s if self.provisional_at is not None else min(wait_s, self.first_wait_s)
+
+    def lose(self, now: float) -> None:
+        """The network tells that nobody is there."""
+        self.lost = True
+        self.lost_at = now
 
     def is_timed_out(self, now: float) -> bool:
         """Whether nothing final came and none is waited for any more (Timers B, F; 9.1)."""
         if self.final or self.lost:
             return False
-        if self.call.invite and self.provisional_at is not None:
+        if not self.call.invite:
+            return now >= self.started_at + self.wait_s
+        if self.provisional_at is not None:
             return self.cancel_at is not None and now >= self.cancel_at + TIMERS_OF_64_T1
-        return now >= self.started_at + self.wait_s
+        return now >= self.started_at + TIMERS_OF_64_T1
 
     def is_over(self, now: float) -> bool:
-        """Whether it rings and the others do not wait for it any more: `no_answer_s`."""
-        if not self.call.invite or not self.plan.no_answer_s or self.provisional_at is None:
+        """Whether the others do not wait for an INVITE any more, which has not ended yet.
+
+        It has said nothing for as long as policy wanted, or rings for longer than that.
+        """
+        if not self.call.invite:
             return False
-        until = self.started_at + self.plan.no_answer_s
-        was_cancelled = self.cancel_at is not None and self.cancel_at < until
-        return now >= until and not was_cancelled and not (self.final and self.final_at < until)
+        until = self.started_at + self.first_wait_s
+        if self.provisional_at is not None and self.provisional_at < until:
+            if not self.plan.no_answer_s:
+                return False
+            until = self.started_at + self.plan.no_answer_s
+            if self.cancel_at is not None and self.cancel_at < until:
+                return False
+        elif self.first_wait_s == TIMERS_OF_64_T1:
+            return False
+        was_final = (self.final and self.final_at < until) or (self.lost and self.lost_at < until)
+        return now >= until and not was_final
 
     def is_ended(self, now: float) -> bool:
         """Whether the transaction waits for no final response."""
@@ -133,7 +158,7 @@ class Branch:
 
     def result(self, now: float) -> int:
         """What it counts as (16.7, 16.8, 16.9)."""
-        if self.lost:
+        if self.lost and not self.is_over(now):
             return 503
         return 408 if self.is_over(now) or self.is_timed_out(now) else self.final
 

@@ -349,7 +349,7 @@ class EngineModel(Judge, RuleBasedStateMachine):
         if branch.is_ended(self.now):
             return
         if branch.provisional_at is None or not branch.call.invite:
-            branch.lost = True
+            branch.lose(self.now)
 
         def tell() -> None:
             self.world.engine.unreachable(self.now, branch.data[:quoted])
@@ -387,7 +387,7 @@ class EngineModel(Judge, RuleBasedStateMachine):
             if one.flow is not flow:
                 continue
             if not one.is_ended(self.now) and (one.provisional_at is None or not one.call.invite):
-                one.lost = True
+                one.lose(self.now)
             if one.cancel and one.cancel_answered_at is None:
                 one.cancel_lost = True
         self.act(lambda: self.world.break_off(flow))

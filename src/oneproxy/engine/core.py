@@ -146,7 +146,7 @@ class Engine:
             branch = self._own_branch(message.get("via"))
             client = self._clients.get(branch if message.method != "CANCEL" else f"{branch} CANCEL")
             # Who has answered is there: the report is of a repetition that the answer overtook.
-            if client is not None and client.state != PROCEEDING:
+            if client is not None and not (client.invite and client.state == PROCEEDING):
                 client.unreachable(now)
 
     def closed(self, now: float, flow: Flow) -> None:
