@@ -69,6 +69,7 @@ class ClientTransaction(Transaction):
         "cancelled",
         "context",
         "data",
+        "fits",
         "gone_at",
         "method",
         "over",
@@ -99,6 +100,9 @@ class ClientTransaction(Transaction):
         self.attempt: Attempt = NO_ATTEMPT
         #: Further addresses of the target.
         self.rest: Addresses | None = None
+        #: Whether responses go on into a stream from where each came alone, so that their length
+        #: has to be right.
+        self.fits = False
         #: Whether the context waits for this branch no longer.
         self.over = False
         self.invite = method == "INVITE"

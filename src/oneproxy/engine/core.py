@@ -12,6 +12,7 @@ from typing import Final
 
 from oneproxy.engine.branches import Branches
 from oneproxy.engine.call import Call
+from oneproxy.engine.client import ClientTransaction
 from oneproxy.engine.context import Context
 from oneproxy.engine.counters import Counters
 from oneproxy.engine.decisions import (
@@ -43,6 +44,7 @@ from oneproxy.engine.sessions import Asked
 from oneproxy.engine.tables import Tables
 from oneproxy.sip.check import check
 from oneproxy.sip.fields import option_tags
+from oneproxy.sip.framing import fitted
 from oneproxy.sip.malformed import REASONS, Malformed
 from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.response import respond
@@ -176,8 +178,10 @@ class Engine:
     def end(self, now: float, call: Call, reason: str = "") -> None:
         """End a followed call from the side: BYE to both, or the INVITE is given up.
 
-        reason: a Reason value (RFC 3326). A call that is over already stays as it is.
+        reason: a Reason value (RFC 3326), of Latin-1 characters, else UnicodeEncodeError is
+        raised. A call that is over already stays as it is.
         """
+        reason.encode("latin-1")
         followed = self._following.of_call(call)
         if followed is not None and not self._following.end(now, followed, reason):
             context = followed.context
@@ -263,7 +267,7 @@ class Engine:
                 key, back, request, 503, "Service Unavailable", (self.gate.retry_after(),), code="gate"
             )
         elif ("via" in request.again or "," in request.values[request.first["via"]]) and self._is_loop(
-            request
+            flow, request
         ):
             self._refuse(key, back, request, 482, "Loop Detected")
         else:
@@ -273,17 +277,21 @@ class Engine:
         """Whether a request is for OneProxy itself, and so has no more hops to go."""
         return (uri.user is None or request.method == "REGISTER") and self._own.is_here(uri)
 
-    def _is_loop(self, request: Request) -> bool:
+    def _is_loop(self, flow: Flow, request: Request) -> bool:
         """Whether the same request is on its way through here already (RFC 5393 4.2.2).
 
         It has been here if a Via is ours, and it is still on its way if that branch is. A
-        request that comes again as another one, a spiral, has another Request-URI or Route.
+        request that comes again as another one, a spiral, has another Request-URI or Route, or
+        comes from elsewhere.
         """
         for value in later_vias(request):
             client = self._clients.get(self._own_branch(value))
             if client is not None and isinstance(client.context, Context):
-                before = client.context.server.request
-                if before is not None and is_same_request(request, before):
+                server = client.context.server
+                before = server.request
+                # Policy may send on what comes from another neighbour in another way.
+                is_same_source = server.flow.host == flow.host
+                if before is not None and is_same_source and is_same_request(request, before):
                     return True
         return False
 
@@ -394,10 +402,15 @@ class Engine:
             else:
                 asked = told
         if refusal is not None:
-            code = "full" if refusal is _FULL else ""
-            self._refuse(key, back, request, refusal.status, refusal.reason, refusal.headers, code)
             if part is not None:
                 part.failed(now, refusal.status)
+            if request.method == "INVITE" and refusal is not _FULL:
+                # Remembered, or its ACK would go on to who has never seen the INVITE.
+                server = ServerTransaction(self._tables, key, request, back, now)
+                server.reply(now, refusal.status, refusal.reason, refusal.headers)
+            else:
+                code = "full" if refusal is _FULL else ""
+                self._refuse(key, back, request, refusal.status, refusal.reason, refusal.headers, code)
             return
         server = ServerTransaction(self._tables, key, request, back, now)
         context = self._new_context(server, None)
@@ -463,8 +476,8 @@ class Engine:
         """Send an ACK on once the address is known; nobody repeats it but the callee's 2xx."""
 
         def found(_now: float, addresses: list[Hop]) -> None:
-            flow = self._flows.towards(addresses[0], hop[1]) if addresses else None
-            self._send_ack(branch, request, passed, flow)
+            flows = (self._flows.towards(address, hop[1]) for address in addresses)
+            self._send_ack(branch, request, passed, next((flow for flow in flows if flow), None))
 
         addresses = self._flows.find(now, hop, found)
         if addresses is not None:
@@ -473,11 +486,12 @@ class Engine:
     def _send_ack(self, branch: str, request: Request, passed: int, flow: Flow | None) -> None:
         if flow is None or request.max_forwards == 0:
             self.counters.dropped["unroutable-ack"] += 1
-        else:
-            via = flow.listener.via + branch
-            self.out.append(
-                (flow, forwarded(request, request.uri, via, passed, (), (), self._own.spent(request)))
-            )
+            return
+        via = flow.listener.via + branch
+        data = forwarded(request, request.uri, via, passed, (), (), self._own.spent(request))
+        if flow.listener.is_stream:
+            data = fitted(data) or data
+        self.out.append((flow, data))
 
     def _cancel(self, now: float, key: str, back: Flow, request: Request) -> None:
         """RFC 3261 9.2 and 16.10: answered here, hop by hop."""
@@ -516,8 +530,19 @@ class Engine:
         elif response.status >= 300 and (response.fault is not None or "to" not in response.first):
             # It would have to be acknowledged, or answer in place of others: it can't be.
             self._drop(now, flow, response.fault or Malformed.TO)
+        elif client.fits:
+            self._receive_fitted(now, flow, client, response)
         else:
             client.receive(now, response)
+
+    def _receive_fitted(self, now: float, flow: Flow, client: ClientTransaction, response: Response) -> None:
+        """A response that goes on into a stream, where a wrong length would swallow what follows."""
+        data = fitted(response.bytes())
+        message = None if data is None else split(data)
+        if isinstance(message, Response):
+            client.receive(now, message)
+        else:
+            self._drop(now, flow, Malformed.CONTENT_LENGTH)
 
     def _own_branch(self, via: str | None) -> str:
         """What follows the cookie in the branch of a Via; "" where it is not ours."""

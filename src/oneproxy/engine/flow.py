@@ -28,6 +28,7 @@ class Listener:
 
     __slots__ = (
         "host",
+        "is_stream",
         "port",
         "reliable",
         "route_uri",
@@ -44,6 +45,8 @@ class Listener:
         self.port = port
         self.sent_by = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.reliable = transport != "UDP"
+        #: Whether messages follow each other as octets, told apart by their length alone.
+        self.is_stream = transport in ("TCP", "TLS")
         self.secure = transport in ("TLS", "WSS")
         #: All of our Via up to where the branch goes on (RFC 3261 18.1.1, 8.1.1.7).
         self.via = f"SIP/2.0/{transport} {self.sent_by};branch={BRANCH_COOKIE}"

@@ -16,6 +16,7 @@ from oneproxy.engine.forwarding import NO_ROUTE, forwarded
 from oneproxy.engine.routing import Own, is_numeric, next_hop
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.fields import parse_q, split_list
+from oneproxy.sip.framing import fitted
 from oneproxy.sip.malformed import Malformed
 
 if TYPE_CHECKING:
@@ -187,6 +188,8 @@ class Forking:
         target = attempt.target
         branch = self._branches.new()
         data = self._copy(context, attempt, flow, branch)
+        if flow.listener.is_stream and not context.server.flow.listener.is_stream:
+            data = fitted(data) or data
         if len(data) > MAX_DATAGRAM and not flow.reliable and target.flow is None:
             other = self._stream_beside(now, flow)
             if other is not None:
@@ -195,6 +198,7 @@ class Forking:
                 rest.is_fallback = True
                 flow = other
                 data = self._copy(context, attempt, flow, branch)
+                data = fitted(data) or data
         wait_s = target.first_response_s
         if attempt.answer_by and not 0.0 < wait_s < attempt.answer_by - now:
             wait_s = attempt.answer_by - now
@@ -207,6 +211,7 @@ class Forking:
             self._tables, branch, context.server.method, flow, data, context, now, wait_s
         )
         client.attempt = attempt
+        client.fits = context.server.flow.listener.is_stream and not flow.listener.is_stream
         client.rest = rest
         context.add(client)
 

@@ -1,6 +1,7 @@
 """Telling a loop from a spiral (RFC 3261 16.3 step 4, RFC 5393 4.2)."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from oneproxy.sip.fields import split_list
@@ -12,11 +13,14 @@ if TYPE_CHECKING:
 _DECIDING: Final = ("to", "from", "call-id", "cseq", "route", "proxy-require", "proxy-authorization")
 
 
+#: Via values that are looked at: no request has made more hops than Max-Forwards allows.
+_MOST: Final = 71
+
+
 def later_vias(request: "Request") -> Iterator[str]:
-    """The Via values below the top one."""
+    """The Via values below the top one, as many as there can be."""
     values = (value for at in request.positions("via") for value in split_list(request.values[at]))
-    next(values, None)
-    return values
+    return islice(values, 1, _MOST)
 
 
 def is_same_request(request: "Request", before: "Request") -> bool:

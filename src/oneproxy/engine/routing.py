@@ -1,5 +1,6 @@
 """Who we are and where a request goes next (RFC 3261 16.4, 16.6 steps 6 and 7)."""
 
+from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final
 
@@ -29,6 +30,8 @@ _SIPS: Final = {"tcp": "TLS", "tls": "TLS", "ws": "WSS", "wss": "WSS"}
 #: and this saves 1.5 us each time.
 _known: dict[str, Hop] = {}
 _KNOWN: Final = 4096
+#: Route values of ours that are taken off at once: two for each time that a dialog comes by.
+_MOST_OWN: Final = 8
 _KNOWN_LENGTH: Final = 256
 
 
@@ -36,17 +39,20 @@ class Own:
     """The names under which others address this node.
 
     listeners: what it listens on. domains: hosts that it answers OPTIONS for as itself.
+    also: further addresses that lead here, as host, port and whether for connections: those
+    of the machine where it listens on all of them, or where others are told another one.
     """
 
     __slots__ = ("_addresses", "_domains", "_kinds", "_ports", "_routes")
 
-    def __init__(self, listeners: list[Listener], domains: frozenset[str]) -> None:
-        self._addresses = {(_plain_host(listener.host), listener.port) for listener in listeners}
+    def __init__(
+        self, listeners: list[Listener], domains: frozenset[str], also: Iterable[tuple[str, int, bool]] = ()
+    ) -> None:
         #: The same, and whether for connections: somebody else may have the port for datagrams.
-        self._kinds = {
-            (_plain_host(listener.host), listener.port, listener.reliable) for listener in listeners
-        }
-        self._ports = {listener.port for listener in listeners}
+        told = [(listener.host, listener.port, listener.reliable) for listener in listeners]
+        self._kinds = {(_plain_host(host), port, reliable) for host, port, reliable in (*told, *also)}
+        self._addresses = {(host, port) for host, port, _ in self._kinds}
+        self._ports = {port for _, port in self._addresses}
         self._domains = frozenset(map(_plain_host, domains))
         #: Our Record-Route as it comes back in a Route, up to its mark.
         self._routes = {f"<{listener.route_uri}" for listener in listeners} | {
@@ -84,7 +90,7 @@ class Own:
                 return 1, rest.partition(">")[0].partition(";")[0]
         count = 0
         mark = ""
-        for route in route_values(request):
+        for route in route_values(request)[:_MOST_OWN]:
             uri = _uri_of(route)
             if uri is None or not self._is_own(_plain_host(uri.host), uri):
                 break

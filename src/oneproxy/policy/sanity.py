@@ -28,6 +28,10 @@ KNOWN: Final = SERVED | frozenset(
 )
 ALLOW: Final = (f"Allow: {', '.join(sorted(SERVED))}",)
 
+#: Lines of Route, and characters in one, that are read of who has proved nothing yet.
+_MOST: Final = 20
+_LONGEST: Final = 1024
+
 NOT_ALLOWED: Final = Reply(405, "Method Not Allowed", ALLOW)
 NOT_IMPLEMENTED: Final = Reply(501, "Not Implemented", ALLOW)
 UNSUPPORTED_SCHEME: Final = Reply(416, "Unsupported URI Scheme")
@@ -83,6 +87,8 @@ class Sanity:
 
     def _check_route(self, request: Request) -> Reply | None:
         """Pass a Route of our own, of a client that has us for its outbound proxy."""
+        if len(request.positions("route")) > _MOST or max(map(len, request.all("route"))) > _LONGEST:
+            return BAD_ROUTE
         routes = read.routes(request)
         if isinstance(routes, Malformed):
             return BAD_ROUTE

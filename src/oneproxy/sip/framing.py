@@ -113,6 +113,30 @@ class Framer:
         return None
 
 
+def fitted(message: bytes) -> bytes | None:
+    """A message that came alone, in a datagram or a frame, as it can stand in a stream.
+
+    The length that it says cuts its body, and is added where it says none (RFC 3261 18.3).
+    None where the length can't be told or is more than there is: in a stream it would take
+    what follows for its own.
+    """
+    head, blank, body = message.partition(_END_OF_HEAD)
+    if not blank:
+        return None
+    if not _says_length(head):
+        return b"%s\r\nContent-Length: %d\r\n\r\n%s" % (head, len(body), body)
+    length = content_length(head)
+    if length is None or length > len(body):
+        return None
+    return message if length == len(body) else head + blank + body[:length]
+
+
+def _says_length(head: bytes) -> bool:
+    """Whether there is a Content-Length in any spelling, be it a bad one."""
+    lines = unfold(head.decode("latin-1")).split("\r\n")
+    return any(header_name(line.partition(":")[0]) == "content-length" for line in lines)
+
+
 def content_length(head: bytes) -> int | None:
     """The length of the body after `head` in octets; None where it is not said, badly, or twice.
 

@@ -268,3 +268,16 @@ def test_dialogs_of_one_name_cover_their_flows_each_in_its_own_way() -> None:
         mark.make("c", "t", name).split("-")[2] for name in ("tcp/0badcafe.17", "tcp/0badcafe.18")
     )
     assert mine[:-2] != others[:-2]
+
+
+def test_the_ack_of_a_refused_request_of_a_dialog_goes_no_further() -> None:
+    world = World(Forward([Target("sip:bob@192.0.2.20")]))
+    caller, callee = world.peer("192.0.2.10"), world.peer("192.0.2.20")
+    _, ok = set_up(caller, callee)
+    for method, hops in (("INVITE", 0), ("ACK", 70)):
+        lines = routes(ok, True)
+        caller.send(
+            request(method, "sip:bob@192.0.2.20", *lines, branch="z9hG4bK9", cseq=2, to_tag="b", hops=hops)
+        )
+    caller.take_response(483)
+    assert callee.has_nothing

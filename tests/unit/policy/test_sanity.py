@@ -128,3 +128,8 @@ def test_what_says_it_is_inside_of_a_dialog_that_is_not_ours_is_answered_481(met
     assert shown(STEP.decide(ask)) == (481, "Call/Transaction Does Not Exist", ())
     register = ask_of(request_of("REGISTER", "sip:example.com", to="<sip:bob@example.com>;tag=b"))
     assert STEP.decide(register) is None
+
+
+def test_a_route_that_would_take_long_to_read_is_answered_400() -> None:
+    for lines in (["Route: <sip:192.0.2.1;lr>"] * 21, ["Route: " + ", ".join(["<sip:192.0.2.1;lr>"] * 60)]):
+        assert shown(STEP.decide(invite("sip:bob@example.com", *lines)))[0] == 400
