@@ -115,7 +115,7 @@ class Node(World):
         self.responses = 0
         #: Well-formed requests that came, those that were answered finally, and the Call-IDs
         #: and methods of those that were sent on.
-        self.wanted: set[tuple[_Key, str]] = set()
+        self.wanted: dict[_Key, str] = {}
         self.answered: set[_Key] = set()
         self.sent: set[tuple[str, str]] = set()
         #: What a script can speak of.
@@ -159,7 +159,7 @@ class Node(World):
             self.requests += 1
             key = _key(message)
             if key is not None and message.method != "ACK" and check(message) is None:
-                self.wanted.add((key, message.call_id))
+                self.wanted.setdefault(key, message.call_id)
         self.responses += isinstance(message, Response)
         peer.send(data)
 
@@ -235,7 +235,7 @@ class Node(World):
         assert set(self.engine.sizes().values()) == {0}
         assert self.engine.deadline() is None
         assert not any(flow.pending for flow in [*self.flows.values(), *self.closed_flows])
-        for key, call_id in self.wanted:
+        for key, call_id in self.wanted.items():
             # RFC 4320 4.2: to what is no INVITE nothing is said after a time-out.
             silent = key[3] != "INVITE" and (call_id, key[3]) in self.sent
             assert silent or key in self.answered, key

@@ -116,7 +116,8 @@ def tag_of(value: str) -> str | None:
     if isinstance(read, Malformed) or not read.uri:
         return None
     found = read.tag
-    if found is not None and not is_token(found):
+    if ("tag" in read.params) if found is None else not is_token(found):
+        # A tag without a value can't be told from none, and ours could not be added to it.
         return None
     if found is None and ";" not in value.rpartition(">")[2]:
         _remember(_untagged, value)

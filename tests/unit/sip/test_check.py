@@ -86,3 +86,8 @@ def test_a_fault_is_named(old: str, new: str, fault: Malformed) -> None:
 )
 def test_a_tag_is_read_the_same_the_first_time_and_from_memory(value: str, tag: str | None) -> None:
     assert [tag_of(value), tag_of(value), tag_of(value)] == [tag] * 3
+
+
+def test_a_tag_without_a_value_is_none_that_another_could_stand_beside() -> None:
+    assert tag_of("<sip:b@c>;tag") is None
+    assert tag_of("sip:b@c ; tag ") is None
