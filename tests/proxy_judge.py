@@ -163,6 +163,8 @@ class Judge:
         assert data == call.passing, "16.7: a 2xx of a phone, as it came, and each once"
         call.passing = b""
         if not call.final:
+            # Whatever policy is thinking about still, the call is answered.
+            call.pending_until = None
             self.finish(call, status, data)
 
     def see_failure(self, call: Call, message: Response, data: bytes) -> None:
