@@ -4,8 +4,8 @@
 from typing import TYPE_CHECKING, Final, Protocol
 
 from oneproxy.engine.decisions import Outcome
-from oneproxy.engine.forwarding import NO_ROUTE
 from oneproxy.engine.machines import ACCEPTED, PROCEEDING, TRYING
+from oneproxy.engine.routing import NO_ROUTE
 from oneproxy.engine.sessions import on_success
 from oneproxy.engine.timers import TIMER_F
 from oneproxy.sip.edit import Edit

@@ -488,7 +488,8 @@ class Engine:
             self.counters.dropped["unroutable-ack"] += 1
             return
         via = flow.listener.via + branch
-        data = forwarded(request, request.uri, via, passed, (), (), self._own.spent(request))
+        spent = self._own.spent(request) if "proxy-authorization" in request.first else ()
+        data = forwarded(request, request.uri, via, passed, (), (), spent)
         if flow.listener.is_stream:
             data = fitted(data) or data
         self.out.append((flow, data))

@@ -12,8 +12,8 @@ from oneproxy.engine.client import ClientTransaction
 from oneproxy.engine.context import Context
 from oneproxy.engine.decisions import Target
 from oneproxy.engine.dialog import PARAMETER, DialogMark
-from oneproxy.engine.forwarding import NO_ROUTE, forwarded
-from oneproxy.engine.routing import Own, is_numeric, next_hop
+from oneproxy.engine.forwarding import forwarded
+from oneproxy.engine.routing import NO_ROUTE, Own, is_numeric, next_hop
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.fields import parse_q, split_list
 from oneproxy.sip.framing import fitted
@@ -224,7 +224,7 @@ class Forking:
         via = flow.listener.via + branch
         asked = context.asked
         if ask is None:
-            spent = self._own.spent(request)
+            spent = self._own.spent(request) if "proxy-authorization" in request.first else ()
             if asked is None:
                 return forwarded(request, target.uri, via, context.passed, (), (), spent)
             dropped = (*spent, *asked.dropped)

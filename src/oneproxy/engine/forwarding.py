@@ -1,18 +1,14 @@
 """Making the copy of a request that goes on to one target (RFC 3261 16.6)."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from oneproxy.engine.routing import has_one_route, is_loose, route_values
+from oneproxy.engine.routing import NO_ROUTE, ONLY_OURS, is_loose, route_values
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.edit import Edit
 from oneproxy.sip.malformed import Malformed
 
 if TYPE_CHECKING:
     from oneproxy.sip.message import Request
-
-#: For `passed`: no Route of the sender's is left, since policy alone says where a request
-#: goes outside of a dialog.
-NO_ROUTE: Final = -1
 
 
 def forwarded(
@@ -27,7 +23,7 @@ def forwarded(
 ) -> bytes:
     """The octets to send. uri: the new Request-URI; via: our Via's value.
 
-    passed: how many of its Route values are ours and go; NO_ROUTE for all of them.
+    passed: how many of its Route values are ours and go, or ONLY_OURS; NO_ROUTE for all of them.
     route: values to push. record_routes: lines to push, the last one on top. consumed:
     places of lines that go no further. headers: lines to add.
     """
@@ -41,7 +37,7 @@ def forwarded(
     if "route" in request.first:
         if passed == NO_ROUTE:
             edit.drop_all("route")
-        elif passed == 1 and has_one_route(request):
+        elif passed == ONLY_OURS:
             edit.drop(request.first["route"])
         else:
             uri = _follow(edit, request, uri, passed)

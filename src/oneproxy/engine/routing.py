@@ -17,6 +17,12 @@ from oneproxy.sip.message import Request, split
 from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.sip.via import parse_via
 
+#: In place of the number of Route values that are ours and go: there is one, and no other.
+ONLY_OURS: Final = -2
+#: No Route of the sender's is left, since policy alone says where a request goes outside of a
+#: dialog.
+NO_ROUTE: Final = -1
+
 _MARK: Final = f";{PARAMETER}="
 
 #: RFC 3261 19.1.2, RFC 7118 5.3: where a transport has a port of its own.
@@ -76,18 +82,19 @@ class Own:
     def passed(self, request: Request) -> tuple[int, str]:
         """How many of the top Route values are ours, and the mark of the last of them.
 
-        Two where the dialog changes transport or interface here (RFC 5658); 0 and "" where
-        the first one is not ours. "" too where there is no mark in it.
+        ONLY_OURS where there is no other; two where the dialog changes transport or interface
+        here (RFC 5658); 0 and "" where the first one is not ours. "" too where there is no
+        mark in it.
         """
         at = request.first.get("route")
         if at is None:
             return 0, ""
         value = request.values[at].strip(" \t")
-        if has_one_route(request):
-            # The way of nearly all requests of a dialog: ours is the only Route.
+        if "," not in value and "route" not in request.again:
+            # The way of nearly all requests of a dialog.
             route, found, rest = value.partition(_MARK)
             if found and route in self._routes:
-                return 1, rest.partition(">")[0].partition(";")[0]
+                return ONLY_OURS, rest.partition(">")[0].partition(";")[0]
         count = 0
         mark = ""
         for route in route_values(request)[:_MOST_OWN]:
@@ -168,11 +175,11 @@ def next_hop(request: Request, uri: str, passed: int, route: tuple[str, ...] = (
     """The next hop of `request`, or None where there is no way to know.
 
     uri: the new Request-URI. route: Route values that will be pushed. passed: how many of
-    its Route values are ours and go; the next one says the way. -1: none is followed.
+    its Route values are ours and go; the next one says the way. ONLY_OURS, NO_ROUTE: none does.
     """
     if route:
         return _hop_of_route(route[0])
-    if passed >= 0 and not (passed == 1 and has_one_route(request)) and "route" in request.first:
+    if passed >= 0 and "route" in request.first:
         values = route_values(request)
         if len(values) > passed:
             return _hop_of_route(values[passed])
@@ -229,11 +236,6 @@ def is_loose(route: str) -> bool:
     """Whether the element that a Route value names is a loose router (RFC 3261 19.1.1)."""
     uri = _uri_of(route)
     return uri is None or "lr" in uri.params
-
-
-def has_one_route(request: Request) -> bool:
-    """Whether one Route value is all that there is: so it is in nearly every dialog."""
-    return "route" not in request.again and "," not in request.values[request.first["route"]]
 
 
 def route_values(request: Request) -> list[str]:

@@ -14,8 +14,12 @@ class Codec(Protocol):
 
     open: whether messages can be sent. begun: whether a message has begun to come that is
     not complete. ended: nothing more comes out, and the connection is to be closed once
-    what is to be sent has been.
+    what is to be sent has been. most: octets to read at once. worth: how many octets more
+    the last `feed` would have been by the time that it took.
     """
+
+    most: ClassVar[int]
+    worth: int
 
     @property
     def open(self) -> bool: ...
@@ -44,14 +48,16 @@ class Codec(Protocol):
 class StreamCodec:
     """TCP and TLS: messages by Content-Length, with keep-alives between (RFC 5626 3.5.1)."""
 
-    __slots__ = ("_framer", "_pongs", "ended")
+    __slots__ = ("_framer", "_pongs", "ended", "worth")
 
     open: ClassVar[bool] = True
+    most: ClassVar[int] = 65_536
 
     def __init__(self) -> None:
         self._framer = Framer()
         self._pongs = 0
         self.ended = False
+        self.worth = 0
 
     @property
     def begun(self) -> bool:

@@ -204,7 +204,7 @@ class Connection(Flow):
             self._tls.start()
         elif credentials is not None:
             self._tls = TlsStream(credentials.server)
-        table.loop.add_reader(self._socket, self._readable)
+        table.loop.add_reader(self._socket, self.readable)
         self._advance()
         self.write()
 
@@ -230,14 +230,15 @@ class Connection(Flow):
 
     # Reading.
 
-    def _readable(self) -> None:
+    def readable(self) -> None:
+        """Read what has come, as much as there is a share of this turn of the loop for."""
         table = self._table
         state = self.state
-        if state == OPENING and not table.may_shake():
-            # The loop tells again in its next turn.
+        most = table.turns.share(self, state == OPENING)
+        if not most:
             return
         try:
-            size = self._socket.recv_into(table.buffer)
+            size = self._socket.recv_into(table.buffer, min(most, self._codec.most))
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -246,6 +247,7 @@ class Connection(Flow):
         if not size:
             self._ended()
             return
+        table.turns.charge(size)
         self.used_at = table.now
         if state == CLOSING:
             return
@@ -268,6 +270,8 @@ class Connection(Flow):
             data = tls.feed(data)
         codec = self._codec
         messages = codec.feed(data) if data else []
+        if codec.worth:
+            self._table.turns.charge(codec.worth)
         # The answer to a handshake goes out before what it lets through.
         self._say(codec.take())
         if self.state == OPENING:

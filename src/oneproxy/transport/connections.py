@@ -18,6 +18,7 @@ from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.via import Via, parse_via
 from oneproxy.transport.connection import CLOSING, Connection
+from oneproxy.transport.turns import OCTETS, Turns
 from oneproxy.transport.wire import Wire
 
 if TYPE_CHECKING:
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
 
 _log: Final = structlog.get_logger()
 
-#: Octets read from one connection before others get their turn: some ten messages.
-_READ: Final = 65_536
-#: Handshakes taken a step further in one turn of the loop. A step of TLS takes a millisecond
-#: or two, so when all phones come back at once, calls over UDP do not wait for all of them.
-_SHAKES: Final = 8
 #: Other addresses that a peer may be found at by what it says of itself.
 _ALIASES: Final = 4
 #: How often idle connections are looked for, and certificates that were renewed.
@@ -81,7 +77,7 @@ class Connections:
         #: Those that have something to write once the batch is over.
         self.dirty: list[Connection] = []
         # One buffer for all: an idle connection has none of its own.
-        self.buffer = bytearray(_READ)
+        self.buffer = bytearray(OCTETS)
         self.view = memoryview(self.buffer)
         self.loop: asyncio.AbstractEventLoop
         self.wire: Wire
@@ -97,7 +93,8 @@ class Connections:
         self._opened = 0
         #: Those that have to do something before their time is over.
         self._hurried: set[Connection] = set()
-        self._shakes = _SHAKES
+        #: What each may read, and when.
+        self.turns = Turns()
         self._credentials: set[Credentials] = set()
         self._idle_check_at = 0.0
         self._renew_check_at = 0.0
@@ -115,6 +112,7 @@ class Connections:
             self.wire = wire
             self.loop = asyncio.get_running_loop()
             self.now = self.loop.time()
+            self.turns.start(self.loop)
             self._alarm = self.loop.call_later(self.limits.sweep_s, self._sweep)
 
     def close(self) -> None:
@@ -182,6 +180,7 @@ class Connections:
         """It is closed."""
         del self._by_name[connection.name]
         self._hurried.discard(connection)
+        self.turns.forget(connection)
         self.hide(connection)
         if connection.opened:
             self._opened -= 1
@@ -284,13 +283,6 @@ class Connections:
         while dirty:
             dirty.pop().write()
 
-    def may_shake(self) -> bool:
-        """Whether a handshake may go on in this turn of the loop."""
-        if self._shakes == _SHAKES:
-            self.loop.call_soon(self._next_turn)
-        self._shakes -= 1
-        return self._shakes >= 0
-
     def set_due(self, connection: Connection, seconds: float) -> None:
         """Close it in so many seconds, unless told otherwise; 0 for never."""
         if seconds:
@@ -315,9 +307,6 @@ class Connections:
         self.counts["faults"] += 1
         if self._faults <= _FAULTS_LOGGED:
             _log.exception("connection not read", flow=connection.name)
-
-    def _next_turn(self) -> None:
-        self._shakes = _SHAKES
 
     def _sweep(self) -> None:
         """Close those whose time is over. One timer for all: most of them never are."""

@@ -4,7 +4,8 @@
 import pytest
 
 from oneproxy.engine.decisions import Ask, Decision, Forward, Target
-from oneproxy.engine.forwarding import NO_ROUTE, forwarded
+from oneproxy.engine.forwarding import forwarded
+from oneproxy.engine.routing import NO_ROUTE
 from oneproxy.sip.check import check
 from oneproxy.sip.message import Request, split
 from world import World, request, response

@@ -3,8 +3,7 @@
 import pytest
 
 from oneproxy.engine.flow import Hop, Listener
-from oneproxy.engine.forwarding import NO_ROUTE
-from oneproxy.engine.routing import Own, hop_of, is_numeric, next_hop
+from oneproxy.engine.routing import NO_ROUTE, ONLY_OURS, Own, hop_of, is_numeric, next_hop
 from oneproxy.sip.check import check
 from oneproxy.sip.message import Request, split
 from oneproxy.sip.uri import Uri, parse_uri
@@ -154,10 +153,10 @@ def test_an_address_is_told_from_a_name(host: str, is_address: bool) -> None:
 @pytest.mark.parametrize(
     ("route", "passed"),
     [
-        ("<sip:192.0.2.1:5060;lr;mark=ab>", (1, "ab")),
+        ("<sip:192.0.2.1:5060;lr;mark=ab>", (ONLY_OURS, "ab")),
         ("<sip:192.0.2.1:5060;lr;mark=ab>, <sip:192.0.2.50;lr;mark=cd>", (1, "ab")),
-        ("<sip:192.0.2.1:5080;transport=tcp;lr;mark=ab>", (1, "ab")),
-        ("<sip:[2001:db8::1]:5070;lr;mark=ab>", (1, "ab")),
+        ("<sip:192.0.2.1:5080;transport=tcp;lr;mark=ab>", (ONLY_OURS, "ab")),
+        ("<sip:[2001:db8::1]:5070;lr;mark=ab>", (ONLY_OURS, "ab")),
         ("<sip:192.0.2.1;mark=ab;lr>", (1, "ab")),
         ('"we" <sip:192.0.2.1;lr;mark=ab>;x=y', (1, "ab")),
         ("<sip:192.0.2.1:5080;transport=tcp;lr;mark=ab>, <sip:192.0.2.1:5060;lr;mark=cd>", (2, "cd")),

@@ -112,9 +112,31 @@ def test_fragments_are_one_message_and_their_number_costs_nothing() -> None:
     codec = browser()
     assert codec.feed(frame(message()[:9], 1, fin=False)) == []
     assert codec.begun
-    assert codec.feed(frame(b"", 0, fin=False) * 20_000) == []
+    for _ in range(200):
+        assert codec.feed(frame(b"", 0, fin=False) * 100) == []
     assert codec.feed(frame(message()[9:], 0)) == [message()]
     assert not codec.begun
+
+
+@pytest.mark.parametrize("empty", [frame(b"", 1), frame(b"", 9), frame(b"", 10), frame(b"x", 1)])
+def test_frames_by_the_thousand_end_it_before_they_were_all_read(empty: bytes) -> None:
+    codec = browser()
+    assert len(codec.feed(empty * 100)) <= 100
+    assert not codec.ended
+    codec.take()
+    messages = codec.feed(empty * 5000)
+    assert codec.ended
+    assert len(messages) < 300
+    # 1008, "policy violation", and nothing after it.
+    assert b"\x03\xf0too many frames" in codec.take()[-19:]
+
+
+def test_what_frames_cost_beside_their_octets_is_told() -> None:
+    codec = browser()
+    codec.feed(frame(message()) + frame(b"", 9))
+    assert codec.worth == 256
+    codec.feed(b"")
+    assert codec.worth == 0
 
 
 def test_fragments_that_become_too_much_end_it() -> None:
