@@ -10,6 +10,7 @@ when `expire` is wanted, and what is to be sent stands in `out`.
 from collections.abc import Callable
 from typing import Final
 
+from oneproxy.engine.acks import Acks
 from oneproxy.engine.branches import Branches
 from oneproxy.engine.call import Call
 from oneproxy.engine.client import ClientTransaction
@@ -27,25 +28,23 @@ from oneproxy.engine.decisions import (
     Target,
 )
 from oneproxy.engine.dialog import PARAMETER, DialogMark
-from oneproxy.engine.flow import BRANCH_COOKIE, Flow, Flows, Hop, Listener
+from oneproxy.engine.flow import BRANCH_COOKIE, Flow, Flows, Listener
 from oneproxy.engine.following import Followed, Following
 from oneproxy.engine.forking import Forking
-from oneproxy.engine.forwarding import forwarded
 from oneproxy.engine.gate import Gate
 from oneproxy.engine.inbound import read_inbound
+from oneproxy.engine.inside import FULL, TOO_MANY_HOPS, Inside
 from oneproxy.engine.loops import is_same_request, later_vias
 from oneproxy.engine.machines import ACCEPTED, COMPLETED, CONFIRMED, PROCEEDING
 from oneproxy.engine.origin import OwnRequest
-from oneproxy.engine.part import Part
-from oneproxy.engine.routing import Own, next_hop, unstrict
+from oneproxy.engine.refusals import Refusals
+from oneproxy.engine.routing import Own, unstrict
 from oneproxy.engine.sending import Sender
 from oneproxy.engine.server import ServerTransaction, to_tag
-from oneproxy.engine.sessions import Asked
 from oneproxy.engine.tables import Tables
 from oneproxy.sip.check import check
-from oneproxy.sip.fields import option_tags
 from oneproxy.sip.framing import fitted
-from oneproxy.sip.malformed import REASONS, Malformed
+from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.response import respond
 from oneproxy.sip.uri import Uri, parse_uri
@@ -55,9 +54,9 @@ ALLOW: Final = (
     "NOTIFY, PUBLISH"
 )
 _CAPABILITIES: Final = (ALLOW, "Accept: application/sdp, */*", "Supported: path, outbound")
-_TOO_MANY_HOPS: Final = Reply(483, "Too Many Hops")
-_FULL: Final = Reply(503, "Service Unavailable", ("Retry-After: 10",))
-_FLOW_FAILED: Final = Reply(430, "Flow Failed")
+_DRAINING: Final = Reply(503, "Service Unavailable", ("Retry-After: 5",))
+_LOOP: Final = Reply(482, "Loop Detected")
+_NO_TRANSACTION: Final = Reply(481, "Call/Transaction Does Not Exist")
 #: Groups of targets that are tried for one request: more than any route has, and few enough
 #: that a policy that never gives up is no endless loop.
 _ROUNDS: Final = 50
@@ -97,10 +96,7 @@ class Engine:
         self._limit = transactions
         self._draining = False
         self.gate = Gate()
-        #: Told of every malformed message: when, from where, and its code.
-        self.on_malformed: Callable[[float, Flow, Malformed], None] = _ignore
         branches = Branches(node)
-        self._branch_prefix = branches.prefix
         self._forking = Forking(
             self._tables,
             flows,
@@ -113,8 +109,27 @@ class Engine:
         )
         self._sender = Sender(self._tables, flows, branches, _BRANCHES * transactions)
         self._following = Following(self._tables, calls or transactions, own.is_own_route, self._sender.send)
+        self._refusals = Refusals(self._tables)
+        self._inside = Inside(
+            self._tables,
+            flows,
+            self._forking,
+            self._following,
+            self._refusals,
+            Acks(self._tables, flows, own, branches.prefix),
+            2 * transactions,
+        )
         #: What our Via in a response begins with; only those responses are for us (18.1.2).
         self._vias = tuple(listener.via for listener in listeners)
+
+    @property
+    def on_malformed(self) -> "Callable[[float, Flow, Malformed], None]":
+        """Told of every malformed message: when, from where, and its code."""
+        return self._refusals.on_malformed
+
+    @on_malformed.setter
+    def on_malformed(self, tell: "Callable[[float, Flow, Malformed], None]") -> None:
+        self._refusals.on_malformed = tell
 
     # What the driver calls.
 
@@ -131,7 +146,7 @@ class Engine:
         elif message.__class__ is Response:
             self._response(now, flow, message)
         elif isinstance(message, Malformed) and data.strip(b"\r\n\0"):
-            self._drop(now, flow, message)
+            self._refusals.drop(now, flow, message)
 
     def expire(self, now: float) -> None:
         """Let every timer fire that is due at `now`."""
@@ -168,7 +183,7 @@ class Engine:
             try:
                 self._apply(now, server, ask, decision)
             except Exception:
-                self._abandon(now, server)
+                server.abandon(now)
                 raise
 
     def originate(self, now: float, request: OwnRequest, answered: Answered | None = None) -> None:
@@ -210,7 +225,7 @@ class Engine:
         self.counters.requests += 1
         inbound = read_inbound(request, flow, self._flows)
         if isinstance(inbound, Malformed):
-            self._refuse_via(now, flow, request)
+            self._refusals.via(now, flow, request)
             return
         key, back, natted = inbound
         method = request.method
@@ -226,7 +241,7 @@ class Engine:
                 return
         fault = check(request)
         if fault is not None:
-            self._refuse_malformed(now, key, back, request, fault)
+            self._refusals.malformed(now, key, back, request, fault)
         elif method == "CANCEL":
             self._cancel(now, key, back, request)
         else:
@@ -244,7 +259,7 @@ class Engine:
                 name = self._mark.flow(mark, request)
                 if name is not None:
                     came = flow if natted or flow.reliable else None
-                    self._in_dialog(now, key, back, came, request, passed, name)
+                    self._inside.relay(now, key, back, came, request, passed, name)
                     return
         if request.method == "ACK":
             # Nothing of ours: an ACK is never answered, so it is never asked about.
@@ -252,24 +267,22 @@ class Engine:
             return
         uri = parse_uri(request.uri)
         if isinstance(uri, Malformed):
-            self._refuse_malformed(now, key, back, request, Malformed.REQUEST_URI)
+            self._refusals.malformed(now, key, back, request, Malformed.REQUEST_URI)
         elif request.max_forwards == 0 and not self._ends_here(request, uri):
-            self._refuse(key, back, request, _TOO_MANY_HOPS.status, _TOO_MANY_HOPS.reason)
+            self._refusals.refuse(key, back, request, TOO_MANY_HOPS)
         elif self._draining:
             # OPTIONS to OneProxy too: whoever asks so where to send calls looks elsewhere.
-            self._refuse(key, back, request, 503, "Service Unavailable", ("Retry-After: 5",))
+            self._refusals.refuse(key, back, request, _DRAINING)
         elif request.method == "OPTIONS" and uri.user is None and self._own.is_here(uri):
             self._answer_options(key, back, request)
         elif len(self._servers) >= self._limit:
-            self._refuse(key, back, request, _FULL.status, _FULL.reason, _FULL.headers, "full")
+            self._refusals.refuse(key, back, request, FULL, "full")
         elif self.gate.calls_left <= 0 and request.method == "INVITE":
-            self._refuse(
-                key, back, request, 503, "Service Unavailable", (self.gate.retry_after(),), code="gate"
-            )
+            self._refusals.refuse(key, back, request, self.gate.reply(), "gate")
         elif ("via" in request.again or "," in request.values[request.first["via"]]) and self._is_loop(
             flow, request
         ):
-            self._refuse(key, back, request, 482, "Loop Detected")
+            self._refusals.refuse(key, back, request, _LOOP)
         else:
             self._decide(now, key, back, natted, Ask(request, uri, flow, now))
 
@@ -308,7 +321,7 @@ class Engine:
         try:
             self._apply(now, server, ask, decision)
         except Exception:
-            self._abandon(now, server)
+            server.abandon(now)
             raise
 
     def _apply(self, now: float, server: ServerTransaction, ask: Ask, decision: Decision) -> None:
@@ -317,7 +330,7 @@ class Engine:
             case Forward():
                 context = server.context
                 if ask.request.max_forwards == 0:
-                    server.reply(now, _TOO_MANY_HOPS.status, _TOO_MANY_HOPS.reason)
+                    server.reply(now, TOO_MANY_HOPS.status, TOO_MANY_HOPS.reason)
                     return
                 if context is not None and (context.best_status >= 600 or not decision.targets):
                     # RFC 3261 16.7 step 5: after a 6xx nobody else is tried.
@@ -346,7 +359,7 @@ class Engine:
         caller = ask.flow if server.natted or ask.flow.reliable else None
         followed = self._following.begin(now, ask.request, decision.watch, decision.session, caller)
         if followed is None:
-            server.reply(now, _FULL.status, _FULL.reason, _FULL.headers)
+            server.reply(now, FULL.status, FULL.reason, FULL.headers)
             return False
         followed.context = context
         context.follow = followed
@@ -381,124 +394,11 @@ class Engine:
     def _follow_redirect(self, context: Context, uris: list[str]) -> list[Target]:
         return [] if context.ask is None else self._policy.redirected(context.ask, uris)
 
-    def _in_dialog(
-        self, now: float, key: str, back: Flow, came: Flow | None, request: Request, passed: int, name: str
-    ) -> None:
-        """A request of a dialog that this farm carries goes where its route says.
-
-        came: the flow over which alone its sender is reached, None where he has an address.
-        name: of the flow that leads to the other side, "" where the route does.
-        """
-        flow = self._flows.named(name) if name else None
-        if request.method == "ACK":
-            self._pass_ack(now, key, request, passed, flow)
-            return
-        part, asked = None, None
-        refusal = self._refuses(request, flow, name)
-        if self._following.size:
-            part, told = self._follow(now, request, came)
-            if isinstance(told, Reply):
-                refusal = refusal or told
-            else:
-                asked = told
-        if refusal is not None:
-            if part is not None:
-                part.failed(now, refusal.status)
-            if request.method == "INVITE" and refusal is not _FULL:
-                # Remembered, or its ACK would go on to who has never seen the INVITE.
-                server = ServerTransaction(self._tables, key, request, back, now)
-                server.reply(now, refusal.status, refusal.reason, refusal.headers)
-            else:
-                code = "full" if refusal is _FULL else ""
-                self._refuse(key, back, request, refusal.status, refusal.reason, refusal.headers, code)
-            return
-        server = ServerTransaction(self._tables, key, request, back, now)
-        context = self._new_context(server, None)
-        context.passed = passed
-        context.follow = part
-        context.asked = asked
-        try:
-            self._forking.fork(now, context, [Target(request.uri, (), flow)])
-        except Exception:
-            self._abandon(now, server)
-            raise
-
-    def _refuses(self, request: Request, flow: Flow | None, name: str) -> Reply | None:
-        """What stands in the way of a request of one of our dialogs, or None.
-
-        flow, name: over which alone it could go on; None and "" where its route says how.
-        """
-        if request.max_forwards == 0:
-            return _TOO_MANY_HOPS
-        if "proxy-require" in request.first:
-            # RFC 3261 16.3 step 5: we have no extension that a proxy could be asked for.
-            tags = ", ".join(option_tags(request.all("proxy-require")))
-            if tags:
-                return Reply(420, "Bad Extension", (f"Unsupported: {tags}",))
-        if len(self._servers) >= 2 * self._limit:
-            # Calls can go on and end while nothing new is let in, but who has one call
-            # must not fill our memory through it.
-            return _FULL
-        if flow is None and name.startswith("ws"):
-            # RFC 5626 5.3.1: nobody can open another connection to a web browser.
-            return _FLOW_FAILED
-        return None
-
-    def _abandon(self, now: float, server: ServerTransaction) -> None:
-        """A fault of ours must not keep a place in a table for ever."""
-        context = server.context
-        server.terminate()
-        if context is not None and context.follow is not None:
-            context.follow.failed(now, 500)
-
-    def _follow(
-        self, now: float, request: Request, came: Flow | None
-    ) -> tuple[Part | None, Asked | Reply | None]:
-        """The followed call that a request belongs to hears of it, and what it makes of it."""
-        followed = self._following.of(request)
-        if followed is None:
-            return None, None
-        return Part(followed, request), followed.requested(now, request, came)
-
-    def _pass_ack(self, now: float, key: str, request: Request, passed: int, flow: Flow | None) -> None:
-        """An ACK for a 2xx goes on without a transaction (RFC 3261 16.11, 17)."""
-        # The same for every repetition of this ACK, and different from that of others.
-        branch = f"{self._branch_prefix}{to_tag(key)}"
-        hop = next_hop(request, request.uri, passed) if flow is None else None
-        if hop is not None:
-            flow = self._flows.towards(hop)
-        if flow is None and hop is not None and request.max_forwards != 0:
-            self._pass_ack_to_name(now, branch, request, passed, hop)
-        else:
-            self._send_ack(branch, request, passed, flow)
-
-    def _pass_ack_to_name(self, now: float, branch: str, request: Request, passed: int, hop: Hop) -> None:
-        """Send an ACK on once the address is known; nobody repeats it but the callee's 2xx."""
-
-        def found(_now: float, addresses: list[Hop]) -> None:
-            flows = (self._flows.towards(address, hop[1]) for address in addresses)
-            self._send_ack(branch, request, passed, next((flow for flow in flows if flow), None))
-
-        addresses = self._flows.find(now, hop, found)
-        if addresses is not None:
-            found(now, addresses)
-
-    def _send_ack(self, branch: str, request: Request, passed: int, flow: Flow | None) -> None:
-        if flow is None or request.max_forwards == 0:
-            self.counters.dropped["unroutable-ack"] += 1
-            return
-        via = flow.listener.via + branch
-        spent = self._own.spent(request) if "proxy-authorization" in request.first else ()
-        data = forwarded(request, request.uri, via, passed, (), (), spent)
-        if flow.listener.is_stream:
-            data = fitted(data) or data
-        self.out.append((flow, data))
-
     def _cancel(self, now: float, key: str, back: Flow, request: Request) -> None:
         """RFC 3261 9.2 and 16.10: answered here, hop by hop."""
         server = self._servers.get(key.removesuffix("CANCEL") + "INVITE")
         if server is None:
-            self._refuse(key, back, request, 481, "Call/Transaction Does Not Exist")
+            self._refusals.refuse(key, back, request, _NO_TRANSACTION)
             return
         answer = ServerTransaction(self._tables, key, request, back, now)
         answer.send(now, 200, respond(request, 200, "OK", to_tag(server.key)))
@@ -530,7 +430,7 @@ class Engine:
             self.counters.stray_responses += 1
         elif response.status >= 300 and (response.fault is not None or "to" not in response.first):
             # It would have to be acknowledged, or answer in place of others: it can't be.
-            self._drop(now, flow, response.fault or Malformed.TO)
+            self._refusals.drop(now, flow, response.fault or Malformed.TO)
         elif client.fits:
             self._receive_fitted(now, flow, client, response)
         else:
@@ -543,7 +443,7 @@ class Engine:
         if isinstance(message, Response):
             client.receive(now, message)
         else:
-            self._drop(now, flow, Malformed.CONTENT_LENGTH)
+            self._refusals.drop(now, flow, Malformed.CONTENT_LENGTH)
 
     def _own_branch(self, via: str | None) -> str:
         """What follows the cookie in the branch of a Via; "" where it is not ours."""
@@ -552,43 +452,3 @@ class Engine:
         if not via.startswith(self._vias):
             return self._own.branch_of(via)
         return via.partition(BRANCH_COOKIE)[2].partition(";")[0].partition(",")[0].rstrip(" \t")
-
-    # Refusals.
-
-    def _refuse_malformed(self, now: float, key: str, back: Flow, request: Request, fault: Malformed) -> None:
-        self.on_malformed(now, back, fault)
-        if fault is Malformed.VERSION:
-            self._refuse(key, back, request, 505, REASONS[fault], code=fault)
-        else:
-            self._refuse(key, back, request, 400, REASONS[fault], code=fault)
-
-    def _refuse_via(self, now: float, flow: Flow, request: Request) -> None:
-        """Without a Via that can be read, an answer can only go where the request came from."""
-        via = request.get("via")
-        if via is None:
-            self._drop(now, flow, Malformed.VIA)
-        else:
-            self._refuse_malformed(now, via, flow, request, Malformed.VIA)
-
-    def _refuse(
-        self,
-        key: str,
-        back: Flow,
-        request: Request,
-        status: int,
-        reason: str,
-        headers: tuple[str, ...] = (),
-        code: str = "",
-    ) -> None:
-        """Refuse without remembering anything: the same request gets the same answer."""
-        self.counters.dropped[code or str(status)] += 1
-        if request.method != "ACK":
-            self.out.append((back, respond(request, status, reason, to_tag(key), headers)))
-
-    def _drop(self, now: float, flow: Flow, fault: Malformed) -> None:
-        self.counters.dropped[fault] += 1
-        self.on_malformed(now, flow, fault)
-
-
-def _ignore(_now: float, _flow: Flow, _fault: Malformed) -> None:
-    """Nobody wants to know."""

@@ -10,6 +10,7 @@ from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from oneproxy.engine.decisions import Reply
 from oneproxy.engine.inbound import usual_key
 from oneproxy.engine.server import to_tag
 
@@ -41,6 +42,10 @@ class Gate:
         self.refused += 1
         least, most = self.retry_after_s
         return f"Retry-After: {self._random.randint(least, most)}"
+
+    def reply(self) -> Reply:
+        """The refusal of one call, which is counted."""
+        return Reply(503, "Service Unavailable", (self.retry_after(),))
 
     def refuse(self, data: bytes, flow: "Flow", known: Container[str]) -> bytes | None:
         """The 503 for the octets of a new INVITE; None where they have to be read as a message.

@@ -160,6 +160,13 @@ class ServerTransaction(Transaction):
         self.request = None
         self.last = None
 
+    def abandon(self, now: float) -> None:
+        """Forget this transaction after a fault of ours, which must not cost a place for ever."""
+        context = self.context
+        self.terminate()
+        if context is not None and context.follow is not None:
+            context.follow.failed(now, 500)
+
     def _wake_unanswered(self, now: float) -> None:
         if self.last is None:
             self.reply(now, 100, "Trying")
