@@ -24,7 +24,6 @@ _TELLING: Final = frozenset((401, 407, 415, 420, 484))
 #: What stands for a branch that nothing came back from.
 _OWN: Final = {
     408: "Request Timeout",
-    430: "Flow Failed",
     440: "Max-Breadth Exceeded",
     482: "Loop Detected",
 }
@@ -33,7 +32,7 @@ _ELSEWHERE: Final = 'SIP;cause=200;text="Call completed elsewhere"'
 _CHALLENGES: Final = ("www-authenticate", "proxy-authenticate")
 
 
-class Forking(Protocol):
+class Starter(Protocol):
     """Whoever starts the branches of a context."""
 
     def conclude(self, now: float, context: "Context") -> None:
@@ -97,7 +96,7 @@ class Context:
         "waiting",
     )
 
-    def __init__(self, server: "ServerTransaction", ask: "Ask | None", forking: Forking) -> None:
+    def __init__(self, server: "ServerTransaction", ask: "Ask | None", forking: Starter) -> None:
         self.server = server
         self.forking = forking
         #: The question that led here; None inside a dialog, where nobody is asked.
@@ -266,7 +265,7 @@ class Context:
         """Keep the outcome, and the response if it is better than those before."""
         attempt = branch.attempt
         times = attempt.started_at, attempt.first_response_at, now
-        self.outcomes.append(Outcome(attempt.target, status, error, *times, _contacts(response)))
+        self.outcomes.append(Outcome(attempt.target, status, error, *times, _contact_lines(response)))
         self._keep(status, response)
 
     def _keep(self, status: int, response: "Response | None") -> None:
@@ -315,7 +314,7 @@ class Context:
             server.reply(now, 500, "Server Internal Error")
 
 
-def _contacts(response: "Response | None") -> tuple[str, ...]:
+def _contact_lines(response: "Response | None") -> tuple[str, ...]:
     """The Contact lines of a 3xx, for who wants to follow them."""
     return () if response is None or response.status >= 400 else tuple(response.all("contact"))
 

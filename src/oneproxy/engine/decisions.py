@@ -64,8 +64,8 @@ class Outcome:
         #: 200 to 699; 408 for a branch that never answered, 503 for one unreachable.
         self.status = status
         #: None where the status came from the peer; else "timeout" (no response at all),
-        #: "no-answer" (nothing final), "transport", "flow" (the connection is gone), "name"
-        #: (no address), "breadth" (RFC 5393) or "loop".
+        #: "no-answer" (nothing final), "transport", "name" (no address), "full" (no room here),
+        #: "breadth" (RFC 5393) or "loop".
         self.error = error
         #: Seconds since the epoch; first_response_at is 0 where none came.
         self.started_at = started_at
