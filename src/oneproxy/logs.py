@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Hashable, Sequence
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
@@ -17,9 +17,55 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 MAX_KEYS: Final = 1024
 
 
+class Patient:
+    """A stream that loses what can't be written, rather than to fail whoever logs.
+
+    The disk below a log may be full, and who reads a pipe may be gone. Calls go on.
+    """
+
+    __slots__ = ("__weakref__", "_stream", "lost")
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        #: How often something could not be written.
+        self.lost = 0
+
+    def write(self, text: str) -> int:
+        """Write, or not."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):
+            # ValueError: it is closed.
+            self.lost += 1
+            return len(text)
+
+    def flush(self) -> None:
+        """See to it that it is written, or not."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.lost += 1
+
+    def isatty(self) -> bool:
+        """Whether people read along."""
+        return self._stream.isatty()
+
+
+_streams: Final[list[Patient]] = []
+
+
+def lost() -> int:
+    """How many times this process could not write to its log."""
+    return sum(stream.lost for stream in _streams)
+
+
 def configure(process: str, stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Send what this process logs to `stream` (standard error), each event with its name."""
-    stream = stream or sys.stderr
+    """Send what this process logs to `stream` (standard error), each event with its name.
+
+    Where it can't be written it is lost, which `lost` counts; no call that logs fails.
+    """
+    stream = cast(TextIO, Patient(stream or sys.stderr))
+    _streams[:] = [cast(Patient, stream)]
     shared, render = _processors(process, people=stream.isatty())
     structlog.configure(
         processors=[*shared, *render],
@@ -68,6 +114,39 @@ def _in_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
     """What every line has comes first, so that lines below each other can be read."""
     first: Sequence[str] = ("time", "level", "process", "event")
     return {name: event.pop(name) for name in first if name in event} | dict(event)
+
+
+class Faults:
+    """Logs faults of our own with their tracebacks: the first ones, then one a minute.
+
+    count: how many there were, logged or not.
+    """
+
+    __slots__ = ("_log", "_next_at", "_suppressed", "count")
+
+    _FIRST: Final = 20
+    _INTERVAL_S: Final = 60.0
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._next_at = 0.0
+        self._suppressed = 0
+        self.count = 0
+
+    def note(self, event: str, now: float, **fields: object) -> None:
+        """Count the exception that is being handled, and log it as `event` if its turn has come.
+
+        now: seconds, by any clock that does not go back.
+        """
+        self.count += 1
+        if self.count > self._FIRST and now < self._next_at:
+            self._suppressed += 1
+            return
+        self._next_at = now + self._INTERVAL_S
+        if self._suppressed:
+            fields["suppressed"] = self._suppressed
+            self._suppressed = 0
+        self._log.exception(event, **fields)
 
 
 class RateLimited:

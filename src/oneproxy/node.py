@@ -9,6 +9,7 @@ import errno
 import gc
 import sys
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import Final
 
 import structlog
@@ -30,6 +31,7 @@ from oneproxy.registrar.location import Location
 from oneproxy.sip.host import parse_hostport
 from oneproxy.sip.malformed import Malformed
 from oneproxy.site.model import Listen
+from oneproxy.transport.address import WILDCARDS, local_addresses
 from oneproxy.transport.codec import Codec, StreamCodec
 from oneproxy.transport.connections import Connections, Limits
 from oneproxy.transport.credentials import Credentials, CredentialsError
@@ -44,6 +46,11 @@ from oneproxy.transport.udp import UdpListener
 TRANSACTIONS_PER_CALL: Final = 10
 #: How often a drain looks whether everything is answered.
 _DRAIN_STEP_S: Final = 0.05
+#: How much longer than the longest binding a connection may idle that it was made over.
+_BEYOND_BINDINGS_S: Final = 300.0
+#: At the end: how long what came last is looked at, and peers have to close too.
+_LAST_LOOK_S: Final = 0.5
+_GOOD_BYE_S: Final = 1.0
 _COUNTS_EVERY_S: Final = 60.0
 
 log = structlog.get_logger()
@@ -58,7 +65,14 @@ class Node:
         self._machine = start.configuration.machine
         self._clock = Clock()
         machine = self._machine
-        self._connections = Connections(Limits(machine.connections, machine.connections_per_source))
+        longest_s = max((one.max_expires_s for one in start.configuration.site.domains.values()), default=0)
+        self._connections = Connections(
+            Limits(
+                machine.connections,
+                machine.connections_per_source,
+                registered_idle_s=longest_s + _BEYOND_BINDINGS_S,
+            )
+        )
         self._listeners = bind_all(machine.listen, self._connections)
         self._driver = Driver(self._clock, self._listeners, self._connections)
         self._names = Names(reach(self._listeners), name_servers(machine.dns_servers))
@@ -96,6 +110,8 @@ class Node:
         gc.enable()
         self._names.start()
         self._driver.start(self._engine)
+        for listener in self._listeners:
+            warn_of_choice(listener)
 
     def detail(self) -> str:
         """What people are told: the addresses that it listens on."""
@@ -114,6 +130,11 @@ class Node:
         self._engine.drain()
         # The engine has no loop that it could tell, so it is asked now and then.
         while loop.time() < until and (self._engine.unanswered() or self._link.waiting):  # noqa: ASYNC110
+            await asyncio.sleep(_DRAIN_STEP_S)
+        # What lies in the sockets came before the end too: it is refused rather than dropped.
+        self._driver.finish(loop.time() + _LAST_LOOK_S)
+        until = loop.time() + _GOOD_BYE_S
+        while loop.time() < until and len(self._connections):  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_STEP_S)
         self._driver.stop()
         await self._names.close()
@@ -135,7 +156,7 @@ class Node:
             self._ways,
             policy,
             DialogMark(HKDF(SHA256(), 32, salt=None, info=b"oneproxy dialog mark").derive(secret)),
-            Own(listeners, frozenset(site.domains)),
+            Own(listeners, frozenset(site.domains), other_addresses(self._listeners)),
             self._machine.calls * TRANSACTIONS_PER_CALL,
             self._machine.calls,
         )
@@ -160,6 +181,10 @@ class Node:
         counted = self._engine.counters.totals()
         counted["unsent"] = sum(one.unsent for one in self._listeners if isinstance(one, UdpListener))
         counted.update(self._connections.counts)
+        counted["faults"] = self._driver.faults + self._connections.counts["faults"]
+        counted["names_refused"] = self._names.refused
+        counted["names_failed"] = self._names.answers.failures
+        counted["log_lost"] = logs.lost()
         new = {name: count - self._counted.get(name, 0) for name, count in counted.items()}
         self._counted = counted
         if any(new.values()):
@@ -201,6 +226,34 @@ def bind(listen: Listen, connections: Connections) -> AnyListener:
         raise
 
 
+def other_addresses(listeners: Sequence[AnyListener]) -> list[tuple[str, int, bool]]:
+    """Where listeners are reached besides what they tell others: host, port, whether for connections.
+
+    One that is bound to all addresses is reached at each of them.
+    """
+    found: list[tuple[str, int, bool]] = []
+    for listener in listeners:
+        port: int = listener.socket.getsockname()[1]
+        hosts = local_addresses(listener.ipv6) if listener.address in WILDCARDS else [listener.address]
+        found += [(host, port, listener.reliable) for host in hosts]
+    return found
+
+
+def warn_of_choice(listener: AnyListener) -> None:
+    """Say so where answers to datagrams may leave from another address than was asked."""
+    if listener.transport != "UDP" or listener.address not in WILDCARDS:
+        return
+    addresses = [ip_address(one) for one in local_addresses(listener.ipv6)]
+    outward = [str(one) for one in addresses if not one.is_loopback and not one.is_link_local]
+    if len(outward) > 1:
+        log.warning(
+            "answers may leave from another address",
+            listen=f"udp {listener.address}",
+            addresses=outward,
+            way_out="one [[listen]] for each address that is in use",
+        )
+
+
 def name_servers(written: Sequence[str]) -> list[tuple[str, int]]:
     """Addresses and ports of [dns] servers."""
     places = [parse_hostport(one) for one in written]
@@ -226,8 +279,8 @@ def make_room_for_files(connections: int) -> None:
         return
     import resource
 
-    # What a process has besides, and a few hundred gateways that we connect to.
-    wanted = connections + 1024
+    # Those that come, as many that we open, and what a process has besides.
+    wanted = 2 * connections + 256
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and wanted > hard:
         log.warning("fewer open files allowed than connections", allowed=hard, wanted=wanted)

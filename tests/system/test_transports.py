@@ -188,17 +188,17 @@ def test_a_callee_whose_connection_ends_before_it_says_anything_is_not_waited_fo
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("transport", ["TCP", "TLS"])
 def test_a_callee_whose_connection_ends_while_it_rings_may_answer_on_a_new_one(
-    server: Server, authority: Authority, agent: NewAgent, transport: str
+    server: Server, authority: Authority, agent: NewAgent
 ) -> None:
-    alice, bob = agent("UDP"), agent(transport)
+    # Not over TLS: its new connection is known by an address alone, which proves nothing there.
+    alice, bob = agent("UDP"), agent("TCP")
     asked = invite(alice, bob.aor)
     request = bob.expect("INVITE")
     bob.respond(request, 180)
     alice.provisional(asked, 180)
     bob.close()
-    channel = connect(server.places[transport], trusting(authority))
+    channel = connect(server.places["TCP"], trusting(authority))
     with contextlib.closing(Agent(channel, bob.user, DOMAIN)) as again:
         called = answer(again, request)
         calling = Dialog.of_caller(alice, alice.final(asked))

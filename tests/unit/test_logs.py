@@ -1,5 +1,6 @@
 """The form of log lines, and how events are kept from flooding a log."""
 
+import errno
 import io
 import json
 import logging
@@ -91,6 +92,49 @@ def test_on_a_terminal_an_event_is_a_short_line(monkeypatch: pytest.MonkeyPatch)
     clock, rest = line.split(" ", 1)
     assert len(clock) == len("12:34:56")
     assert "process ready" in rest and "pid=42" in rest and "\x1b" not in rest
+
+
+class Full(io.StringIO):
+    """As on a disk without room."""
+
+    full = True
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return super().write(text)
+
+
+def test_what_cannot_be_written_is_lost_and_counted_and_fails_nobody() -> None:
+    stream = Full()
+    logs.configure("node-0", stream)
+    structlog.get_logger().warning("bindings not saved")
+    logging.getLogger("asyncio").error("task failed")
+    assert logs.lost() == 2
+    stream.full = False
+    structlog.get_logger().warning("there is room again")
+    assert [line["event"] for line in lines(stream)] == ["there is room again"]
+    stream.close()
+    structlog.get_logger().warning("nobody reads this")
+    assert logs.lost() > 2
+
+
+def test_faults_are_logged_at_first_and_then_once_a_minute() -> None:
+    captured = structlog.testing.LogCapture()
+    structlog.configure(processors=[captured])
+    faults = logs.Faults(structlog.get_logger())
+    for number in range(30):
+        faults.note("not handled", 100.0 + number)
+    faults.note("not handled", 200.0, flow="tcp/1")
+    assert faults.count == 31
+    assert len(captured.entries) == 21
+    assert captured.entries[-1] == {
+        "event": "not handled",
+        "log_level": "error",
+        "exc_info": True,
+        "flow": "tcp/1",
+        "suppressed": 10,
+    }
 
 
 def limited(interval_s: float = 10.0) -> tuple[logs.RateLimited, list[structlog.typing.EventDict]]:

@@ -4,10 +4,13 @@ import socket
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from certificates import Authority
-from oneproxy.node import bind, bind_all, explain, name_servers
+from oneproxy import node
+from oneproxy.node import bind, bind_all, explain, name_servers, other_addresses, warn_of_choice
 from oneproxy.site.model import Listen
+from oneproxy.transport.address import local_addresses
 from oneproxy.transport.connections import Connections
 from oneproxy.transport.stream import StreamListener
 from oneproxy.transport.websocket import WebSocketCodec
@@ -60,3 +63,38 @@ def test_a_certificate_that_cannot_be_used_is_named_with_its_listener(tmp_path: 
 def test_name_servers_have_a_port_even_where_none_is_written() -> None:
     written = ["127.0.0.1:5353", "192.0.2.1", "[2001:db8::1]:53"]
     assert name_servers(written) == [("127.0.0.1", 5353), ("192.0.2.1", 53), ("2001:db8::1", 53)]
+
+
+def test_all_addresses_that_lead_here_are_known_besides_those_that_are_told() -> None:
+    listens = [
+        Listen("udp", "0.0.0.0", 0, "sip.example.com", 5060),
+        Listen("tcp", "127.0.0.1", 0, "sip.example.com", 5060),
+    ]
+    listeners = bind_all(listens, Connections())
+    datagrams, connections = [listener.socket.getsockname()[1] for listener in listeners]
+    assert other_addresses(listeners) == [
+        *((host, datagrams, False) for host in local_addresses(False)),
+        ("127.0.0.1", connections, True),
+    ]
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.mark.parametrize(
+    ("transport", "address", "local", "warned"),
+    [
+        ("udp", "0.0.0.0", ["127.0.0.1", "192.0.2.1", "198.51.100.1"], True),
+        ("udp", "0.0.0.0", ["127.0.0.1", "192.0.2.1", "169.254.0.1"], False),
+        ("udp", "127.0.0.1", ["192.0.2.1", "198.51.100.1"], False),
+        ("tcp", "0.0.0.0", ["192.0.2.1", "198.51.100.1"], False),
+    ],
+)
+def test_a_wildcard_for_datagrams_on_a_machine_with_several_addresses_is_warned_of(
+    transport: str, address: str, local: list[str], warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "local_addresses", lambda _ipv6: local)
+    listener = bind(Listen(transport, address, 0), Connections())
+    with capture_logs() as logged:
+        warn_of_choice(listener)
+    listener.close()
+    assert [line["event"] for line in logged] == ["answers may leave from another address"] * warned

@@ -52,7 +52,7 @@ def _misfits(path: tuple[str, int], files: dict[str, str]) -> Iterator[Fault]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for key, allowed in (("certificate", _CERTIFICATE), ("client_ca", _CLIENT_CA)):
         if key in files and not _holds_certificates(files[key]):
-            yield Fault((*path, key), "no certificate in it", allowed)
+            yield Fault((*path, key), _instead_of_certificates(files[key]), allowed)
             files.pop(key)
     if "certificate" not in files or "key" not in files:
         return
@@ -86,6 +86,12 @@ def _holds_certificates(file: str) -> bool:
     except ssl.SSLError:
         return False
     return True
+
+
+def _instead_of_certificates(file: str) -> str:
+    with open(file, "rb") as opened:
+        begun = b"BEGIN CERTIFICATE" in opened.read(65_536)
+    return "a certificate that is cut short or damaged" if begun else "no certificate in it"
 
 
 def _unreadable(file: str) -> str | None:

@@ -50,9 +50,10 @@ def _listens(tables: Tables) -> Iterator[Fault]:
         tables,
         "listen",
         "address",
-        lambda one: (one.transport == "udp", texts.split_port(one.address)),
+        _bound,
         "transport",
     )
+    yield from _swallowed(tables)
     for index, listen in tables.listen.items():
         if not tables.sound("listen", index, "transport") or listen.transport in SECURE:
             continue
@@ -60,6 +61,31 @@ def _listens(tables: Tables) -> Iterator[Fault]:
             if getattr(listen, key, None) is not None:
                 found = f'{key} with the transport "{listen.transport}"'
                 yield Fault(("listen", index, key), found, f'{key} with "tls" and "wss" only')
+
+
+def _bound(listen: Any) -> tuple[bool, str, int | None]:
+    """What two of them may not share: kind of port, address, port."""
+    return (listen.transport == "udp", *texts.same_place(listen.address))
+
+
+def _swallowed(tables: Tables) -> Iterator[Fault]:
+    """Addresses whose port another [[listen]] has on all addresses of the machine."""
+    bound = {
+        index: _bound(listen)
+        for index, listen in tables.listen.items()
+        if tables.sound("listen", index, "address", "transport")
+    }
+    for index, (datagrams, host, port) in bound.items():
+        wildcard = "::" if ":" in host else "0.0.0.0"
+        for other, place in bound.items():
+            if host != wildcard and place == (datagrams, wildcard, port):
+                written = found_text(("listen", index, "address"), tables.listen[index].address)
+                yield Fault(
+                    ("listen", index, "address"),
+                    f"{written} beside all addresses",
+                    f"one of both; listen[{other + 1}] has this port on every address",
+                )
+                break
 
 
 def _domains(tables: Tables) -> Iterator[Fault]:

@@ -82,8 +82,16 @@ def address(text: str) -> str:
     """An IP address with a port."""
     written, port = split_port(text)
     _expect(port is not None)
-    ipaddress.ip_address(written)
+    found = ipaddress.ip_address(written)
+    # A scope would be lost in what others are told, and nobody listens on many machines' address.
+    _expect("%" not in written and not found.is_multicast)
     return text
+
+
+def same_place(text: str) -> tuple[str, int | None]:
+    """What `address` gave, in the one spelling that compares equal."""
+    written, port = split_port(text)
+    return ipaddress.ip_address(written).compressed, port
 
 
 def name_server(text: str) -> str:
@@ -95,7 +103,12 @@ def name_server(text: str) -> str:
 
 def advertise(text: str) -> str:
     """A host or IP address with or without a port."""
-    host(split_port(text)[0])
+    named = host(split_port(text)[0])
+    try:
+        found = ipaddress.ip_address(named)
+    except ValueError:
+        return text
+    _expect("%" not in named and not found.is_multicast and not found.is_unspecified)
     return text
 
 

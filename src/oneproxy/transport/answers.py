@@ -200,12 +200,16 @@ class Answers:
             status = os.stat(self._hosts_file)
             seen = (status.st_mtime_ns, status.st_ino, status.st_size)
             if seen != self._hosts_seen:
-                self._hosts_seen = seen
                 with open(self._hosts_file, encoding="utf-8", errors="replace") as file:
                     self._hosts = parse_hosts(file.read())
-        except OSError:
+                self._hosts_seen = seen
+        except FileNotFoundError:
             # No hosts file is no fault.
             self._hosts = {}
+            self._hosts_seen = None
+        except OSError:
+            # What was read serves on, and it is tried again.
+            return
 
     async def _load(self) -> "NameServers":
         await asyncio.to_thread(importlib.import_module, "oneproxy.transport.nameservers")

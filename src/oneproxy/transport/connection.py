@@ -30,6 +30,9 @@ CLOSED: Final = 4
 #: Where ";alias" stands if anywhere: in the top Via, one of the first lines.
 _FIRST_LINES: Final = 1024
 _RESPONSE: Final = b"SIP/2.0 "
+_REGISTER: Final = b"REGISTER "
+#: Reads of a connection that is about to be closed by a stop.
+_LAST_READS: Final = 16
 
 
 class Connection(Flow):
@@ -43,6 +46,7 @@ class Connection(Flow):
         "_begun",
         "_blocked",
         "_codec",
+        "_cut",
         "_dirty",
         "_heard",
         "_queue",
@@ -54,6 +58,7 @@ class Connection(Flow):
         "due",
         "keys",
         "opened",
+        "registered",
         "state",
         "tls_name",
         "used_at",
@@ -86,6 +91,10 @@ class Connection(Flow):
         #: tell when the socket takes more.
         self._dirty = False
         self._blocked = False
+        #: Whether it was closed since the peer takes too little: responses to it are no loss.
+        self._cut = False
+        #: Whether a REGISTER has come: it is used though it says nothing.
+        self.registered = False
         #: Whether a whole message has come, and whether the next one has begun.
         self._heard = self.opened
         self._begun = False
@@ -108,7 +117,7 @@ class Connection(Flow):
             self._put(framed)
         elif not data.startswith(_RESPONSE):
             raise OSError(ENOTCONN, "connection is closed")
-        else:
+        elif not self._cut:
             back = self._table.way_back(self, data)
             if back is not None:
                 back.send(data)
@@ -130,8 +139,13 @@ class Connection(Flow):
     def write(self) -> None:
         """Send what waits, as much as the socket takes."""
         self._dirty = False
-        if not self._blocked and self.state in (OPENING, OPEN, CLOSING):
+        if self.state not in (OPENING, OPEN, CLOSING):
+            return
+        if not self._blocked:
             self._push()
+        elif self._tls is not None and self._size + self._tls.waiting > self._table.limits.outward:
+            # TLS answers by itself, to new keys for example, and nobody has to ask for it.
+            self._cut_off()
 
     def expire(self) -> None:
         """The time is over that something had to happen in."""
@@ -169,13 +183,16 @@ class Connection(Flow):
         # Transactions keep the flow that they came on for a while, and TLS is all that is big.
         self._tls = None
         table.forget(self)
-        if self.opened and before in (CONNECTING, OPENING):
-            table.failed(self, reason)
+        failed = self.opened and before in (CONNECTING, OPENING)
+        if failed:
             for data in waiting:
                 if not data.startswith(_RESPONSE):
                     table.wire.undelivered(data)
         if before == OPEN or (self.opened and before != CLOSING):
             table.wire.closed(self)
+        # Last, since it says so in the log: what depends on it must not depend on that.
+        if failed:
+            table.failed(self, reason)
 
     # Opening.
 
@@ -221,6 +238,8 @@ class Connection(Flow):
                 return
             if not self.client_name:
                 self.client_name = self.tls_name or next(iter(tls.names()), "")
+            if not self.opened and self.listener.transport == "TLS":
+                self._table.note_names(self)
         if self._codec.open:
             self.state = OPEN
             if self._heard:
@@ -233,35 +252,47 @@ class Connection(Flow):
     def readable(self) -> None:
         """Read what has come, as much as there is a share of this turn of the loop for."""
         table = self._table
-        state = self.state
-        most = table.turns.share(self, state == OPENING)
-        if not most:
-            return
+        most = table.turns.share(self, self.state == OPENING)
+        if most:
+            self._read(most)
+
+    def read_rest(self, until: float) -> None:
+        """Read what has come, without regard to others, since this is going to be closed."""
+        reads = 0
+        while self.state == OPEN and reads < _LAST_READS and self._table.loop.time() < until:
+            reads += 1
+            if not self._read(len(self._table.buffer)):
+                return
+
+    def _read(self, most: int) -> bool:
+        """Take in at most so many octets; whether there were any."""
+        table = self._table
         try:
             size = self._socket.recv_into(table.buffer, min(most, self._codec.most))
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError as error:
             self.lost(error.strerror or "read failed")
-            return
+            return False
         if not size:
             self._ended()
-            return
+            return False
         table.turns.charge(size)
         self.used_at = table.now
-        if state == CLOSING:
-            return
+        if self.state == CLOSING:
+            return True
         data = bytes(table.view[:size])
         table.wire.now()
         try:
             self._take(data)
         except Exception:
             # Our own fault: it costs this connection and no other.
-            table.fault(self)
             self.lost("fault")
+            table.fault(self)
         if self.state != CLOSED and self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             # libuv stops watching a socket that has an error, though there was more to read.
             self.lost("reset")
+        return True
 
     def _take(self, data: bytes) -> None:
         """What was read, through the layers."""
@@ -295,6 +326,8 @@ class Connection(Flow):
         for message in messages:
             if message.find(b";alias", 0, _FIRST_LINES) >= 0:
                 table.note_alias(self, message)
+            if message.startswith(_REGISTER):
+                self.registered = True
             wire.received(self, message)
         wire.flush()
 
@@ -330,8 +363,7 @@ class Connection(Flow):
         """Let one message, or frame, wait for the end of the batch."""
         size = self._size + len(data)
         if size > self._table.limits.outward:
-            self._table.counts["connections_too_slow"] += 1
-            self.lost("too slow")
+            self._cut_off()
             raise OSError(ENOBUFS, "too much waits for the peer")
         self._queue.append(data)
         self._size = size
@@ -346,6 +378,11 @@ class Connection(Flow):
                 self._put(data)
             except OSError:
                 return
+
+    def _cut_off(self) -> None:
+        self._table.counts["connections_too_slow"] += 1
+        self._cut = True
+        self.lost("too slow")
 
     def _push(self) -> None:
         """Give the socket what waits."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from oneproxy.engine.flow import Hop
-from oneproxy.logs import RateLimited
+from oneproxy.logs import Faults, RateLimited
 from oneproxy.sip.fields import split_list
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request, Response, split
@@ -32,7 +32,6 @@ _ALIASES: Final = 4
 #: How often idle connections are looked for, and certificates that were renewed.
 _IDLE_CHECK_S: Final = 30.0
 _RENEW_CHECK_S: Final = 2.0
-_FAULTS_LOGGED: Final = 20
 #: How long the system goes on sending what a peer does not acknowledge: no transaction waits
 #: for longer (RFC 3261 17.1, 64 T1).
 _UNACKNOWLEDGED_MS: Final = 32_000
@@ -53,14 +52,20 @@ class Limits:
     #: Of one source: an IPv4 address or an IPv6 network of 64 bits, which is what one
     #: machine gets. 0 for no limit.
     per_source: int = 1_000
+    #: Opened by us to one such place, so that whoever names port after port of a machine, in
+    #: contacts or in Via, does not use up what others are to be reached by. Half of it for
+    #: responses whose own connection is gone.
+    per_destination: int = 256
     connect_s: float = 4.0
     handshake_s: float = 10.0
     #: From accepting to the end of a first message; whoever has nothing to say goes.
     first_message_s: float = 30.0
     #: From the first octet of a message to its last.
     message_s: float = 30.0
-    #: Without an octet in either direction. Phones send keep-alives far more often.
+    #: Without an octet in either direction. Phones send keep-alives far more often, but need
+    #: not: one that has registered over its connection is reached for as long as that lasts.
     idle_s: float = 900.0
+    registered_idle_s: float = 3_900.0
     #: For the peer to close too.
     closing_s: float = 2.0
     #: What may wait for the peer to read.
@@ -90,6 +95,7 @@ class Connections:
         self._by_name: dict[str, Connection] = {}
         self._by_address: dict[_Key, Connection] = {}
         self._sources: Counter[str] = Counter()
+        self._destinations: Counter[str] = Counter()
         self._opened = 0
         #: Those that have to do something before their time is over.
         self._hurried: set[Connection] = set()
@@ -98,7 +104,7 @@ class Connections:
         self._credentials: set[Credentials] = set()
         self._idle_check_at = 0.0
         self._renew_check_at = 0.0
-        self._faults = 0
+        self._faults = Faults(_log)
         self._limited = RateLimited(_log)
         #: Told of an address that could not be connected to: when, and which.
         self.on_failed: Callable[[float, Hop], None] = _ignore
@@ -124,6 +130,19 @@ class Connections:
             for connection in list(self._by_name.values()):
                 connection.lost("")
 
+    def finish(self, until: float) -> None:
+        """Take in what has come on all of them, then say good-bye: each ends by and by.
+
+        until: by the loop's clock; what was not taken in by then is lost.
+        """
+        for connection in list(self._by_name.values()):
+            connection.read_rest(until)
+            connection.finish()
+
+    def renew(self, credentials: "Credentials") -> None:
+        """Look after these from now on."""
+        self._credentials.add(credentials)
+
     # Into the table and out of it.
 
     def accept(self, listener: "StreamListener", sock: socket.socket, host: str, port: int) -> None:
@@ -138,8 +157,10 @@ class Connections:
             self._sources[source] += 1
             self.counts["connections_accepted"] += 1
             connection = self._add(listener, sock, host, port, None)
-            # RFC 3261 18: by the address of its other end, so that what goes there finds it.
-            self._index(connection, (listener.transport, host, port, ""))
+            if listener.transport != "TLS":
+                # RFC 3261 18: by the address of its other end, so that what goes there finds
+                # it. TLS asks who is there, and an address is no answer to that.
+                self._index(connection, (listener.transport, host, port, ""))
             connection.start()
 
     def open(self, listener: "StreamListener", host: str, port: int, name: str = "") -> Connection | None:
@@ -147,8 +168,12 @@ class Connections:
 
         name: of whom the certificate has to be; "" for the address.
         """
+        destination = _source(host)
         if self._opened >= self.limits.connections:
             self.counts["connections_refused_full"] += 1
+            return None
+        if self._destinations[destination] >= self.limits.per_destination:
+            self.counts["connections_refused_destination"] += 1
             return None
         family = socket.AF_INET6 if listener.ipv6 else socket.AF_INET
         try:
@@ -169,6 +194,7 @@ class Connections:
             self.counts["connections_failed"] += 1
             return None
         self._opened += 1
+        self._destinations[destination] += 1
         self.counts["connections_opened"] += 1
         secure = listener.secure
         connection = self._add(listener, sock, host, port, name or host)
@@ -182,13 +208,14 @@ class Connections:
         self._hurried.discard(connection)
         self.turns.forget(connection)
         self.hide(connection)
+        counted = self._sources
         if connection.opened:
             self._opened -= 1
-            return
-        source = _source(connection.host)
-        self._sources[source] -= 1
-        if not self._sources[source]:
-            del self._sources[source]
+            counted = self._destinations
+        place = _source(connection.host)
+        counted[place] -= 1
+        if not counted[place]:
+            del counted[place]
 
     def hide(self, connection: Connection) -> None:
         """It is about to be closed: nothing new goes there."""
@@ -203,14 +230,15 @@ class Connections:
         self._number += 1
         name = f"{listener.transport.lower()}/{self._start}.{self._number}"
         connection = self._by_name[name] = Connection(self, listener, sock, (host, port), name, tls_name)
-        if listener.credentials is not None:
-            self._credentials.add(listener.credentials)
         return connection
 
     def _index(self, connection: Connection, key: _Key) -> None:
-        """Find it by `key` too, unless there is one already."""
-        if self._by_address.setdefault(key, connection) is connection and key not in connection.keys:
-            connection.keys.append(key)
+        """Find it by `key` too, unless we have opened one: of those that came the last counts."""
+        before = self._by_address.get(key)
+        if before is None or not before.opened:
+            self._by_address[key] = connection
+            if key not in connection.keys:
+                connection.keys.append(key)
 
     def _refuse(self, sock: socket.socket, count: str, host: str) -> None:
         sock.close()
@@ -232,30 +260,28 @@ class Connections:
         name: of whom the certificate has to be, over TLS; "" for the IP address.
         """
         transport, host, port = hop
-        if transport != "TLS":
-            return self._by_address.get((transport, host, port, ""))
-        found = self._by_address.get((transport, host, port, name or host))
-        if found is None and name in ("", host):
-            # A phone has no certificate, but what it has connected from is its address.
-            found = self._by_address.get((transport, host, port, ""))
-        return found
+        return self._by_address.get((transport, host, port, (name or host) if transport == "TLS" else ""))
+
+    def note_names(self, connection: Connection) -> None:
+        """An accepted connection over TLS is reached by the names that its peer has proven."""
+        self._index_names(connection, connection.port)
 
     def note_alias(self, connection: Connection, message: bytes) -> None:
-        """RFC 5923: a peer lets itself be reached over this connection at the port it names."""
+        """RFC 5923: a peer lets itself be reached over this connection at the port it names.
+
+        Over TLS alone: over TCP anybody at the same address could have what is another's.
+        """
+        if connection.listener.transport != "TLS" or connection.opened or len(connection.keys) > _ALIASES:
+            return
         request = split(message)
-        if not isinstance(request, Request) or connection.opened or len(connection.keys) > _ALIASES:
-            return
-        via = _top_via(request.get("via"))
-        if via is None or "alias" not in via.params:
-            return
-        host = connection.host
-        transport = connection.listener.transport
-        if transport == "TCP" and via.host == host:
-            self._index(connection, (transport, host, via.port or 5060, ""))
-        elif transport == "TLS":
-            # RFC 5923 5: who is reached so must have proven the name that is looked for.
-            for name in connection.names()[:_ALIASES]:
-                self._index(connection, (transport, host, via.port or 5061, name))
+        via = _top_via(request.get("via")) if isinstance(request, Request) else None
+        if via is not None and "alias" in via.params:
+            self._index_names(connection, via.port or 5061)
+
+    def _index_names(self, connection: Connection, port: int) -> None:
+        # RFC 5923 5: who is reached so must have proven the name that is looked for.
+        for name in connection.names()[:_ALIASES]:
+            self._index(connection, ("TLS", connection.host, port, name))
 
     def way_back(self, closed: Connection, response: bytes) -> Connection | None:
         """RFC 3261 18.2.2: the connection for a response whose own one is closed, maybe a new one."""
@@ -273,7 +299,9 @@ class Connections:
         except ValueError:
             return None
         found = self.find((listener.transport, host, port), name)
-        return found or self.open(listener, host, port, name)
+        if found is None and self._destinations[_source(host)] < self.limits.per_destination // 2:
+            found = self.open(listener, host, port, name)
+        return found
 
     # What connections tell and ask.
 
@@ -296,17 +324,20 @@ class Connections:
         """An attempt to connect came to nothing."""
         self.counts["connections_failed"] += 1
         hop = (connection.listener.transport, connection.host, connection.port)
-        self._limited.warning(
-            "cannot connect", self.now, key=hop, to=f"{connection.host}:{connection.port}", reason=reason
-        )
         self.on_failed(self.wire.now(), hop)
+        # By host: who names port after port must not fill the disk with it.
+        self._limited.warning(
+            "cannot connect",
+            self.now,
+            key=connection.host,
+            to=f"{connection.host}:{connection.port}",
+            reason=reason,
+        )
 
     def fault(self, connection: Connection) -> None:
         """A fault of our own, while what came on a connection was read."""
-        self._faults += 1
         self.counts["faults"] += 1
-        if self._faults <= _FAULTS_LOGGED:
-            _log.exception("connection not read", flow=connection.name)
+        self._faults.note("connection not read", self.loop.time(), flow=connection.name)
 
     def _sweep(self) -> None:
         """Close those whose time is over. One timer for all: most of them never are."""
@@ -317,15 +348,18 @@ class Connections:
         if now >= self._idle_check_at:
             self._idle_check_at = now + min(_IDLE_CHECK_S, self.limits.idle_s / 4)
             idle_since = now - self.limits.idle_s
+            registered_since = now - self.limits.registered_idle_s
             for connection in [one for one in self._by_name.values() if one.used_at <= idle_since]:
-                if not connection.pending:
+                if not connection.pending and (
+                    not connection.registered or connection.used_at <= registered_since
+                ):
                     self.counts["connections_idle"] += 1
                     connection.finish()
             self.write()
         if now >= self._renew_check_at:
             self._renew_check_at = now + min(_RENEW_CHECK_S, self.limits.sweep_s * 2)
             for credentials in self._credentials:
-                credentials.refresh()
+                credentials.refresh(now)
 
 
 def tune(sock: socket.socket) -> None:

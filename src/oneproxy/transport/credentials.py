@@ -12,7 +12,13 @@ _log: Final = structlog.get_logger()
 #: of the same kind.
 _NOT_A_PAIR: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 
-_File = tuple[int, int, int]
+#: While files can't be used, they are tried again after this though they look the same: the
+#: reason may lie elsewhere, as where no more files may be open.
+RETRY_S: Final = 60.0
+
+_CIPHERS: Final = "DEFAULT:!kRSA:!PSK:!SRP:!aNULL:!eNULL"
+
+_File = tuple[int, int, int, int]
 
 
 class CredentialsError(OSError):
@@ -34,32 +40,51 @@ class Credentials:
     CredentialsError where they can't be used.
     """
 
-    __slots__ = ("_certificate", "_client_ca", "_key", "_seen", "client", "server")
+    __slots__ = (
+        "_certificate",
+        "_client_ca",
+        "_key",
+        "_reason",
+        "_retry_at",
+        "_seen",
+        "_tried",
+        "client",
+        "server",
+    )
 
     def __init__(self, certificate: str, key: str, client_ca: str = "") -> None:
         self._certificate = certificate
         self._key = key
         self._client_ca = client_ca
-        self._seen = self._look()
+        #: The files as they are in use, and as they were when they last were tried.
+        self._seen = self._tried = self._look()
+        self._retry_at = 0.0
+        self._reason = ""
         #: For connections that come, and for those that we open.
         self.server = self._server_context()
         self.client = self._client_context()
 
-    def refresh(self) -> bool:
+    def refresh(self, now: float) -> bool:
         """Read the files again if they have changed; whether new ones are in use now.
 
-        Where they can't be used the old ones stay, and the reason is logged once: maybe
-        only one of the two files has been replaced yet.
+        now: seconds, by a clock that does not go back. Where they can't be used the old ones
+        stay, and they are tried again when they change, and every minute. The reason is
+        logged once: maybe only one of the two files has been replaced yet.
         """
-        seen = self._look()
-        if seen == self._seen:
+        found = self._look()
+        if found == self._seen or (found == self._tried and now < self._retry_at):
             return False
-        self._seen = seen
+        changed = found != self._tried
+        self._tried = found
+        self._retry_at = now + RETRY_S
         try:
             server, client = self._server_context(), self._client_context()
         except CredentialsError as fault:
-            _log.warning("certificate not renewed", reason=fault.reason)
+            if changed or fault.reason != self._reason:
+                _log.warning("certificate not renewed", reason=fault.reason)
+            self._reason = fault.reason
             return False
+        self._seen = found
         self.server, self.client = server, client
         _log.info("certificate renewed", certificate=self._certificate)
         return True
@@ -85,6 +110,8 @@ class Credentials:
     def _prepare(self, context: ssl.SSLContext) -> None:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+        # RFC 9325 4.1: who gets at a key later must not read what was said before.
+        context.set_ciphers(_CIPHERS)
         self._readable()
         try:
             # Without a password given, the library would ask for one at the terminal.
@@ -131,4 +158,5 @@ def _look(path: str) -> _File | None:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    # The last one changes with owner and rights too.
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns

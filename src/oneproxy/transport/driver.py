@@ -9,12 +9,12 @@ import structlog
 
 from oneproxy.engine.core import Engine
 from oneproxy.engine.flow import Flow
+from oneproxy.logs import Faults
 from oneproxy.transport.connections import Connections
 from oneproxy.transport.stream import StreamListener
 from oneproxy.transport.udp import UdpListener
 
 _log: Final = structlog.get_logger()
-_FAULTS_LOGGED: Final = 20
 
 
 class Clock:
@@ -51,7 +51,12 @@ class Driver:
         self._stopped = False
         self._now = clock.now()
         self._engine: Engine | None = None
-        self.faults = 0
+        self._faults = Faults(_log)
+
+    @property
+    def faults(self) -> int:
+        """How many faults of our own there were."""
+        return self._faults.count
 
     def start(self, engine: Engine) -> None:
         """Begin to read."""
@@ -59,6 +64,21 @@ class Driver:
         self._connections.start(self)
         for listener in self._listeners:
             listener.start(self)
+
+    def finish(self, until: float) -> None:
+        """Serve what has come, accept no more connections, and say good-bye on those there are.
+
+        They end by and by, as their peers let them. until: by the loop's clock; what was not
+        taken in by then is lost.
+        """
+        for listener in self._listeners:
+            if isinstance(listener, StreamListener):
+                listener.close()
+                continue
+            self.now()
+            while self._loop.time() < until and listener.drain(self.received):
+                self.flush()
+        self._connections.finish(until)
 
     def stop(self) -> None:
         """Stop reading, close all connections and give the addresses back."""
@@ -157,6 +177,4 @@ class Driver:
         self._alarm = self._loop.call_later(max(0.0, deadline - self._clock.now()) + 0.0005, self._wake)
 
     def _fault(self, event: str) -> None:
-        self.faults += 1
-        if self.faults <= _FAULTS_LOGGED:
-            _log.exception(event)
+        self._faults.note(event, self._loop.time())

@@ -46,6 +46,8 @@ class NameServers:
         self._servers: list[Server] = list(servers)
         self._seen: tuple[int, int, int] | None = None
         self._look_at = 0.0
+        #: Why the file could not be read, "" where it could.
+        self._reason = ""
         #: The one that answered last is asked first, so that one that is down costs once.
         self._first = 0
 
@@ -94,15 +96,33 @@ class NameServers:
             seen = (status.st_mtime_ns, status.st_ino, status.st_size)
             if seen == self._seen:
                 return
-            self._seen = seen
             system = dns.resolver.Resolver(configure=False)
             with open(RESOLV_CONF, encoding="utf-8", errors="replace") as file:
                 system.read_resolv_conf(file)
-            self._servers = [(str(one), system.port) for one in system.nameservers]
-        except (OSError, ValueError, dns.exception.DNSException) as error:
-            _log.warning("no name servers", file=RESOLV_CONF, error=str(error))
+        except FileNotFoundError as error:
+            self._fail(str(error))
             self._servers = []
+            self._seen = None
+        except (ValueError, dns.exception.DNSException) as error:
+            self._fail(str(error))
+            self._servers = []
+            self._seen = seen
+        except OSError as error:
+            # It may be but we that can't read it, as where no more files may be open: those
+            # that were known serve on, and it is tried again.
+            self._fail(str(error))
+            return
+        else:
+            self._servers = [(str(one), system.port) for one in system.nameservers]
+            self._seen = seen
+            self._reason = ""
         self._first = 0
+
+    def _fail(self, reason: str) -> None:
+        """Log it, once for each reason."""
+        if reason != self._reason:
+            self._reason = reason
+            _log.warning("no name servers", file=RESOLV_CONF, error=reason)
 
 
 async def _exchange(query: dns.message.QueryMessage, server: Server) -> dns.message.Message | None:

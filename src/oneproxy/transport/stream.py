@@ -84,6 +84,8 @@ class StreamListener(Listener):
     def start(self, wire: Wire) -> None:
         """Begin to accept, in the running loop."""
         self._connections.start(wire)
+        if self.credentials is not None:
+            self._connections.renew(self.credentials)
         self._loop = asyncio.get_running_loop()
         self._resume()
 

@@ -65,6 +65,11 @@ class TlsStream:
         except ssl.SSLError as error:
             self._fail(error)
 
+    @property
+    def waiting(self) -> int:
+        """How many octets there are to `take`."""
+        return self._outgoing.pending
+
     def take(self) -> bytes:
         """What is to be sent now; an alert too, after a fault."""
         return self._outgoing.read() if self._outgoing.pending else b""

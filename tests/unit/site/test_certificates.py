@@ -143,6 +143,11 @@ def test_files_that_hold_something_else_are_named(tmp_path: Path) -> None:
     assert found_in(tmp_path, 'certificate = "cert.pem"\nkey = "cert.pem"') == [
         f"f:5: listen[1].key: found no private key in it; allowed {KEY}"
     ]
+    whole = (tmp_path / "cert.pem").read_bytes()
+    (tmp_path / "short.pem").write_bytes(whole[: len(whole) // 2])
+    assert found_in(tmp_path, 'certificate = "short.pem"\nkey = "key.pem"') == [
+        f"f:4: listen[1].certificate: found a certificate that is cut short or damaged; allowed {CERTIFICATE}"
+    ]
     (tmp_path / "empty.pem").touch()
     assert found_in(tmp_path, f'{BOTH}\nclient_ca = "empty.pem"') == [
         "f:6: listen[1].client_ca: found no certificate in it; "

@@ -340,3 +340,30 @@ def test_a_file_is_read_as_its_text_is(tmp_path: Path) -> None:
     file = tmp_path / "oneproxy.toml"
     file.write_text(WHOLE)
     assert read(file) == read_text(WHOLE)
+
+
+def listening(*places: tuple[str, str]) -> list[str]:
+    """The mistakes of a file that listens there."""
+    text = "".join(f'[[listen]]\ntransport = "{kind}"\naddress = "{address}"\n' for kind, address in places)
+    found = read_text(text + '[[domain]]\nname = "example.com"\n', Path())
+    return [mistake.text("f") for mistake in found] if isinstance(found, list) else []
+
+
+def test_an_address_beside_all_addresses_is_a_mistake() -> None:
+    assert listening(("udp", "0.0.0.0:5060"), ("udp", "127.0.0.1:5060")) == [
+        'f:6: listen[2].address: found "127.0.0.1:5060" beside all addresses; '
+        "allowed one of both; listen[1] has this port on every address"
+    ]
+    assert listening(("tcp", "[::1]:5060"), ("ws", "[::]:5060")) == [
+        'f:3: listen[1].address: found "[::1]:5060" beside all addresses; '
+        "allowed one of both; listen[2] has this port on every address"
+    ]
+    # Ports of UDP, and of the other family, are others.
+    assert listening(("udp", "0.0.0.0:5060"), ("tcp", "127.0.0.1:5060"), ("udp", "[::1]:5060")) == []
+    assert listening(("udp", "0.0.0.0:5060"), ("udp", "[::]:5060"), ("udp", "127.0.0.1:5062")) == []
+
+
+def test_an_address_in_another_spelling_is_the_same() -> None:
+    assert listening(("udp", "[::1]:5060"), ("udp", "[0:0::1]:5060")) == [
+        'f:6: listen[2].address: found "[0:0::1]:5060" again; allowed once; it stands in listen[1]'
+    ]

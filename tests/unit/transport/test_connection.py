@@ -20,6 +20,7 @@ from certificates import Authority
 from oneproxy.transport.codec import StreamCodec
 from oneproxy.transport.connections import Limits
 from oneproxy.transport.credentials import Credentials
+from oneproxy.transport.tls import TlsStream
 from wires import Peer, Place, answer, in_loop, message
 
 BODY = "v=0\r\n" * 200
@@ -409,6 +410,40 @@ def test_an_idle_connection_is_closed_unless_it_is_kept_alive_or_waited_for() ->
                 ended = [flow for flow in flows.values() if place.ways.named(flow.name) is None]
             assert ended == [flows[idle.address[1]]]
             assert await idle.end() == b""
+
+    in_loop(play)
+
+
+def test_a_connection_that_was_registered_over_may_be_silent_for_longer() -> None:
+    async def play() -> None:
+        async with Place("TCP", Limits(idle_s=0.1, registered_idle_s=0.6, sweep_s=0.01)) as place:
+            loop = asyncio.get_running_loop()
+            phone, other = await place.connect(), await place.connect()
+            phone.send(message("REGISTER"))
+            other.send(message())
+            await place.message(2)
+            flow = next(flow for flow, _ in place.wire.came if flow.port == phone.address[1])
+            began = loop.time()
+            assert await other.end() == b""
+            assert place.ways.named(flow.name) is flow
+            assert await phone.end() == b""
+            assert loop.time() - began > 0.5
+
+    in_loop(play)
+
+
+def test_what_tls_says_by_itself_is_bounded(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        async with Place("TLS", credentials=secure.credentials) as place:
+            peer = await place.connect(secure.context, "sip.example.com")
+            peer.send(message())
+            flow, _ = await place.message()
+            # As if the peer read nothing, and its questions had been answered often.
+            flow._blocked = True  # type: ignore[attr-defined]
+            monkeypatch.setattr(TlsStream, "waiting", 300_000)
+            peer.send(message("BYE"))
+            await place.wire.until(lambda: place.wire.ended == [flow])
+            assert place.connections.counts["connections_too_slow"] == 1
 
     in_loop(play)
 

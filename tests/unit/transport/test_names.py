@@ -1,6 +1,7 @@
 """Name resolution against a DNS server on loopback: memory, waiting, and servers that fail."""
 
 import asyncio
+import errno
 import gc
 import socket
 import subprocess
@@ -711,6 +712,40 @@ def test_the_systems_name_servers_are_read_and_read_again(
         file.unlink()
         system._look()
         assert await system.ask(Question("h.test", "A"), 1.0) is None
+
+    in_loop(play)
+
+
+def test_a_file_that_cannot_be_read_for_once_leaves_what_was_known_and_is_read_later(
+    server: DnsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nameservers, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
+    monkeypatch.setattr(nameservers, "_LOOK_EVERY_S", 0)
+    monkeypatch.setattr(answers, "_LOCAL_S", 0)
+    files = {"resolv.conf": "nameserver 192.0.2.{}\n", "hosts": "192.0.2.{} gateway\n"}
+
+    def write(number: int) -> None:
+        for name, text in files.items():
+            (tmp_path / name).write_text(text.format(number) + "#" * number)
+
+    def full(*_args: object, **_more: object) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    async def play() -> None:
+        system = nameservers.NameServers(())
+        async with looking(server, hosts=str(tmp_path / "hosts")) as names:
+            write(1)
+            system._look()
+            assert await ask(names, ("", "gateway", 0)) == udp("192.0.2.1")
+            write(2)
+            with monkeypatch.context() as patch:
+                patch.setattr("builtins.open", full)
+                system._look()
+                assert system._servers == [("192.0.2.1", 53)]
+                assert await ask(names, ("", "gateway", 0), START + 1) == udp("192.0.2.1")
+            system._look()
+            assert system._servers == [("192.0.2.2", 53)]
+            assert await ask(names, ("", "gateway", 0), START + 2) == udp("192.0.2.2")
 
     in_loop(play)
 

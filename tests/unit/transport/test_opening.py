@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import ssl
+import struct
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -12,6 +13,7 @@ import pytest
 
 from certificates import Authority
 from oneproxy.engine.flow import Found, Hop
+from oneproxy.logs import RateLimited
 from oneproxy.transport import connections, stream
 from oneproxy.transport.connections import Limits
 from oneproxy.transport.credentials import Credentials
@@ -199,43 +201,45 @@ def test_nothing_is_opened_over_websocket_but_what_came_is_found() -> None:
     in_loop(play)
 
 
-def test_what_goes_to_the_other_end_of_an_accepted_connection_takes_it(secure: Secure) -> None:
+def test_what_goes_to_the_other_end_of_an_accepted_connection_takes_it() -> None:
     async def play() -> None:
-        for transport, credentials in (("TCP", None), ("TLS", secure.credentials)):
-            async with Place(transport, credentials=credentials) as place:
-                context = secure.anonymous if credentials else None
-                peer = await place.connect(context, "sip.example.com")
-                peer.send(message())
-                flow, _ = await place.message()
-                assert place.towards((transport, *peer.address)) is flow
-                assert flow.client_name == ""
-                if credentials:
-                    assert place.ways.towards((transport, *peer.address), "bank.example.org") is not flow
+        async with Place("TCP") as place:
+            peer = await place.connect()
+            peer.send(message())
+            flow, _ = await place.message()
+            assert place.towards(("TCP", *peer.address)) is flow
+            await peer.close()
+            await place.wire.until(lambda: not len(place.connections))
+            assert place.connections.find(("TCP", *peer.address)) is None
 
     in_loop(play)
 
 
-@pytest.mark.parametrize(
-    ("via", "known"),
-    [
-        ("127.0.0.1:5090;alias", True),
-        ("127.0.0.1:5090", False),
-        ("192.0.2.7:5090;alias", False),
-        ("phone.example.com:5090;alias", False),
-        ("127.0.0.1:5090;x=alias", False),
-    ],
-)
-def test_a_peer_may_ask_to_be_reached_over_its_connection(via: str, known: bool) -> None:
+@pytest.mark.parametrize("proven", [True, False])
+def test_over_tls_the_other_end_is_who_it_has_proven_to_be(secure: Secure, proven: bool) -> None:
+    async def play() -> None:
+        async with Place("TLS", credentials=secure.credentials) as place:
+            peer = await place.connect(secure.client if proven else secure.anonymous, "sip.example.com")
+            peer.send(message())
+            flow, _ = await place.message()
+            hop = ("TLS", *peer.address)
+            assert (place.connections.find(hop) is flow) == proven
+            assert (place.connections.find(hop, "peer.example.net") is flow) == proven
+            assert place.connections.find(hop, "bank.example.org") is None
+            assert place.ways.named(flow.name) is flow
+
+    in_loop(play)
+
+
+@pytest.mark.parametrize("transport", ["TCP", "WS"])
+def test_who_has_proven_nothing_is_not_reached_at_another_port(transport: str) -> None:
     async def play() -> None:
         async with Place("TCP") as place:
             peer = await place.connect()
-            peer.send(message(via=via))
+            peer.send(message(via="127.0.0.1:5090;alias"))
             flow, _ = await place.message()
-            found = place.connections.find(("TCP", LOOPBACK, 5090))
-            assert (found is flow) == known
-            await peer.close()
-            await place.wire.until(lambda: not len(place.connections))
-            assert place.connections.find(("TCP", LOOPBACK, 5090)) is None
+            assert place.connections.find((transport, LOOPBACK, 5090)) is None
+            assert place.towards(("TCP", *peer.address)) is flow
 
     in_loop(play)
 
@@ -256,20 +260,106 @@ def test_over_tls_only_a_proven_name_is_reached_so(secure: Secure, proven: bool)
     in_loop(play)
 
 
-def test_an_alias_takes_nothing_away_and_there_are_few_of_them() -> None:
+def test_an_alias_takes_nothing_away_that_we_opened_and_there_are_few_of_them(secure: Secure) -> None:
     async def play() -> None:
-        async with Place("TCP") as place, Server() as server:
-            ours = place.towards(("TCP", LOOPBACK, server.port))
-            peer = await place.connect()
+        async with Place("TLS", credentials=secure.credentials) as place, Server(secure.server) as server:
+            ours = place.towards(("TLS", LOOPBACK, server.port), "peer.example.net")
+            peer = await place.connect(secure.client, "sip.example.com")
             peer.send(message(via=f"{LOOPBACK}:{server.port};alias"))
             for port in range(6001, 6101):
                 peer.send(message(via=f"{LOOPBACK}:{port};alias"))
             flow, _ = await place.message(101)
-            assert place.towards(("TCP", LOOPBACK, server.port)) is ours
-            found = [place.connections.find(("TCP", LOOPBACK, port)) for port in range(6001, 6101)]
-            assert found.count(flow) == 4  # type: ignore[arg-type]
+            assert place.towards(("TLS", LOOPBACK, server.port), "peer.example.net") is ours
+            found = [place.connections.find(("TLS", LOOPBACK, port)) for port in range(6001, 6101)]
+            assert 0 < found.count(flow) <= 4  # type: ignore[arg-type]
 
     in_loop(play)
+
+
+def test_of_two_connections_that_ask_for_the_same_port_the_last_is_taken(secure: Secure) -> None:
+    async def play() -> None:
+        async with Place("TLS", credentials=secure.credentials) as place:
+            for number in (1, 2):
+                peer = await place.connect(secure.client, "sip.example.com")
+                peer.send(message(via="peer.example.net:5071;alias"))
+                flow, _ = await place.message(number)
+                assert place.connections.find(("TLS", LOOPBACK, 5071), "peer.example.net") is flow
+
+    in_loop(play)
+
+
+def test_what_we_open_to_one_host_is_bounded_and_half_of_it_is_not_for_responses() -> None:
+    async def play() -> None:
+        with socket.create_server((LOOPBACK, 0)) as one, socket.create_server(("127.0.0.2", 0)) as other:
+            async with Place("TCP", Limits(per_destination=4, sweep_s=0.01)) as place:
+                peer = await place.connect()
+                peer.send(message())
+                flow, _ = await place.message()
+                await peer.close()
+                await place.wire.until(lambda: place.wire.ended == [flow])
+                for port in range(20_001, 20_009):
+                    place.send(flow, answer(f"nat.example.com:{port};received=127.0.0.3"))
+                # They are refused later: nobody listens there.
+                assert place.connections.counts["connections_opened"] == 2
+                place.towards(("TCP", *one.getsockname()))
+                for port in range(20_001, 20_009):
+                    place.ways.towards(("TCP", LOOPBACK, port))
+                assert place.connections.counts["connections_opened"] == 6
+                assert place.connections.counts["connections_refused_destination"] == 5
+                assert place.ways.towards(("TCP", *other.getsockname())) is not None
+                await place.wire.until(lambda: len(place.connections) == 2)
+                assert dict(place.connections._destinations) == {LOOPBACK: 1, "127.0.0.2": 1}
+
+    in_loop(play)
+
+
+def test_responses_to_a_peer_that_was_cut_off_open_nothing() -> None:
+    async def play() -> None:
+        async with Place("TCP", Limits(outward=5_000, sweep_s=0.01)) as place, Server() as server:
+            peer = await place.connect()
+            peer.send(message())
+            flow, _ = await place.message()
+            via = f"{LOOPBACK}:{server.port}"
+            place.wire.out += [(flow, answer(via)) for _ in range(100)]
+            place.wire.flush()
+            assert place.connections.counts["connections_too_slow"] == 1
+            assert place.connections.counts["connections_opened"] == 0
+
+    in_loop(play)
+
+
+def test_a_log_that_cannot_be_written_keeps_no_failure_from_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_args: object, **_fields: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    async def play() -> None:
+        async with Place("TCP") as place:
+            monkeypatch.setattr(RateLimited, "warning", full)
+            asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+            flow = place.towards(("TCP", LOOPBACK, free_port()))
+            place.send(flow, message())
+            await place.wire.until(lambda: place.wire.ended == [flow])
+            assert place.wire.not_delivered == [message()]
+
+    in_loop(play)
+
+
+@pytest.mark.parametrize("uv", [False, True])
+def test_connections_that_are_reset_while_they_wait_for_their_handshake_are_gone_at_once(
+    secure: Secure, uv: bool
+) -> None:
+    async def play() -> None:
+        async with Place("TLS", Limits(handshake_s=60.0), credentials=secure.credentials) as place:
+            clients = [socket.create_connection((LOOPBACK, place.listener.bound)) for _ in range(100)]
+            await place.wire.until(lambda: len(place.connections) == 100)
+            for client in clients:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+            await place.wire.until(lambda: not len(place.connections))
+
+    in_loop(play, uv)
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -431,6 +521,25 @@ def test_all_who_come_back_at_once_get_in(secure: Secure, uv: bool) -> None:
             assert len({flow.name for flow, _ in place.wire.came}) == 50
 
     in_loop(play, uv)
+
+
+def test_a_stop_takes_in_what_has_come_and_says_good_bye(secure: Secure) -> None:
+    async def play() -> None:
+        async with Place("TLS", credentials=secure.credentials) as place:
+            place.wire.answer = lambda _flow, _data: answer("192.0.2.10", 503)
+            peer = await place.connect(secure.anonymous, "sip.example.com")
+            peer.send(message())
+            assert await peer.exactly(len(answer("192.0.2.10", 503))) == answer("192.0.2.10", 503)
+            peer.send(message() * 500)
+            await peer.writer.drain()
+            place.listener.close()
+            place.connections.finish(asyncio.get_running_loop().time() + 1)
+            # An end by force would have lost some of it, and asyncio would have raised.
+            assert await asyncio.wait_for(peer.reader.read(), 10) == answer("192.0.2.10", 503) * 500
+            await peer.close()
+            await place.wire.until(lambda: not len(place.connections))
+
+    in_loop(play)
 
 
 def test_all_that_is_open_is_closed_at_the_end() -> None:

@@ -3,6 +3,7 @@
 import os
 import ssl
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
@@ -196,7 +197,7 @@ def test_what_cannot_be_used_changes_nothing_and_is_said_once(
     credentials = Credentials(own.certificate, own.key)
     server, client = credentials.server, credentials.client
     key = Path(own.key).read_bytes()
-    assert not credentials.refresh()
+    assert not credentials.refresh(0.0)
     for path, data in (
         (own.certificate, b"garbage"),
         (own.key, b"garbage"),
@@ -207,18 +208,62 @@ def test_what_cannot_be_used_changes_nothing_and_is_said_once(
         Path(path).unlink()
         if data is not None:
             Path(path).write_bytes(data)
-        assert [credentials.refresh() for _ in range(3)] == [False] * 3
+        assert [credentials.refresh(0.0) for _ in range(3)] == [False] * 3
         assert (credentials.server, credentials.client) == (server, client)
         assert capsys.readouterr().out.count("certificate not renewed") == 1
         Path(path).write_bytes(before)
         # The old ones again: they are read, and there is no harm in that.
-        credentials.refresh()
+        credentials.refresh(0.0)
         server, client = credentials.server, credentials.client
         capsys.readouterr()
     assert Path(own.key).read_bytes() == key
     assert here.issue("second", names=[NAME], to="own") == own
-    assert credentials.refresh()
+    assert credentials.refresh(0.0)
     assert credentials.server is not server
+
+
+def test_what_could_not_be_read_once_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = Authority(tmp_path)
+    own = here.issue("first", names=[NAME], to="own")
+    credentials = Credentials(own.certificate, own.key)
+    here.issue("second", names=[NAME], to="own")
+
+    def full(_credentials: Credentials) -> None:
+        raise CredentialsError("too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Credentials, "_readable", full)
+        assert [credentials.refresh(now) for now in (0.0, 2.0, 60.0, 62.0)] == [False] * 4
+    assert capsys.readouterr().out.count("certificate not renewed") == 1
+    assert [credentials.refresh(now) for now in (119.0, 120.0, 180.0)] == [False, True, False]
+
+
+def test_a_key_that_may_be_read_now_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Authority(tmp_path)
+    own = here.issue("first", names=[NAME], to="own")
+    credentials = Credentials(own.certificate, own.key)
+    here.issue("second", names=[NAME], to="own")
+    with monkeypatch.context() as patch:
+        # Who runs tests as root may read whatever its mode.
+        patch.setattr(Credentials, "_readable", Mock(side_effect=CredentialsError("permission denied")))
+        assert not credentials.refresh(0.0)
+    os.chmod(own.key, 0o640)
+    assert credentials.refresh(2.0)
+
+
+def test_a_listener_that_nobody_has_come_to_yet_has_its_certificate_renewed_too(tmp_path: Path) -> None:
+    here = Authority(tmp_path)
+    own = here.issue("first", names=[NAME], to="own")
+
+    async def play() -> None:
+        async with Place("TLS", credentials=Credentials(own.certificate, own.key)) as place:
+            before = place.listener.credentials and place.listener.credentials.server
+            here.issue("second", names=[NAME], to="own")
+            await place.wire.until(lambda: place.listener.credentials.server is not before)  # type: ignore[union-attr]
+
+    in_loop(play)
 
 
 def test_what_cannot_be_used_is_named_with_the_way_out(tmp_path: Path) -> None:
