@@ -28,7 +28,6 @@ TRACEBACK: Final = "ONEPROXY_TRACEBACK"
 
 #: What an idle section means where saying that it is idle is not enough.
 WARNINGS: Final = {
-    "access": "NO ACCESS RULE IS ENFORCED: denied sources are served and trusted ones are challenged",
     "cdr": "no call records are written",
     "congestion": "new calls are not limited",
     "farm.peers": "this machine's bindings are known to itself alone",

@@ -24,8 +24,9 @@ BAD = GOOD.replace("udp", "sctp").replace("name", "nane")
 MISTAKES = [
     '{file}:2: listen[1].transport: found "sctp"; allowed "udp", "tcp", "tls", "ws" or "wss"',
     '{file}:4: domain[1].name: found nothing; allowed a host name such as "example.com", or an IP address',
-    "{file}:5: domain[1].nane: found an unknown key; allowed name, authenticate, algorithms, min_expires_s, "
-    "max_expires_s, max_contacts, redirect; did you mean name?",
+    "{file}:5: domain[1].nane: found an unknown key; allowed name, aliases, authenticate, algorithms, "
+    "min_expires_s, max_expires_s, default_expires_s, spread_percent, max_contacts, when_full, gruu, "
+    "service_route, redirect, redirect_status, follow_redirects; did you mean name?",
     "{file}: 3 mistakes",
 ]
 
@@ -84,8 +85,6 @@ def test_check_says_what_this_version_does_not_act_on(tmp_path: Path) -> None:
     assert (status, errors) == (0, "")
     assert output.splitlines()[1:] == [
         f"{file}: [admin] is read, but this version does not act on it",
-        f"{file}: [access] is read, but this version does not act on it: NO ACCESS RULE IS ENFORCED: "
-        "denied sources are served and trusted ones are challenged",
     ]
 
 
@@ -125,12 +124,12 @@ def test_run_with_a_file_says_that_it_is_ready_and_no_more(
 def test_run_warns_of_every_section_that_it_does_not_act_on(
     tmp_path: Path, runs: list[object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = '[[access]]\nsource = "10.0.0.0/8"\naction = "deny"\n[cdr]\nenabled = true\n'
+    text = '[[route]]\nprefix = "1"\ntarget = "sip:192.0.2.1"\n[cdr]\nenabled = true\n'
     file = write(tmp_path, GOOD + text)
     _, output, _ = invoke("run", "--config", str(file))
     warned = [line for line in output.splitlines() if "does not act on it" in line]
     assert len(warned) == 2
-    assert "NO ACCESS RULE IS ENFORCED" in warned[0]
+    assert "no number is routed" in warned[0]
     assert "no call records are written" in warned[1]
 
 

@@ -90,12 +90,20 @@ def _swallowed(tables: Tables) -> Iterator[Fault]:
 
 def _domains(tables: Tables) -> Iterator[Fault]:
     yield from _repeats(tables, "domain", "name", lambda domain: domain.name.lower())
+    yield from _domain_aliases(tables)
     for index, domain in tables.domain.items():
         if tables.sound("domain", index, "min_expires_s", "max_expires_s") and (
             domain.min_expires_s > domain.max_expires_s
         ):
             allowed = f"at most max_expires_s, which is {domain.max_expires_s}"
             yield Fault(("domain", index, "min_expires_s"), str(domain.min_expires_s), allowed)
+        if tables.sound("domain", index, "default_expires_s", "max_expires_s", "min_expires_s"):
+            default_s = domain.default_expires_s
+            if default_s is not None and not domain.min_expires_s <= default_s <= domain.max_expires_s:
+                allowed = (
+                    f"from min_expires_s to max_expires_s: {domain.min_expires_s} to {domain.max_expires_s}"
+                )
+                yield Fault(("domain", index, "default_expires_s"), str(default_s), allowed)
         if tables.sound("domain", index, "algorithms") and len(set(domain.algorithms)) < len(
             domain.algorithms
         ):
@@ -112,6 +120,79 @@ def _subscribers(tables: Tables) -> Iterator[Fault]:
         if domain not in served:
             allowed = f"a domain that has a [[domain]] table ({_listed(served)})"
             yield Fault(("subscriber", index, "aor"), f'the domain "{domain}"', allowed)
+
+
+def _domain_aliases(tables: Tables) -> Iterator[Fault]:
+    """Aliases that are the name, or another alias, of some domain."""
+    taken = dict.fromkeys(_names(tables, "domain"), "the name of a domain")
+    for index, domain in tables.domain.items():
+        if not tables.sound("domain", index, "aliases"):
+            continue
+        for place, alias in enumerate(domain.aliases):
+            if alias in taken:
+                found = f'"{alias}", which is {taken[alias]}'
+                yield Fault(("domain", index, "aliases", place), found, "a name that no other domain has")
+            taken.setdefault(alias, f"an alias in domain[{index + 1}]")
+
+
+def _passwords(tables: Tables) -> Iterator[Fault]:
+    for index, subscriber in tables.subscriber.items():
+        if not tables.sound("subscriber", index, "password", "ha1"):
+            continue
+        given = [key for key in ("password", "ha1") if getattr(subscriber, key) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "neither"
+            yield Fault(("subscriber", index), found, "exactly one of password, ha1")
+        for algorithm, ha1 in (subscriber.ha1 or {}).items():
+            digits = 32 if algorithm == "MD5" else 64
+            if len(ha1) != digits:
+                path = ("subscriber", index, "ha1", algorithm)
+                yield Fault(path, f"{len(ha1)} digits", f"{digits} hexadecimal digits")
+
+
+def _user_aliases(tables: Tables) -> Iterator[Fault]:
+    """Aliases that are the user, or another alias, of some subscriber of the domain."""
+    taken = {
+        _user_and_domain(one.aor): "a subscriber"
+        for index, one in tables.subscriber.items()
+        if tables.sound("subscriber", index, "aor")
+    }
+    for index, subscriber in tables.subscriber.items():
+        if not tables.sound("subscriber", index, "aor", "aliases"):
+            continue
+        domain = _user_and_domain(subscriber.aor)[1]
+        for place, alias in enumerate(subscriber.aliases):
+            if (alias, domain) in taken:
+                found = f'"{alias}", which is {taken[alias, domain]}'
+                yield Fault(("subscriber", index, "aliases", place), found, "a user that nobody else has")
+            taken.setdefault((alias, domain), f"an alias in subscriber[{index + 1}]")
+
+
+def _access(tables: Tables) -> Iterator[Fault]:
+    seen: dict[Hashable, int] = {}
+    for index, rule in tables.access.items():
+        if not tables.sound("access", index, "source", "client", "methods"):
+            continue
+        given = [key for key in ("source", "client") if getattr(rule, key) is not None]
+        if len(given) != 1:
+            yield Fault(("access", index), " and ".join(given) or "neither", "exactly one of source, client")
+            continue
+        of_whom = (given[0], str(getattr(rule, given[0])))
+        for method in rule.methods or ("",):
+            first = seen.setdefault((of_whom, method), index)
+            if first != index:
+                found = f'"{of_whom[1]}" again' + (f" for {method}" if method else "")
+                allowed = f"one rule; it stands in access[{first + 1}]"
+                yield Fault(("access", index, given[0]), found, allowed)
+                break
+
+
+def _admin(tables: Tables) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for place, token in enumerate(tables.admin.token):
+        if token.name in seen:
+            yield Fault(("admin", "token", place, "name"), f'"{token.name}" again', "each name once")
+        seen.add(token.name)
 
 
 def _user_and_domain(aor: str) -> tuple[str, str]:
@@ -194,6 +275,10 @@ _CHECKS: Final[tuple[Callable[[Tables], Iterator[Fault]], ...]] = (
     _listens,
     _domains,
     _subscribers,
+    _passwords,
+    _user_aliases,
+    _access,
+    _admin,
     _providers,
     _routes,
     _congestion,

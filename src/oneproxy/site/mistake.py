@@ -13,7 +13,9 @@ from typing import Final
 from oneproxy.site.lines import Path
 
 #: Keys whose values nobody may read in a log or on a screen.
-SECRET_KEYS: Final = frozenset({"password", "key", "passwd", "secret"})
+SECRET_KEYS: Final = frozenset(
+    {"password", "key", "passwd", "secret", "sha256", "MD5", "SHA-256", "SHA-512-256"}
+)
 _SHOWN: Final = 60
 
 

@@ -42,6 +42,26 @@ class Machine(Struct, frozen=True):
     connections_per_source: int = 1_000
     #: "address:port" of the name servers; empty: those of the system.
     dns_servers: tuple[str, ...] = ()
+    #: The file that keeps the last site known; relative to the directory we were started in.
+    last_site: str = "oneproxy-site.last"
+    #: Where the HTTP API is served; None: nowhere.
+    admin: "Admin | None" = None
+
+
+class Token(Struct, frozen=True):
+    """Who may use the HTTP API. sha256: of the bearer token, hex. role: "read" or "write"."""
+
+    name: str
+    sha256: str
+    role: str
+
+
+class Admin(Struct, frozen=True):
+    """The HTTP API. host: an IP address; port: 1 to 65535."""
+
+    host: str
+    port: int
+    tokens: tuple[Token, ...] = ()
 
 
 class Domain(Struct, frozen=True):
@@ -56,6 +76,23 @@ class Domain(Struct, frozen=True):
     max_expires_s: int = 3600
     max_contacts: int = 10
     redirect: bool = False
+    #: Other names of the domain, in lower case; its AoRs and its realm have `name`.
+    aliases: tuple[str, ...] = ()
+    #: What a REGISTER that says no time gets; 0: max_expires_s.
+    default_expires_s: int = 0
+    #: By how much, in percent, the time that is granted may be shorter than what was asked
+    #: for, at random: phones that registered together then do not all come back together.
+    spread_percent: int = 10
+    #: Beyond max_contacts: "refuse" the new contact, or let it "replace" the oldest.
+    when_full: str = "refuse"
+    #: Whether GRUUs are made for phones that ask for them (RFC 5627).
+    gruu: bool = True
+    #: URIs of the Service-Route that a REGISTER is answered with (RFC 3608).
+    service_route: tuple[str, ...] = ()
+    #: Of a redirecting domain: 300, 301 or 302.
+    redirect_status: int = 302
+    #: How many rounds of 3xx from a callee are followed; 0: they go to the caller.
+    follow_redirects: int = 0
 
 
 class Subscriber(Struct, frozen=True):
@@ -63,6 +100,36 @@ class Subscriber(Struct, frozen=True):
 
     aor: str
     ha1: dict[str, str]
+    #: Other users of the domain that mean this one: "info", "+351211234567".
+    aliases: tuple[str, ...] = ()
+    #: AoRs besides its own that it may call and register as; "*@domain": all of a domain.
+    may_use: tuple[str, ...] = ()
+
+
+class Rule(Struct, frozen=True):
+    """What a source may do: [[access]]. Either `source` or `client` is set.
+
+    source: an IP network. client: a name in a verified TLS client certificate. action:
+    "trust", "allow" or "deny". methods: those that it is for; empty: all.
+    """
+
+    source: str
+    client: str
+    action: str
+    methods: tuple[str, ...] = ()
+
+
+class Flood(Struct, frozen=True):
+    """When a source or an account is shut out. Numbers are for one window; 0: no limit."""
+
+    window_s: int = 60
+    #: Requests outside of dialogs, from one source address and of one account.
+    requests: int = 0
+    account_requests: int = 0
+    #: Wrong passwords, from one source address and for one account.
+    wrong_passwords: int = 50
+    account_wrong_passwords: int = 20
+    ban_s: int = 600
 
 
 class Site(Struct, frozen=True):
@@ -71,6 +138,10 @@ class Site(Struct, frozen=True):
     domains: dict[str, Domain]
     #: By AoR.
     subscribers: dict[str, Subscriber]
+    access: tuple[Rule, ...] = ()
+    flood: Flood = Flood()
+    #: What becomes of a REGISTER that cannot be stored: "refuse" it, or serve it from "memory".
+    without_database: str = "refuse"
     #: Configuration sections that were read but that this version does not act on.
     idle_sections: tuple[str, ...] = ()
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from oneproxy.site.model import Configuration, Domain, Listen, Machine, Site, Subscriber
-from oneproxy.site.password import hash_password
+from oneproxy.site.password import HASHES, hash_password
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 5060
@@ -24,8 +24,6 @@ def sample() -> Configuration:
         ),
         site=Site(
             domains={domain.name: domain},
-            subscribers={
-                aor: Subscriber(aor=aor, ha1=hash_password(aor, PASSWORD, domain.algorithms)) for aor in AORS
-            },
+            subscribers={aor: Subscriber(aor=aor, ha1=hash_password(aor, PASSWORD, HASHES)) for aor in AORS},
         ),
     )

@@ -79,6 +79,27 @@ Method = Annotated[
 Algorithm = Annotated[
     Literal["SHA-256", "SHA-512-256", "MD5"], Field(description='"SHA-256", "SHA-512-256" or "MD5"')
 ]
+Ha1 = Annotated[str, AfterValidator(texts.ha1), Field(description="32 or 64 hexadecimal digits")]
+Alias = Annotated[
+    str,
+    AfterValidator(texts.alias),
+    Field(description='a user such as "info" or "+351211234567", without a domain'),
+]
+Usable = Annotated[
+    str,
+    AfterValidator(texts.usable),
+    Field(description='a user and a domain, such as "sales@example.com", or "*@example.com" for all of it'),
+]
+RouteUri = Annotated[
+    str,
+    AfterValidator(texts.sip_uri),
+    Field(description='a SIP URI of a proxy, such as "sip:edge.example.com;lr"'),
+]
+ClientName = Annotated[
+    str,
+    AfterValidator(texts.host),
+    Field(description='a name in a TLS client certificate, such as "gw.example.com"'),
+]
 Flag = Annotated[bool, Field(description="true or false")]
 Methods = Annotated[
     list[Method], Field(description='a list of SIP methods, such as ["REGISTER", "INVITE"], or [] for none')
@@ -116,6 +137,9 @@ class Database(Table):
 
     proxy: DatabaseUrl = "sqlite:///oneproxy.db"
     system: DatabaseUrl | None = None
+    last_site: Annotated[
+        str, AfterValidator(texts.not_empty), Field(description="the name of a file that may be written")
+    ] = "oneproxy-site.last"
 
 
 class Capacity(Table):
@@ -139,10 +163,21 @@ class Dns(Table):
     ] = []
 
 
+class Token(Table):
+    """[[admin.token]]: who may use the HTTP API."""
+
+    name: Name
+    sha256: Annotated[
+        str, AfterValidator(texts.sha256), Field(description="64 hexadecimal digits: SHA-256 of the token")
+    ]
+    role: Annotated[Literal["read", "write"], Field(description='"read" or "write"')] = "read"
+
+
 class Admin(Table):
     """[admin]: where the HTTP API and the console are served."""
 
     address: Address = "127.0.0.1:8080"
+    token: Annotated[list[Token], Field(description="tables begun by [[admin.token]]")] = []
 
 
 class Farm(Table):
@@ -157,6 +192,9 @@ class Domain(Table):
     """[[domain]]: a domain that is served here."""
 
     name: Host
+    aliases: Annotated[
+        list[Host], Field(description='other names of the domain: a list such as ["example.org"]')
+    ] = []
     authenticate: Methods = ["REGISTER", "INVITE"]
     algorithms: Annotated[
         list[Algorithm],
@@ -167,23 +205,65 @@ class Domain(Table):
     ] = ["MD5"]
     min_expires_s: Annotated[int, _whole(0, MAX_SECONDS, "seconds")] = 60
     max_expires_s: Annotated[int, _whole(1, MAX_SECONDS, "seconds")] = 3600
+    default_expires_s: Annotated[int | None, _whole(1, MAX_SECONDS, "seconds")] = None
+    spread_percent: Annotated[int, _whole(0, 50)] = 10
     max_contacts: Annotated[int, _whole(1, 1000)] = 10
+    when_full: Annotated[Literal["refuse", "replace"], Field(description='"refuse" or "replace"')] = "refuse"
+    gruu: Flag = True
+    service_route: Annotated[
+        list[RouteUri],
+        Field(max_length=8, description='a list of SIP URIs, such as ["sip:edge.example.com;lr"]'),
+    ] = []
     redirect: Flag = False
+    redirect_status: Annotated[Literal[300, 301, 302], Field(description="300, 301 or 302")] = 302
+    follow_redirects: Annotated[int, _whole(0, 10)] = 0
 
 
 class Subscriber(Table):
     """[[subscriber]]: who may register and call."""
 
     aor: Aor
-    password: NotEmpty
+    password: NotEmpty | None = None
+    ha1: Annotated[
+        dict[Algorithm, Ha1] | None,
+        Field(
+            description='a table of algorithms and HA1s, such as { MD5 = "0123..." }, as `export` writes it'
+        ),
+    ] = None
+    aliases: Annotated[
+        list[Alias], Field(description='other users of the domain: ["info", "+351211234567"]')
+    ] = []
+    may_use: Annotated[
+        list[Usable], Field(description='a list such as ["sales@example.com", "*@example.org"]')
+    ] = []
 
 
 class Access(Table):
-    """[[access]]: what a source address may do."""
+    """[[access]]: what a source address, or the owner of a TLS client certificate, may do."""
 
-    source: Network
+    source: Network | None = None
+    client: ClientName | None = None
     action: Annotated[Literal["trust", "allow", "deny"], Field(description='"trust", "allow" or "deny"')]
     methods: Methods | None = None
+
+
+class Flood(Table):
+    """[flood]: when a source address or an account is shut out, and for how long."""
+
+    window_s: Annotated[int, _whole(1, 3600, "seconds")] = 60
+    requests: Annotated[int, _whole(0, 100_000_000)] = 0
+    wrong_passwords: Annotated[int, _whole(0, 1_000_000)] = 50
+    account_wrong_passwords: Annotated[int, _whole(0, 1_000_000)] = 20
+    account_requests: Annotated[int, _whole(0, 100_000_000)] = 0
+    ban_s: Annotated[int, _whole(1, 31_536_000, "seconds")] = 600
+
+
+class Registrar(Table):
+    """[registrar]: what becomes of a REGISTER that cannot be stored."""
+
+    without_database: Annotated[Literal["refuse", "memory"], Field(description='"refuse" or "memory"')] = (
+        "refuse"
+    )
 
 
 class Registration(Table):
@@ -245,6 +325,11 @@ class Cdr(Table):
     enabled: Flag = False
 
 
+#: The sections of the site, which is kept in the system database; the others are this machine's.
+SITE_SECTIONS: Final = frozenset(
+    ("domain", "subscriber", "access", "flood", "registrar", "provider", "route", "congestion", "cdr")
+)
+
 #: Every section, in the order in which an operator is told of them.
 SECTIONS: Final[dict[str, type[Table]]] = {
     "node": Node,
@@ -257,6 +342,8 @@ SECTIONS: Final[dict[str, type[Table]]] = {
     "domain": Domain,
     "subscriber": Subscriber,
     "access": Access,
+    "flood": Flood,
+    "registrar": Registrar,
     "provider": Provider,
     "route": Route,
     "congestion": Congestion,

@@ -31,9 +31,12 @@ class Tables(NamedTuple):
     capacity: schema.Capacity
     dns: schema.Dns
     farm: schema.Farm
+    admin: schema.Admin
     domain: dict[int, schema.Domain]
     subscriber: dict[int, schema.Subscriber]
     access: dict[int, schema.Access]
+    flood: schema.Flood
+    registrar: schema.Registrar
     provider: dict[int, schema.Provider]
     route: dict[int, schema.Route]
     congestion: schema.Congestion
@@ -56,7 +59,6 @@ def read_tables(document: dict[str, Any]) -> tuple[Tables, list[Fault]]:
     """The tables of a document, and what is wrong with those that are not well formed."""
     reader = _Reader(document)
     reader.unknown_sections()
-    reader.single(schema.Admin, "admin")
     return Tables(
         node=reader.single(schema.Node, "node"),
         listen=reader.many(schema.Listen, "listen", least=1),
@@ -64,9 +66,12 @@ def read_tables(document: dict[str, Any]) -> tuple[Tables, list[Fault]]:
         capacity=reader.single(schema.Capacity, "capacity"),
         dns=reader.single(schema.Dns, "dns"),
         farm=reader.single(schema.Farm, "farm"),
+        admin=reader.single(schema.Admin, "admin"),
         domain=reader.many(schema.Domain, "domain", least=1),
         subscriber=reader.many(schema.Subscriber, "subscriber"),
         access=reader.many(schema.Access, "access"),
+        flood=reader.single(schema.Flood, "flood"),
+        registrar=reader.single(schema.Registrar, "registrar"),
         provider=reader.many(schema.Provider, "provider"),
         route=reader.many(schema.Route, "route"),
         congestion=reader.single(schema.Congestion, "congestion"),

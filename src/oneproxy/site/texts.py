@@ -12,6 +12,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 # A host name of RFC 1123; the last label is not all digits, so that 300.1.1.1 is none.
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?!\d+\Z){_LABEL}")
+_HEX: Final = re.compile(r"[0-9A-Fa-f]*")
 _METHOD: Final = re.compile(r"[A-Z]{1,32}")
 _SIP_URI: Final = re.compile(
     r"sips?:(?:[^\s@<>\"]+@)?(\[[0-9A-Fa-f:.]+\]|[^\s@<>\":;?/]+)(:\d{1,5})?(;[^\s<>\"]*)?"
@@ -123,6 +124,29 @@ def aor(text: str) -> str:
     user, at, domain = text.rpartition("@")
     _expect(at and user and user.isprintable() and not set(user) & set(' @:;<>"'))
     return f"{user}@{host(domain)}"
+
+
+def ha1(text: str) -> str:
+    """A hash of 128 or 256 bits in hexadecimal, in lower case."""
+    _expect(_HEX.fullmatch(text) and len(text) in (32, 64))
+    return text.lower()
+
+
+def sha256(text: str) -> str:
+    """A hash of 256 bits in hexadecimal, in lower case."""
+    _expect(_HEX.fullmatch(text) and len(text) == 64)
+    return text.lower()
+
+
+def alias(text: str) -> str:
+    """A user without a domain; the domain is that of whose alias it is."""
+    _expect(text and text.isprintable() and not set(text) & set(' @:;<>"'))
+    return text
+
+
+def usable(text: str) -> str:
+    """An AoR, or all of a domain: `*@host`."""
+    return aor(text)
 
 
 def sip_uri(text: str) -> str:

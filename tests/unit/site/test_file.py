@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from oneproxy.site.file import read, read_text
-from oneproxy.site.model import Configuration, Domain, Listen, Machine, Site
+from oneproxy.site.model import Admin, Configuration, Domain, Listen, Machine, Rule, Site
 
 SMALLEST = """\
 [[listen]]
@@ -137,13 +137,14 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
         connections=3000,
         connections_per_source=0,
         dns_servers=("192.0.2.53:53", "127.0.0.1:5353", "[2001:db8::53]:53", "[::1]:5353"),
+        admin=Admin("127.0.0.1", 8080),
     )
+    assert found.site.access == (Rule("10.0.0.0/8", "", "trust", ("INVITE",)),)
     assert found.site.domains == {"example.com": Domain("example.com", algorithms=("SHA-256", "MD5"))}
     assert found.site.idle_sections == (
         "admin",
         "farm.address",
         "farm.peers",
-        "access",
         "provider",
         "route",
         "congestion",
@@ -151,18 +152,19 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
     )
 
 
-def test_of_a_password_only_the_hashes_of_the_domains_algorithms_are_left() -> None:
+def test_of_a_password_only_the_hashes_are_left_by_every_algorithm() -> None:
     text = SMALLEST + 'algorithms = ["MD5"]\n[[subscriber]]\naor = "bob@example.com"\npassword = "zanzibar"\n'
     found = configuration(text)
     expected = hashlib.md5(b"bob:example.com:zanzibar").hexdigest()
-    assert found.site.subscribers["bob@example.com"].ha1 == {"MD5": expected}
+    ha1 = found.site.subscribers["bob@example.com"].ha1
+    assert (ha1["MD5"], set(ha1)) == (expected, {"MD5", "SHA-256", "SHA-512-256"})
     assert "zanzibar" not in repr(found)
 
 
 def test_a_user_beyond_ascii_is_hashed_as_utf_8() -> None:
     text = SMALLEST + 'algorithms = ["MD5"]\n[[subscriber]]\naor = "josé@example.com"\npassword = "çã"\n'
     expected = hashlib.md5("josé:example.com:çã".encode()).hexdigest()
-    assert configuration(text).site.subscribers["josé@example.com"].ha1 == {"MD5": expected}
+    assert configuration(text).site.subscribers["josé@example.com"].ha1["MD5"] == expected
 
 
 def test_an_empty_file_lacks_an_address_and_a_domain() -> None:
@@ -199,12 +201,13 @@ pasword = "hunter2"
         'f:7: listen[2].transport: found "sctp"; allowed "udp", "tcp", "tls", "ws" or "wss"',
         "f:10: domain[1].min_expires_s: found 7200; allowed at most max_expires_s, which is 3600",
         'f:11: domain[1].algorithms[1]: found "SHA-1"; allowed "SHA-256", "SHA-512-256" or "MD5"',
-        "f:12: subscriber[1].password: found nothing; allowed a text that is not empty",
+        "f:12: subscriber[1]: found neither; allowed exactly one of password, ha1",
         'f:13: subscriber[1].aor: found the domain "nowhere.com"; '
         "allowed a domain that has a [[domain]] table (example.com)",
-        "f:14: subscriber[1].pasword: found an unknown key; allowed aor, password; did you mean password?",
+        "f:14: subscriber[1].pasword: found an unknown key; allowed aor, password, ha1, aliases, may_use; "
+        "did you mean password?",
         "f:15: acess: found an unknown section; allowed node, listen, database, capacity, dns, admin, "
-        "farm, domain, subscriber, access, provider, route, congestion, cdr; did you mean access?",
+        "farm, domain, subscriber, access, flood, registrar, provider, route, congestion, cdr; did you mean access?",
     ]
 
 
@@ -262,13 +265,24 @@ pasword = "hunter2"
             'f:7: access[1].source: found "10.0.0.1/8"; allowed an IP network such as "10.0.0.0/8", without host bits, '
             "or one IP address",
         ),
+        ('aliases = ["example.com"]', 'f:6: domain[1].aliases[1]: found "example.com", which is the name of a domain; allowed a name that no other domain has'),
+        ("default_expires_s = 10", "f:6: domain[1].default_expires_s: found 10; allowed from min_expires_s to max_expires_s: 60 to 3600"),
+        ('[[subscriber]]\naor = "a@example.com"\npassword = "x"\nha1 = {}', "f:6: subscriber[1]: found password and ha1; allowed exactly one of password, ha1"),
+        ('[[subscriber]]\naor = "a@example.com"\nha1 = { SHA-256 = "00112233445566778899aabbccddeeff" }', "f:8: subscriber[1].ha1.SHA-256: found 32 digits; allowed 64 hexadecimal digits"),
+        ('[[subscriber]]\naor = "a@example.com"\npassword = "x"\naliases = ["b", "b"]', 'f:9: subscriber[1].aliases[2]: found "b", which is an alias in subscriber[1]; allowed a user that nobody else has'),
+        ('[[access]]\naction = "deny"', "f:6: access[1]: found neither; allowed exactly one of source, client"),
+        ('[[access]]\naction = "deny"\nsource = "::1"\nclient = "gw"', "f:6: access[1]: found source and client; allowed exactly one of source, client"),
+        ('[[access]]\naction = "deny"\nclient = "gw"\n[[access]]\naction = "allow"\nclient = "gw"', 'f:11: access[2].client: found "gw" again; allowed one rule; it stands in access[1]'),
+        ('[flood]\nban_s = 0', "f:7: flood.ban_s: found 0; allowed seconds from 1 to 31536000"),
+        ('[registrar]\nwithout_database = "panic"', 'f:7: registrar.without_database: found "panic"; allowed "refuse" or "memory"'),
+        ('[[admin.token]]\nname = "a"\nsha256 = "xyz"', 'f:8: admin.token[1].sha256: found ***; allowed 64 hexadecimal digits: SHA-256 of the token'),
         ("[congestion]\nretry_after_s = [9, 5]", "f:7: congestion.retry_after_s: found [9, 5]; allowed the lower first: [5, 9]"),
         (
             "[congestion]\nretry_after_s = [9]",
             "f:7: congestion.retry_after_s: found a list of 1; allowed two numbers of seconds, the lower first: [5, 15]",
         ),
         ('[domain]\nname = "x"', "f:6: found cannot declare ('domain',) twice, in column 8; allowed TOML 1.0"),
-        ("route = 3", "f:6: domain[1].route: found an unknown key; allowed name, authenticate, algorithms, min_expires_s, max_expires_s, max_contacts, redirect"),
+        ("route = 3", "f:6: domain[1].route: found an unknown key; allowed name, aliases, authenticate, algorithms, min_expires_s, max_expires_s, default_expires_s, spread_percent, max_contacts, when_full, gruu, service_route, redirect, redirect_status, follow_redirects"),
         ('[cdr]\nenabled = "yes"', 'f:7: cdr.enabled: found "yes"; allowed true or false'),
         ("[capacity]\ncalls = true", "f:7: capacity.calls: found true; allowed a whole number from 1 to 10000000"),
     ],
