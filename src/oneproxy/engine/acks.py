@@ -21,8 +21,16 @@ class Acks:
         self._own = own
         self._prefix = prefix
 
-    def relay(self, now: float, key: str, request: Request, passed: int, flow: Flow | None) -> None:
-        """An ACK for a 2xx goes on without a transaction (RFC 3261 16.11, 17)."""
+    def relay(
+        self, now: float, key: str, request: Request, passed: int, flow: Flow | None, is_lost: bool
+    ) -> None:
+        """An ACK for a 2xx goes on without a transaction (RFC 3261 16.11, 17).
+
+        is_lost: the flow over which alone it could go on is closed.
+        """
+        if is_lost:
+            self._dropped["unroutable-ack"] += 1
+            return
         # The same for every repetition of this ACK, and different from that of others.
         branch = f"{self._prefix}{to_tag(key)}"
         hop = next_hop(request, request.uri, passed) if flow is None else None

@@ -5,6 +5,8 @@ from typing import Final, Protocol
 
 #: RFC 4028 4: the least interval of a session, seconds.
 LEAST_S: Final = 90
+#: Half a day: hardly anybody talks for longer, and who does loses the record's end, not the call.
+LONGEST_S: Final = 43_200
 
 
 class CallEvent(StrEnum):
@@ -71,12 +73,17 @@ class Session:
     expires_s: the most from one refresh to the next. min_s: the least that is accepted,
     90 or more. bye: whether both sides get a BYE when no refresh came. RFC 4028 8.3
     forbids that to a proxy, since a side that knows timers hangs up by itself; it is for
-    peers that know none and would never learn that the other side is gone.
+    peers that know none and would never learn that the other side is gone. longest_s: the
+    most from the answer, or the last re-INVITE, to the end where no side knows timers, and so
+    nothing but its BYE tells that the call is over; 0: for ever.
     """
 
-    __slots__ = ("bye", "expires_s", "min_s")
+    __slots__ = ("bye", "expires_s", "longest_s", "min_s")
 
-    def __init__(self, expires_s: int = 1800, min_s: int = LEAST_S, bye: bool = False) -> None:
+    def __init__(
+        self, expires_s: int = 1800, min_s: int = LEAST_S, bye: bool = False, longest_s: int = LONGEST_S
+    ) -> None:
         self.expires_s = expires_s
         self.min_s = min_s
         self.bye = bye
+        self.longest_s = longest_s

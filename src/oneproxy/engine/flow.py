@@ -7,6 +7,8 @@ names, and hands a flow back with the octets that are to leave on it.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from oneproxy.sip.host import IpAddress, parse_hostport, to_address
+
 if TYPE_CHECKING:
     from oneproxy.engine.client import ClientTransaction
 
@@ -63,7 +65,8 @@ class Flow:
     """One remote address at one listener (RFC 5626: a datagram flow), or one connection.
 
     host: the remote IP address. port: 1 to 65535. name: what names this flow for as long
-    as it lasts, in bindings and in routes; of characters that a URI parameter may hold.
+    as it lasts, in bindings and in routes; of characters that a URI parameter may hold. It
+    begins with the transport and a slash, and ends with a slash and the remote "host:port".
     """
 
     __slots__ = ("client_name", "host", "listener", "name", "pending", "port", "reliable")
@@ -82,6 +85,12 @@ class Flow:
     def send(self, data: bytes) -> None:
         """Send one message, soon and in order. Raises OSError where that is known to fail."""
         raise NotImplementedError
+
+
+def source_of(name: str) -> IpAddress | None:
+    """The remote address of the flow of this name, be it closed; None where it does not say."""
+    place = parse_hostport(name.rpartition("/")[2])
+    return None if place is None else to_address(place[0])
 
 
 _NONE: Final[set["ClientTransaction"]] = set()

@@ -310,6 +310,8 @@ class Followed:
 
     def _refresh(self, now: float, seconds: int) -> None:
         # RFC 4028 8.2: each 2xx says it anew, and one without an interval ends the timer.
+        if not seconds and self.session is not None:
+            seconds = self.session.longest_s
         if seconds:
             self._set(now + seconds)
         elif self._expiry is not None:

@@ -6,15 +6,17 @@ from typing import Final
 from oneproxy.engine.acks import Acks
 from oneproxy.engine.context import Context
 from oneproxy.engine.decisions import Reply, Target
-from oneproxy.engine.flow import Flow, Flows
+from oneproxy.engine.flow import Flow, Flows, source_of
 from oneproxy.engine.following import Following
 from oneproxy.engine.forking import Forking
 from oneproxy.engine.part import Part
 from oneproxy.engine.refusals import Refusals
+from oneproxy.engine.routing import next_hop
 from oneproxy.engine.server import ServerTransaction
 from oneproxy.engine.sessions import Asked
 from oneproxy.engine.tables import Tables
 from oneproxy.sip.fields import option_tags
+from oneproxy.sip.host import is_private, to_address
 from oneproxy.sip.message import Request
 
 TOO_MANY_HOPS: Final = Reply(483, "Too Many Hops")
@@ -61,11 +63,12 @@ class Inside:
         name: of the flow that leads to the other side, "" where the route does.
         """
         flow = self._flows.named(name) if name else None
+        is_lost = flow is None and name != "" and not _is_left_to(name, request, passed)
         if request.method == "ACK":
-            self._acks.relay(now, key, request, passed, flow)
+            self._acks.relay(now, key, request, passed, flow, is_lost)
             return
         part, asked = None, None
-        refusal = self._refuses(request, flow, name)
+        refusal = self._refuses(request, is_lost)
         if self._following.size:
             part, told = self._follow(now, request, came)
             if isinstance(told, Reply):
@@ -93,10 +96,10 @@ class Inside:
             server.abandon(now)
             raise
 
-    def _refuses(self, request: Request, flow: Flow | None, name: str) -> Reply | None:
+    def _refuses(self, request: Request, is_lost: bool) -> Reply | None:
         """What stands in the way of a request of one of our dialogs, or None.
 
-        flow, name: over which alone it could go on; None and "" where its route says how.
+        is_lost: the flow over which alone it could go on is closed.
         """
         if request.max_forwards == 0:
             return TOO_MANY_HOPS
@@ -109,10 +112,7 @@ class Inside:
             # Calls can go on and end while nothing new is let in, but who has one call
             # must not fill our memory through it.
             return FULL
-        if flow is None and name.startswith("ws"):
-            # RFC 5626 5.3.1: nobody can open another connection to a web browser.
-            return _FLOW_FAILED
-        return None
+        return _FLOW_FAILED if is_lost else None
 
     def _follow(
         self, now: float, request: Request, came: Flow | None
@@ -122,3 +122,20 @@ class Inside:
         if followed is None:
             return None, None
         return Part(followed, request), followed.requested(now, request, came)
+
+
+def _is_left_to(name: str, request: Request, passed: int) -> bool:
+    """Whether the route of a request leads where its closed flow led, as far as can be told.
+
+    name: of that flow. RFC 5626 5.3.1: nobody can open another connection to a web browser.
+    A private address that the flow did not lead to is one behind NAT, and where we are it is
+    nobody's or a stranger's.
+    """
+    if name.startswith("ws"):
+        return False
+    hop = next_hop(request, request.uri, passed)
+    address = None if hop is None else to_address(hop[1])
+    if address is None:
+        return True
+    source = source_of(name)
+    return address == source or not is_private(address, source)

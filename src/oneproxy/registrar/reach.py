@@ -10,29 +10,16 @@ over UDP otherwise                           by its URI
 """
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 from oneproxy.engine.flow import Flow
 from oneproxy.registrar.bindings import Binding
+from oneproxy.sip.host import is_private, to_address
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request
 from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.sip.via import Via, parse_via
 
-#: Addresses that mean another place to everybody: RFC 1918, 6598, 3927, 4193, 4291.
-_PRIVATE: Final = tuple(
-    ip_network(network)
-    for network in (
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "169.254.0.0/16",
-        "fc00::/7",
-        "fe80::/10",
-    )
-)
 #: RFC 7118 5: what browsers write, since they do not know their address.
 _INVALID: Final = ".invalid"
 #: RFC 6761, RFC 6762: names that are good in the network of who wrote them, if anywhere.
@@ -82,13 +69,13 @@ def is_reachable(binding: Binding) -> bool:
     host = uri.host
     if not host or host.endswith(_INVALID):
         return False
-    address = _address(host)
+    address = to_address(host)
     if address is None:
         return True
     # A private address that is not the phone's own as we see it may well be that of somebody
     # else in the network where we are, who would get the call.
-    source = _address(binding.source.partition(":")[2].rpartition(":")[0].strip("[]"))
-    return address == source or not _is_private(address, source)
+    source = to_address(binding.source.partition(":")[2].rpartition(":")[0].strip("[]"))
+    return address == source or not is_private(address, source)
 
 
 def _is_behind_nat(contact: Uri, via: Via, flow: Flow) -> bool:
@@ -98,32 +85,16 @@ def _is_behind_nat(contact: Uri, via: Via, flow: Flow) -> bool:
         return False
     if _is_local(host):
         return True
-    address = _address(host)
+    address = to_address(host)
     if address is None:
         return False
-    source = _address(flow.host)
-    if address != source and _is_private(address, source):
+    source = to_address(flow.host)
+    if address != source and is_private(address, source):
         return True
-    sent_by = _address(via.host)
+    sent_by = to_address(via.host)
     return _is_local(via.host) if sent_by is None else sent_by != source
 
 
 def _is_local(host: str) -> bool:
     """Whether `host` is a name that may mean nothing but to who wrote it."""
     return host.endswith(_LOCAL) or ("." not in host and ":" not in host)
-
-
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    """The IP address that `host` is, an IPv4 address in IPv6 as IPv4; None for a name."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return None
-    return (address.version == 6 and address.ipv4_mapped) or address
-
-
-def _is_private(address: IPv4Address | IPv6Address, source: IPv4Address | IPv6Address | None) -> bool:
-    """Whether `address`, which is not that of `source`, is one of the sender's own network."""
-    if address.is_loopback:
-        return source is None or not source.is_loopback
-    return address.is_unspecified or any(address in network for network in _PRIVATE)

@@ -1,6 +1,6 @@
 """Hosts and ports, as URIs and Via write them (RFC 3261 25.1: hostport, sent-by)."""
 
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
 from string import ascii_letters, digits, hexdigits
 from typing import Final
 
@@ -9,6 +9,21 @@ from typing import Final
 _NAME: Final = ascii_letters + digits + "-._"
 _IPV6: Final = hexdigits + ":."
 _MAX_PORT: Final = 65_535
+#: Addresses that mean another place to everybody: RFC 1918, 6598, 3927, 4193, 4291.
+_PRIVATE: Final = tuple(
+    ip_network(network)
+    for network in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
+
+IpAddress = IPv4Address | IPv6Address
 
 
 def parse_port(written: str) -> int | None:
@@ -69,3 +84,22 @@ def parse_hostport(written: str) -> tuple[str, int | None] | None:
 def format_host(host: str) -> str:
     """`host` as it stands in a URI or in Via: an IPv6 address goes into brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def to_address(host: str) -> IpAddress | None:
+    """The IP address that `host` is, an IPv4 address in IPv6 as IPv4; None for a name."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    return (address.version == 6 and address.ipv4_mapped) or address
+
+
+def is_private(address: IpAddress, source: IpAddress | None) -> bool:
+    """Whether `address`, which is not that of `source`, is one of the sender's own network.
+
+    Seen from elsewhere such an address may well be that of somebody else.
+    """
+    if address.is_loopback:
+        return source is None or not source.is_loopback
+    return address.is_unspecified or any(address in network for network in _PRIVATE)

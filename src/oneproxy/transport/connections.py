@@ -14,6 +14,7 @@ import structlog
 from oneproxy.engine.flow import Hop
 from oneproxy.logs import Faults, RateLimited
 from oneproxy.sip.fields import split_list
+from oneproxy.sip.host import format_host
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.via import Via, parse_via
@@ -228,7 +229,8 @@ class Connections:
         self, listener: "StreamListener", sock: socket.socket, host: str, port: int, tls_name: str | None
     ) -> Connection:
         self._number += 1
-        name = f"{listener.transport.lower()}/{self._start}.{self._number}"
+        # The address is for when the connection is gone: who is reached instead (`engine.inside`).
+        name = f"{listener.transport.lower()}/{self._start}.{self._number}/{format_host(host)}:{port}"
         connection = self._by_name[name] = Connection(self, listener, sock, (host, port), name, tls_name)
         return connection
 

@@ -619,13 +619,15 @@ def test_a_refresh_without_an_interval_is_asked_for_one() -> None:
     assert office.events == [(START + 900, ENDED)]
 
 
-def test_a_refresh_between_sides_that_know_no_timers_ends_the_supervision() -> None:
+def test_a_refresh_between_sides_that_know_no_timers_leaves_the_longest_time() -> None:
     office = Office()
-    office.answered("Supported: timer", session=Session(600))
+    office.answered("Supported: timer", session=Session(600, longest_s=5000))
     pass_through(office, START + 300, within("INVITE", 2), 200)
-    office.wait(START + 10_000)
+    office.wait(START + 5299)
     assert office.events == []
-    assert len(office.following) == 1
+    office.wait(START + 5300)
+    assert office.events == [(START + 5300, ENDED)]
+    assert len(office.following) == 0
 
 
 def test_a_refresh_with_an_interval_too_small_is_refused() -> None:
@@ -648,9 +650,28 @@ def test_an_invite_with_an_interval_too_small_is_refused_and_the_call_given_up()
     assert office.events == [(START, GIVEN_UP)]
 
 
-def test_a_call_between_sides_that_know_no_timers_is_not_supervised() -> None:
+def test_a_call_between_sides_that_know_no_timers_ends_after_the_longest_time() -> None:
+    office = Office()
+    followed = office.answered(session=Session(600, longest_s=5000))
+    office.wait(START + 5000)
+    assert office.events == []
+    office.wait(START + 5001)
+    assert office.events == [(START + 5001, ENDED)]
+    assert followed.call.ended_by == "timer"
+
+
+def test_half_a_day_is_the_longest_time_where_nobody_said_another() -> None:
     office = Office()
     office.answered(session=Session(600))
+    office.wait(START + 43_200)
+    assert len(office.following) == 1
+    office.wait(START + 43_201)
+    assert len(office.following) == 0
+
+
+def test_a_call_may_last_for_ever_where_policy_says_so() -> None:
+    office = Office()
+    office.answered(session=Session(600, longest_s=0))
     assert office.tables.wheel.deadline() is None
 
 

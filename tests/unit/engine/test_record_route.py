@@ -120,6 +120,36 @@ def test_a_caller_whose_connection_is_gone_is_reached_by_his_contact(uri: str) -
     world.peer("192.0.2.10", port, "TCP").take_request("BYE")
 
 
+@pytest.mark.parametrize(
+    ("host", "uri"),
+    [
+        ("192.0.2.10", "sip:alice@10.0.0.7:5060;transport=tcp"),
+        ("192.0.2.10", "sip:alice@127.0.0.1:5060;transport=tcp"),
+        ("192.0.2.10", "sip:alice@[fd00::7]:5060;transport=tcp"),
+        ("10.0.0.8", "sip:alice@10.0.0.7:5060;transport=tcp"),
+    ],
+)
+def test_a_private_contact_is_not_called_once_the_connection_to_it_is_gone(host: str, uri: str) -> None:
+    world = World(Forward([Target("sip:bob@192.0.2.20")]), also=("TCP",))
+    caller, callee = world.peer(host, 33333, "TCP"), world.peer("192.0.2.20")
+    invite, _ = set_up(caller, callee)
+    world.close(caller)
+    for method in ("ACK", "BYE"):
+        callee.send(from_callee(invite, "192.0.2.20", uri=uri).replace(b"BYE", method.encode()))
+    callee.take_response(430)
+    assert all(peer.has_nothing for peer in world.peers.values())
+    assert world.engine.counters.dropped["unroutable-ack"] == 1
+
+
+def test_a_private_contact_of_our_own_network_is_called_though_its_connection_is_gone() -> None:
+    world = World(Forward([Target("sip:bob@192.0.2.20")]), also=("TCP",))
+    caller, callee = world.peer("10.0.0.7", 33333, "TCP"), world.peer("192.0.2.20")
+    invite, _ = set_up(caller, callee)
+    world.close(caller)
+    callee.send(from_callee(invite, "192.0.2.20", uri="sip:alice@10.0.0.7;transport=tcp"))
+    world.peer("10.0.0.7", 5060, "TCP").take_request("BYE")
+
+
 def test_a_browser_whose_connection_is_gone_is_reached_no_more() -> None:
     world = World(Forward([Target("sip:bob@192.0.2.20")]), also=("WS",))
     caller, callee = world.peer("192.0.2.10", 33333, "WS"), world.peer("192.0.2.20")
