@@ -201,7 +201,8 @@ def _check_response(response: Response) -> None:
     cseq = read.cseq(response)
     if isinstance(cseq, tuple):
         assert response.cseq_method() == cseq[1]
-    if response.fault is not None or "via" not in response.first:
+    if response.fault is not None or not response.top_via:
+        # Without a first Via, or with an empty one, it answers nothing of ours and goes nowhere.
         return
     edit = Edit(response)
     edit.pop("via")
