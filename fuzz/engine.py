@@ -127,7 +127,9 @@ class Node(World):
         decision = self.policy.decide(ask)
         if isinstance(decision, Forward):
             decision.watch = self if "watch" in self.extras else None
-            decision.session = Session(_SESSION_S, _SESSION_S) if "session" in self.extras else None
+            decision.session = (
+                Session(_SESSION_S, _SESSION_S, longest_s=_SESSION_S) if "session" in self.extras else None
+            )
             decision.recurse = 2 if "recurse" in self.extras else 0
         return decision
 
