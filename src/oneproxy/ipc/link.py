@@ -23,7 +23,18 @@ import structlog
 
 from oneproxy import logs
 from oneproxy.ipc.endpoint import connect
-from oneproxy.ipc.messages import FromRecorder, Hello, Load, NotSaved, Page, Saved, Welcome
+from oneproxy.ipc.messages import (
+    Follow,
+    FromRecorder,
+    Hello,
+    Load,
+    NotSaved,
+    Page,
+    Saved,
+    SitePart,
+    SiteVersion,
+    Welcome,
+)
 from oneproxy.ipc.stream import Decoder, StreamError, encode
 from oneproxy.registrar.bindings import Binding, Change
 
@@ -43,6 +54,8 @@ LONGEST_PAUSE_S: Final = 1.0
 
 Done = Callable[[bool], None]
 OnPage = Callable[[list[tuple[str, Binding]]], object]
+OnPart = Callable[[SitePart], object]
+OnVersion = Callable[[SiteVersion], object]
 
 log = structlog.get_logger()
 _encoder = msgspec.msgpack.Encoder()
@@ -98,6 +111,7 @@ class Link:
         self._flying: deque[_Batch] = deque()
         self._batch = 0
         self._flushing = False
+        self._site: tuple[Callable[[], Follow], OnPart, OnVersion] | None = None
         self._load: tuple[float, OnPage, Callable[[], None]] | None = None
         self._connection: _Connection | None = None
         self._welcome: asyncio.Future[bytes] | None = None
@@ -119,6 +133,15 @@ class Link:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
+
+    def follow(self, have: Callable[[], Follow], on_part: OnPart, on_version: OnVersion) -> None:
+        """Have the site brought, now and whenever it changes.
+
+        have: the version that the node has, asked on every new connection.
+        """
+        self._site = (have, on_part, on_version)
+        if self._connection is not None:
+            self._connection.send(encode(have()))
 
     def load(self, now: float, on_page: OnPage, on_done: Callable[[], None]) -> None:
         """Have every binding that has not expired at `now` brought, page by page.
@@ -181,6 +204,8 @@ class Link:
         match message:
             case Welcome():
                 self._welcomed(connection, message.secret)
+            case SitePart() | SiteVersion():
+                self._site_came(message)
             case Page():
                 self._page(message)
             case Saved():
@@ -193,11 +218,26 @@ class Link:
         self._connection = connection
         for batch in self._flying:
             connection.send(batch.frame)
+        if self._site is not None:
+            connection.send(encode(self._site[0]()))
         if self._load is not None:
             connection.send(encode(Load(self._load[0])))
         self._flush_soon()
         if self._welcome is not None and not self._welcome.done():
             self._welcome.set_result(secret)
+
+    def _site_came(self, message: SitePart | SiteVersion) -> None:
+        if self._site is None:
+            return
+        _, on_part, on_version = self._site
+        try:
+            if isinstance(message, SitePart):
+                on_part(message)
+            else:
+                on_version(message)
+        except Exception:
+            # Our own fault; the site that was there goes on.
+            log.exception("taking the site failed")
 
     def _page(self, page: Page) -> None:
         if self._load is None:

@@ -10,7 +10,7 @@ from typing import Final, Protocol, cast
 
 import structlog
 
-from oneproxy.ipc.messages import Hello, Load, Save, ToRecorder, Welcome
+from oneproxy.ipc.messages import Follow, Hello, Load, Save, ToRecorder, Welcome
 from oneproxy.ipc.stream import Decoder, StreamError, encode
 
 #: Connections at once; more are closed as they come.
@@ -36,6 +36,10 @@ class Host(Protocol):
 
     def loads(self, peer: "Peer", load: Load) -> None:
         """The node wants all bindings."""
+        ...
+
+    def follows(self, peer: "Peer", follow: Follow) -> None:
+        """The node wants the site."""
         ...
 
     def left(self, peer: "Peer") -> None:
@@ -82,6 +86,8 @@ class Peer(asyncio.Protocol):
                     return
                 case Save():
                     self._recorder.saves(self, message)
+                case Follow():
+                    self._recorder.follows(self, message)
                 case Load():
                     self._recorder.loads(self, message)
 

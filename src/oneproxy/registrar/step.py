@@ -7,7 +7,7 @@ bindings that the one before it left, in memory as in the database.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from oneproxy.engine.decisions import PENDING, Ask, Decision, Reply
@@ -76,7 +76,7 @@ class Registrar:
         self,
         location: Location,
         domain_of: Callable[[Uri], tuple[Domain, str] | None],
-        subscribers: frozenset[str],
+        subscribers: Container[str],
         save: Save,
         answer: Answer,
         flow_of: FlowOf,

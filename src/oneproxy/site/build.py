@@ -2,41 +2,21 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from oneproxy.site import schema, texts
 from oneproxy.site.certificates import place
-from oneproxy.site.model import (
-    Admin,
-    Configuration,
-    Domain,
-    Flood,
-    Listen,
-    Machine,
-    Rule,
-    Site,
-    Subscriber,
-    Token,
-)
+from oneproxy.site.entries import make_entries, to_site
+from oneproxy.site.model import Admin, Configuration, Entries, Listen, Machine, Token
 from oneproxy.site.password import HASHES, hash_password
 from oneproxy.site.tables import Tables
 
 
 def build(tables: Tables, folder: Path) -> Configuration:
-    """The configuration; of passwords only the HA1s are left.
-
-    folder: where relative names of files begin.
-    """
-    domains = {domain.name: _domain(domain) for domain in tables.domain.values()}
-    subscribers = (_subscriber(one) for one in tables.subscriber.values())
-    site = Site(
-        domains=domains,
-        subscribers={subscriber.aor: subscriber for subscriber in subscribers},
-        access=tuple(_rule(one) for one in tables.access.values()),
-        flood=Flood(**tables.flood.model_dump()),
-        without_database=tables.registrar.without_database,
-        idle_sections=tuple(_idle_sections(tables)),
-    )
-    return Configuration(machine=_machine(tables, folder), site=site)
+    """The configuration. folder: where relative names of files begin."""
+    entries = table_entries(tables)
+    site = to_site(entries, tuple(_idle_sections(tables)))
+    return Configuration(_machine(tables, folder), site, entries)
 
 
 def _machine(tables: Tables, folder: Path) -> Machine:
@@ -76,37 +56,39 @@ def _listen(table: schema.Listen, folder: Path) -> Listen:
     )
 
 
-def _domain(table: schema.Domain) -> Domain:
-    return Domain(
-        name=table.name,
-        authenticate=tuple(table.authenticate),
-        algorithms=tuple(table.algorithms),
-        min_expires_s=table.min_expires_s,
-        max_expires_s=table.max_expires_s,
-        max_contacts=table.max_contacts,
-        redirect=table.redirect,
-        aliases=tuple(table.aliases),
-        default_expires_s=table.default_expires_s or 0,
-        spread_percent=table.spread_percent,
-        when_full=table.when_full,
-        gruu=table.gruu,
-        service_route=tuple(table.service_route),
-        redirect_status=table.redirect_status,
-        follow_redirects=table.follow_redirects,
+def table_entries(tables: Tables) -> Entries:
+    """The entries of the site in checked tables; of passwords only the HA1s are left."""
+    singles = ("flood", "registrar", "congestion", "cdr")
+    return make_entries(
+        [
+            *(("domain", _plain(one)) for one in tables.domain.values()),
+            *(("subscriber", _subscriber(one)) for one in tables.subscriber.values()),
+            *(("access", _rule(one)) for one in tables.access.values()),
+            *(("provider", _plain(one)) for one in tables.provider.values()),
+            *(("route", _plain(one)) for one in tables.route.values()),
+            *((name, _plain(getattr(tables, name))) for name in singles),
+        ]
     )
 
 
-def _subscriber(table: schema.Subscriber) -> Subscriber:
-    # By every algorithm, whatever the domain offers: it may offer another one tomorrow.
-    password = table.password
-    ha1: dict[str, str] = {str(name): value for name, value in (table.ha1 or {}).items()}
+def _plain(table: schema.Table) -> dict[str, Any]:
+    """A table as it would be written: what has its default is left out."""
+    return table.model_dump(by_alias=True, exclude_defaults=True)
+
+
+def _subscriber(table: schema.Subscriber) -> dict[str, Any]:
+    plain = _plain(table)
+    password = plain.pop("password", None)
     if password is not None:
-        ha1 = hash_password(table.aor, password, HASHES)
-    return Subscriber(table.aor, ha1, tuple(table.aliases), tuple(table.may_use))
+        # By every algorithm, whatever the domain offers: it may offer another one tomorrow.
+        plain["ha1"] = hash_password(table.aor, password, HASHES)
+    return plain
 
 
-def _rule(table: schema.Access) -> Rule:
-    return Rule(table.source or "", table.client or "", table.action, tuple(table.methods or ()))
+def _rule(table: schema.Access) -> dict[str, Any]:
+    plain = _plain(table)
+    methods = sorted(set(plain.pop("methods", ())))
+    return plain | ({"methods": methods} if methods else {})
 
 
 def _idle_sections(tables: Tables) -> Iterator[str]:

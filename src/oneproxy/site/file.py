@@ -21,8 +21,11 @@ from oneproxy.site.tables import read_tables
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
-def read(path: Path) -> Configuration | list[Mistake]:
-    """The configuration that a file describes, or its mistakes in the order of their lines."""
+def read(path: Path, machine: bool = True) -> Configuration | list[Mistake]:
+    """The configuration that a file describes, or its mistakes in the order of their lines.
+
+    machine: whether the file has to say where to listen, as one that is run has.
+    """
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
@@ -31,10 +34,10 @@ def read(path: Path) -> Configuration | list[Mistake]:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return [Mistake(line, "", f"the octet {error.object[error.start]:#04x}", "text in UTF-8")]
-    return read_text(text, path.parent)
+    return read_text(text, path.parent, machine)
 
 
-def read_text(text: str, folder: Path = Path()) -> Configuration | list[Mistake]:
+def read_text(text: str, folder: Path = Path(), machine: bool = True) -> Configuration | list[Mistake]:
     """The same for the text of a file. folder: where relative names of files begin."""
     try:
         document = tomllib.loads(text)
@@ -42,7 +45,7 @@ def read_text(text: str, folder: Path = Path()) -> Configuration | list[Mistake]
         return [_syntax_mistake(str(error), text)]
     except RecursionError:
         return [Mistake(0, "", "lists or tables nested too deeply", "a few levels")]
-    tables, faults = read_tables(document)
+    tables, faults = read_tables(document, machine)
     faults.extend(find_faults(tables, folder))
     if not faults:
         return build(tables, folder)

@@ -1,7 +1,8 @@
 """The configuration as the running processes see it: checked, typed, without secrets.
 
-`site.file` reads and checks the TOML file and makes these. They travel between the
-processes as msgpack. `Machine` needs a restart to change; `Site` is the live part.
+`site.file` reads and checks the TOML file and makes these. `Machine` travels to the
+processes as msgpack and needs a restart to change; `Site` is the live part, which lives in
+the system database and comes to the nodes from there, entry by entry (`site.entries`).
 """
 
 from msgspec import Struct
@@ -95,8 +96,12 @@ class Domain(Struct, frozen=True):
     follow_redirects: int = 0
 
 
-class Subscriber(Struct, frozen=True):
-    """Who may register and call. ha1: algorithm to lower-case hex H(user:realm:password)."""
+class Subscriber(Struct, frozen=True, gc=False):
+    """Who may register and call. ha1: algorithm to lower-case hex H(user:realm:password).
+
+    gc=False: it holds only what cannot refer back to it, and thousands that come at once
+    then give the garbage collector of a node nothing to visit.
+    """
 
     aor: str
     ha1: dict[str, str]
@@ -113,9 +118,9 @@ class Rule(Struct, frozen=True):
     "trust", "allow" or "deny". methods: those that it is for; empty: all.
     """
 
-    source: str
-    client: str
-    action: str
+    source: str = ""
+    client: str = ""
+    action: str = "deny"
     methods: tuple[str, ...] = ()
 
 
@@ -136,7 +141,7 @@ class Site(Struct, frozen=True):
     """The live part of the configuration."""
 
     domains: dict[str, Domain]
-    #: By AoR.
+    #: By AoR; in a node by the AoR as requests name it (`policy.live.on_wire`).
     subscribers: dict[str, Subscriber]
     access: tuple[Rule, ...] = ()
     flood: Flood = Flood()
@@ -146,8 +151,34 @@ class Site(Struct, frozen=True):
     idle_sections: tuple[str, ...] = ()
 
 
+#: The section and the key of an entry of the site, such as ("subscriber", "alice@example.com").
+Key = tuple[str, str]
+#: A site as the system database keeps it: by key, each a table of the file as JSON text.
+Entries = dict[Key, str]
+
+
+#: One entry on its way: section, key and value; the value is "" for one that is gone.
+Row = tuple[str, str, str]
+
+
+class Version(Struct, frozen=True):
+    """One version of the site. at: seconds since the epoch.
+
+    The counts are of entries that differ from the version before, where somebody counted.
+    """
+
+    version: int
+    at: float
+    who: str = ""
+    comment: str = ""
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+
+
 class Configuration(Struct, frozen=True):
-    """All of it."""
+    """All of it. entries: the site once more, as the system database keeps it."""
 
     machine: Machine
     site: Site
+    entries: Entries = {}

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from oneproxy.site.model import Configuration, Domain, Listen, Machine, Site, Subscriber
+from oneproxy.site.entries import make_entries, to_site
+from oneproxy.site.model import Configuration, Listen, Machine
 from oneproxy.site.password import HASHES, hash_password
 
 HOST: Final = "127.0.0.1"
@@ -14,16 +15,12 @@ DATABASE: Final = "sqlite:///oneproxy.db"
 
 def sample() -> Configuration:
     """A configuration for a first call; it is reached from this machine only."""
-    domain = Domain(name=HOST)
-    return Configuration(
-        machine=Machine(
-            name="oneproxy",
-            listen=(Listen(transport="udp", host=HOST, port=PORT),),
-            proxy_database=DATABASE,
-            system_database=DATABASE,
-        ),
-        site=Site(
-            domains={domain.name: domain},
-            subscribers={aor: Subscriber(aor=aor, ha1=hash_password(aor, PASSWORD, HASHES)) for aor in AORS},
-        ),
+    accounts = [{"aor": aor, "ha1": hash_password(aor, PASSWORD, HASHES)} for aor in AORS]
+    entries = make_entries([("domain", {"name": HOST}), *(("subscriber", one) for one in accounts)])
+    machine = Machine(
+        name="oneproxy",
+        listen=(Listen(transport="udp", host=HOST, port=PORT),),
+        proxy_database=DATABASE,
+        system_database=DATABASE,
     )
+    return Configuration(machine, to_site(entries), entries)

@@ -227,7 +227,7 @@ class Subscriber(Table):
     ha1: Annotated[
         dict[Algorithm, Ha1] | None,
         Field(
-            description='a table of algorithms and HA1s, such as { MD5 = "0123..." }, as `export` writes it'
+            description='a table of algorithms and HA1s, such as { MD5 = "0123..." }, as `export` writes it',
         ),
     ] = None
     aliases: Annotated[

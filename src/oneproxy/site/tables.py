@@ -55,19 +55,24 @@ _Table = TypeVar("_Table", bound=schema.Table)
 _WRONG_KIND = frozenset({"model_type", "model_attributes_type", "list_type", "dict_type"})
 
 
-def read_tables(document: dict[str, Any]) -> tuple[Tables, list[Fault]]:
-    """The tables of a document, and what is wrong with those that are not well formed."""
+def read_tables(document: dict[str, Any], machine: bool = True) -> tuple[Tables, list[Fault]]:
+    """The tables of a document, and what is wrong with those that are not well formed.
+
+    machine: whether it has to say where to listen. What says anything of the site has to say
+    which domains it serves.
+    """
     reader = _Reader(document)
     reader.unknown_sections()
+    has_site = not schema.SITE_SECTIONS.isdisjoint(document)
     return Tables(
         node=reader.single(schema.Node, "node"),
-        listen=reader.many(schema.Listen, "listen", least=1),
+        listen=reader.many(schema.Listen, "listen", least=int(machine)),
         database=reader.single(schema.Database, "database"),
         capacity=reader.single(schema.Capacity, "capacity"),
         dns=reader.single(schema.Dns, "dns"),
         farm=reader.single(schema.Farm, "farm"),
         admin=reader.single(schema.Admin, "admin"),
-        domain=reader.many(schema.Domain, "domain", least=1),
+        domain=reader.many(schema.Domain, "domain", least=int(has_site)),
         subscriber=reader.many(schema.Subscriber, "subscriber"),
         access=reader.many(schema.Access, "access"),
         flood=reader.single(schema.Flood, "flood"),

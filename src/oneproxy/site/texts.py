@@ -13,6 +13,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?!\d+\Z){_LABEL}")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]*")
+#: Characters of what entries are named by; PostgreSQL takes keys of 2,704 octets.
+_LONGEST: Final = 512
 _METHOD: Final = re.compile(r"[A-Z]{1,32}")
 _SIP_URI: Final = re.compile(
     r"sips?:(?:[^\s@<>\"]+@)?(\[[0-9A-Fa-f:.]+\]|[^\s@<>\":;?/]+)(:\d{1,5})?(;[^\s<>\"]*)?"
@@ -50,7 +52,7 @@ def method(text: str) -> str:
 
 def prefix(text: str) -> str:
     """The beginning of a user part; may be empty."""
-    _expect(text.isprintable() and not set(text) & set(" @<>"))
+    _expect(len(text) <= _LONGEST and text.isprintable() and not set(text) & set(" @<>"))
     return text
 
 
@@ -122,6 +124,7 @@ def network(text: str) -> str:
 def aor(text: str) -> str:
     """`user@host`, the host in lower case; the user is what the phone's URI has, unescaped."""
     user, at, domain = text.rpartition("@")
+    _expect(len(text) <= _LONGEST)
     _expect(at and user and user.isprintable() and not set(user) & set(' @:;<>"'))
     return f"{user}@{host(domain)}"
 

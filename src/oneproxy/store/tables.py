@@ -7,7 +7,7 @@ then changes its row and nothing else, which is most of what is ever written her
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.dialects import postgresql
 
 #: Keys are compared by code point: it is cheaper than by language, and pages follow it.
@@ -43,5 +43,45 @@ setting: Final = Table(
     metadata,
     Column("name", KEY, primary_key=True),
     Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The versions of the site. Their entries are in `site_entry`.
+site_version: Final = Table(
+    "site_version",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    # Seconds since the epoch; with the number it tells a version from one of another history.
+    Column("at", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+)
+
+#: The entries of all versions: one is of those from `since` on, up to but not with `until`.
+#: So a change writes the rows that differ, and what differs is found by the two numbers.
+site_entry: Final = Table(
+    "site_entry",
+    metadata,
+    Column("section", KEY, primary_key=True),
+    Column("key", KEY, primary_key=True),
+    Column("since", Integer, primary_key=True, autoincrement=False),
+    Column("until", Integer),
+    # JSON text, never a password of a subscriber: HA1s.
+    Column("value", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("site_entry_since", site_entry.c.since)
+Index("site_entry_until", site_entry.c.until)
+
+#: Files whose site was applied: an unchanged one is not applied again at the next start.
+site_file: Final = Table(
+    "site_file",
+    metadata,
+    # The machine's name and the file's absolute one.
+    Column("file", KEY, primary_key=True),
+    # SHA-256 of the site in it, hexadecimal.
+    Column("digest", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", Double, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -116,6 +116,7 @@ def test_the_smallest_file_takes_every_default() -> None:
             system_database="sqlite:///oneproxy.db",
         ),
         site=Site(domains={"example.com": Domain("example.com")}, subscribers={}),
+        entries={("domain", "example.com"): '{"name":"example.com"}'},
     )
 
 
@@ -167,10 +168,26 @@ def test_a_user_beyond_ascii_is_hashed_as_utf_8() -> None:
     assert configuration(text).site.subscribers["josé@example.com"].ha1["MD5"] == expected
 
 
-def test_an_empty_file_lacks_an_address_and_a_domain() -> None:
-    assert mistakes("") == [
+def test_an_empty_file_lacks_an_address() -> None:
+    assert mistakes("") == ["f:1: listen: found no [[listen]]; allowed at least one [[listen]] table"]
+
+
+def test_a_file_that_says_anything_of_the_site_lacks_a_domain() -> None:
+    assert mistakes("[flood]\n") == [
         "f:1: domain: found no [[domain]]; allowed at least one [[domain]] table",
         "f:1: listen: found no [[listen]]; allowed at least one [[listen]] table",
+    ]
+
+
+def test_a_file_without_a_site_has_no_entries() -> None:
+    found = configuration('[[listen]]\ntransport = "udp"\naddress = "127.0.0.1:5060"\n')
+    assert (found.entries, found.site) == ({}, Site({}, {}))
+
+
+def test_one_source_in_two_spellings_is_one() -> None:
+    text = '[[access]]\nsource = "2001:DB8::1"\naction = "deny"\n[[access]]\nsource = "2001:db8::1/128"\naction = "allow"\n'
+    assert mistakes(SMALLEST + text) == [
+        'f:10: access[2].source: found "2001:db8::1/128" again; allowed one rule; it stands in access[1]'
     ]
 
 
