@@ -7,6 +7,7 @@ from oneproxy.policy.location import LocationStep
 from oneproxy.policy.order import Order
 from oneproxy.policy.sanity import Sanity
 from oneproxy.registrar.location import Location
+from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.reach import FlowOf
 from oneproxy.registrar.step import SUPPORTED, Answer, Registrar, Save
 from oneproxy.sip.uri import escape_user, unescape
@@ -21,21 +22,24 @@ def build(
     save: Save,
     answer: Answer,
     flow_of: FlowOf = lambda _: None,
+    mirror: Mirror | None = None,
 ) -> Order:
     """The policy of a node.
 
     secret: the farm's. own_hosts: "host:port" and "host" of every listener. save, answer:
-    as the registrar takes them. flow_of: `Flows.named`; without it no flow is open.
+    as the registrar takes them. flow_of: `Flows.named`; without it no flow is open. mirror: of the
+    location; without it all is loaded.
     """
     domains = Domains(site.domains, own_hosts)
     subscribers = {on_wire(aor): subscriber for aor, subscriber in site.subscribers.items()}
     known = frozenset(subscribers)
+    from_memory = site.without_database == "memory"
     return Order(
         [
             Sanity(domains.is_here, domains.is_node, SUPPORTED),
             Access(site.domains, subscribers, domains, Nonces(secret)),
-            Registrar(location, domains.find, known, save, answer, flow_of),
-            LocationStep(location, domains.find, known, flow_of),
+            Registrar(location, domains.find, known, save, answer, flow_of, mirror, from_memory),
+            LocationStep(location, domains.find, known, flow_of, mirror),
         ]
     )
 
