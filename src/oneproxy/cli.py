@@ -1,7 +1,8 @@
 """The command `oneproxy`: what people type, and what they read when something is wrong.
 
 Exit statuses: 0 all went well, 1 it could not start or ended by a fault, 2 the command
-line or the configuration file has a mistake.
+line or the configuration file has a mistake. What changes and shows the site is in
+`site_commands`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from oneproxy import __version__
+from oneproxy import __version__, site_commands
+from oneproxy.site_commands import EXIT_FAULT, count_text, name_of, read_or_exit
 
 if TYPE_CHECKING:
-    from oneproxy.site.model import Configuration
+    pass
 
-EXIT_FAULT: Final = 1
-EXIT_MISTAKE: Final = 2
 #: Set to anything, it shows the traceback of a fault of our own.
 TRACEBACK: Final = "ONEPROXY_TRACEBACK"
 
@@ -44,6 +44,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+site_commands.add_to(app)
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -62,29 +64,35 @@ DrainSeconds = Annotated[
 def run(config: ConfigFile = None, drain: DrainSeconds = 5.0) -> None:
     """Start OneProxy and stay until Ctrl-C or SIGTERM."""
     from oneproxy import logs, supervisor
+    from oneproxy.ipc.messages import Wanted
+    from oneproxy.site.entries import digest
     from oneproxy.site.sample import sample
 
-    configuration = sample() if config is None else _read(config, to_stderr=True)
+    configuration = sample() if config is None else read_or_exit(config, to_stderr=True)
     logs.configure("supervisor")
     _warn_of_idle_sections(configuration.site.idle_sections)
 
-    def ready(details: list[str]) -> None:
+    def ready(details: list[str], asked: bool) -> None:
         # Nobody may be reading: a closed pipe does not end a server that is serving.
         with contextlib.suppress(OSError):
-            _greet(details, newcomer=config is None)
+            _greet(details, newcomer=config is None and asked)
 
-    raise typer.Exit(supervisor.run(configuration, drain, ready))
+    site = None
+    if configuration.entries:
+        name = "the sample" if config is None else name_of(config)
+        site = Wanted("", name, digest(configuration.entries), "run", first_only=config is None)
+    raise typer.Exit(supervisor.run(configuration, drain, ready, site))
 
 
 @app.command()
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to validate.")]) -> None:
     """Name every mistake of a configuration file, or say that it has none."""
-    configuration = _read(file, to_stderr=False)
+    configuration = read_or_exit(file, to_stderr=False)
     machine, site = configuration.machine, configuration.site
     parts = (
-        _count(len(machine.listen), "listen address", "listen addresses"),
-        _count(len(site.domains), "domain", "domains"),
-        _count(len(site.subscribers), "subscriber", "subscribers"),
+        count_text(len(machine.listen), "listen address", "listen addresses"),
+        count_text(len(site.domains), "domain", "domains"),
+        count_text(len(site.subscribers), "subscriber", "subscribers"),
     )
     typer.echo(f"{file}: no mistakes; {', '.join(parts)}")
     for section in site.idle_sections:
@@ -108,23 +116,6 @@ def main() -> None:
         typer.echo(f"oneproxy: internal fault: {type(error).__name__}: {reason}", err=True)
         typer.echo(f"oneproxy: run it again with {TRACEBACK}=1 to see where, and please report it", err=True)
         sys.exit(EXIT_FAULT)
-
-
-def _read(file: Path, to_stderr: bool) -> Configuration:
-    """The configuration in `file`; with mistakes in it, print them all and exit."""
-    from oneproxy.site.file import read
-
-    found = read(file)
-    if not isinstance(found, list):
-        return found
-    for mistake in found:
-        typer.echo(mistake.text(str(file)), err=to_stderr)
-    typer.echo(f"{file}: {_count(len(found), 'mistake', 'mistakes')}", err=to_stderr)
-    raise typer.Exit(EXIT_MISTAKE)
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def _consequence(section: str) -> str:

@@ -9,6 +9,7 @@ import errno
 import gc
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
 
@@ -24,8 +25,10 @@ from oneproxy.engine.flow import Flow, Listener
 from oneproxy.engine.routing import Own
 from oneproxy.ipc import child
 from oneproxy.ipc.link import Link
-from oneproxy.ipc.messages import Start
+from oneproxy.ipc.messages import Follow, SitePart, SiteVersion, Start
 from oneproxy.policy.build import build
+from oneproxy.policy.live import Live
+from oneproxy.policy.order import Order
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
 from oneproxy.sip.host import parse_hostport
@@ -62,17 +65,10 @@ class Node:
     def __init__(self, start: Start) -> None:
         """Raises OSError where a listener can't be bound or a certificate not be used: `explain` it."""
         self._start = start
-        self._machine = start.configuration.machine
+        self._machine = start.machine
         self._clock = Clock()
         machine = self._machine
-        longest_s = max((one.max_expires_s for one in start.configuration.site.domains.values()), default=0)
-        self._connections = Connections(
-            Limits(
-                machine.connections,
-                machine.connections_per_source,
-                registered_idle_s=longest_s + _BEYOND_BINDINGS_S,
-            )
-        )
+        self._connections = Connections(Limits(machine.connections, machine.connections_per_source))
         self._listeners = bind_all(machine.listen, self._connections)
         self._driver = Driver(self._clock, self._listeners, self._connections)
         self._names = Names(reach(self._listeners), name_servers(machine.dns_servers))
@@ -81,6 +77,9 @@ class Node:
         self._link = Link(start.endpoint, start.token, self._machine.name)
         self._location = Location(self._machine.registrations, known=False)
         self._mirror = Mirror(self._location, self._link.fetch, self._answer)
+        self._live = Live()
+        self._has_site: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._policy: Order | None = None
         self._counted: dict[str, int] = {}
         self._faults = logs.RateLimited(log)
 
@@ -91,6 +90,8 @@ class Node:
         for that one, and waits for it.
         """
         secret = await self._link.start()
+        self._link.follow_site(self._have, self._take_part, self._take_site)
+        await self._has_site
         self._engine = self._assemble(secret)
         self._loading_since = self._clock.now()
         self._mirror.on_loaded = self._loaded
@@ -151,11 +152,11 @@ class Node:
         await self._link.close()
 
     def _assemble(self, secret: bytes) -> Engine:
-        site = self._start.configuration.site
         listeners: list[Listener] = list(self._listeners)
         own_hosts = {listener.sent_by for listener in listeners} | {listener.host for listener in listeners}
-        policy = build(
-            site,
+        self._own = Own(listeners, self._live.domains, other_addresses(self._listeners))
+        self._policy = build(
+            self._live,
             secret,
             own_hosts,
             self._location,
@@ -169,9 +170,9 @@ class Node:
             self._machine.name,
             listeners,
             self._ways,
-            policy,
+            self._policy,
             DialogMark(HKDF(SHA256(), 32, salt=None, info=b"oneproxy dialog mark").derive(secret)),
-            Own(listeners, frozenset(site.domains), other_addresses(self._listeners)),
+            self._own,
             self._machine.calls * TRANSACTIONS_PER_CALL,
             self._machine.calls,
         )
@@ -183,6 +184,29 @@ class Node:
         self._faults.warning(
             "malformed message", now, key=fault, code=fault.value, source=f"{flow.host}:{flow.port}"
         )
+
+    def _have(self) -> Follow:
+        return Follow(self._live.version, self._live.at)
+
+    def _take_part(self, part: SitePart) -> None:
+        for name in self._live.stage(part.entries, part.first):
+            log.error("entry of the site not understood", entry=name)
+
+    def _take_site(self, version: SiteVersion) -> None:
+        """What came is the site from now on, for every step and in one turn of the loop."""
+        site = self._live.become(version.version, version.at, version.whole)
+        longest_s = max((one.max_expires_s for one in site.domains.values()), default=0)
+        self._connections.limits = replace(
+            self._connections.limits, registered_idle_s=longest_s + _BEYOND_BINDINGS_S
+        )
+        if self._policy is not None:
+            self._policy.take(site)
+            self._own.serve(site.domains)
+        log.info(
+            "site", version=version.version, domains=len(site.domains), subscribers=len(site.subscribers)
+        )
+        if not self._has_site.done():
+            self._has_site.set_result(None)
 
     def _answer(self, ask: Ask, decision: Decision) -> None:
         """A decision that policy had to wait for."""
@@ -310,8 +334,8 @@ async def run(start: Start, parent: child.Parent) -> int:
         if not stopping.done():
             stopping.set_result(drain_s)
 
-    if any(listen.transport.upper() != "UDP" for listen in start.configuration.machine.listen):
-        make_room_for_files(start.configuration.machine.connections)
+    if any(listen.transport.upper() != "UDP" for listen in start.machine.listen):
+        make_room_for_files(start.machine.connections)
     try:
         node = Node(start)
     except OSError as error:

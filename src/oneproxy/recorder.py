@@ -10,6 +10,7 @@ while the loop reads on: what arrives meanwhile is the next group.
     Load ---> loads   ---> [page]   ---> Page, until the last
                            [sweep]       now and then: what has expired
                            [probe]       while the database is away: whether it is back
+    Follow -> sitefeed ---> [site]  ---> SitePart, SiteVersion, and again when it changes
 
 A page read before a commit leaves before its acknowledgement, since both leave as the
 one thread finishes them: a node that takes what comes later as newer is never wrong.
@@ -31,25 +32,28 @@ from typing import Any, Final, Protocol
 import structlog
 
 from oneproxy import logs
+from oneproxy.beginning import Begun, Unopened
 from oneproxy.ipc import child
 from oneproxy.ipc.endpoint import listen
 from oneproxy.ipc.messages import (
     Changed,
     Fetch,
     Fetched,
+    Follow,
     Load,
     NotSaved,
     Page,
     Save,
     Saved,
     Standing,
-    Start,
 )
 from oneproxy.ipc.peer import Peer
 from oneproxy.ipc.stream import encode
 from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.sitefeed import LOOK_S, LOOK_TOLD_S, Feed, Kept, Source
+from oneproxy.store import site_notice
 from oneproxy.store.database import StoreError
-from oneproxy.store.work import Away, Verdict, Work
+from oneproxy.store.work import Away, Verdict
 
 #: Changes in one transaction; at least one batch is taken.
 MAX_GROUP: Final = 5_000
@@ -66,6 +70,8 @@ LOAD_AGAIN_S: Final = 1.0
 PROBE_EVERY_S: Final = 1.0
 #: AoRs that are read at once.
 MAX_FETCH: Final = 500
+#: Between attempts to open the databases, where they could not be reached at the start.
+OPEN_AGAIN_S: Final = 1.0
 
 log = structlog.get_logger()
 
@@ -113,16 +119,18 @@ class _Loading:
 class Recorder:
     """Serves nodes from `database`.
 
-    secret: what every node is told. token: what every node has to know.
+    secret: what every node is told. token: what every node has to know. site: where the site
+    is read.
     """
 
-    def __init__(self, database: Database, secret: bytes, token: str) -> None:
+    def __init__(self, database: Database, secret: bytes, token: str, site: Source) -> None:
         self.secret = secret
         self.token = token
         self.peers: set[Peer] = set()
         #: Counters since the start.
         self.commits = 0
         self.changes = 0
+        self.feed = Feed(site, self._in_thread)
         self._database = database
         self._thread = ThreadPoolExecutor(1, "database")
         self._waiting: deque[tuple[Peer | None, Save]] = deque()
@@ -147,6 +155,16 @@ class Recorder:
         """The protocol of a new connection."""
         return Peer(self)
 
+    def opened(self, database: Database) -> None:
+        """The database is there, which could not be reached before."""
+        self._database = database
+        self.wake()
+
+    def site_changed(self) -> None:
+        """There may be a new version of the site."""
+        self.feed.heard()
+        self.wake()
+
     async def serve(self) -> None:
         """Do the database's work for ever, a piece at a time; cancel it to end."""
         loop = asyncio.get_running_loop()
@@ -161,6 +179,7 @@ class Recorder:
             loading = self._next_load(now)
             if loading is not None:
                 await self._page(loading)
+            await self.feed.work(now)
             if self._away:
                 if now >= self._probe_at:
                     await self._probe()
@@ -228,8 +247,14 @@ class Recorder:
         if self._away:
             peer.send(encode(Standing(True)))
 
+    def follows(self, peer: Peer, follow: Follow) -> None:
+        """A node wants the site."""
+        self.feed.follows(peer, follow)
+        self._work.set()
+
     def left(self, peer: Peer) -> None:
         """A node has disconnected. Its batches stay: they cost an answer that nobody reads."""
+        self.feed.left(peer)
         self._forget(peer)
         self.look_if_quiet()
 
@@ -243,7 +268,7 @@ class Recorder:
 
     async def _rest(self, loop: asyncio.AbstractEventLoop) -> None:
         """Sleep until there is work or the next hour of something strikes."""
-        wake_at = self._probe_at if self._away else self._sweep_at
+        wake_at = min(self._probe_at if self._away else self._sweep_at, self.feed.wake_at(loop.time()))
         if self._fetches:
             return
         if self._waiting:
@@ -381,7 +406,7 @@ class Recorder:
         self._seldom.warning(what, asyncio.get_running_loop().time(), reason=reason)
 
 
-async def serve(work: Work, secret: bytes, start: Start, parent: child.Parent) -> None:
+async def serve(begun: Begun, parent: child.Parent) -> None:
     """Serve until the supervisor says Stop. Raises OSError where it cannot listen."""
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[float] = loop.create_future()
@@ -390,44 +415,78 @@ async def serve(work: Work, secret: bytes, start: Start, parent: child.Parent) -
         if not stop.done():
             stop.set_result(drain_s)
 
-    recorder = Recorder(work, secret, start.token)
+    work, start, kept = begun.work, begun.start, begun.kept
+    if kept is None:
+        recorder = Recorder(work, begun.secret, start.token, work.sites)
+    else:
+        recorder = Recorder(Unopened(begun.reason), begun.secret, start.token, Kept(kept))
     server = await listen(start.endpoint, recorder.protocol)
     working = asyncio.create_task(recorder.serve())
+    beside = asyncio.create_task(_beside(recorder, begun))
     parent.watch(loop, on_stop)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    parent.ready(work.proxy.shown)
-    either: list[asyncio.Future[Any]] = [stop, working]
+    parent.ready(work.proxy.shown, kept is None, begun.asked)
+    either: list[asyncio.Future[Any]] = [stop, working, beside]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     server.close()
-    if working.done():
-        # Our own fault: end with its traceback; the supervisor starts us anew.
-        working.result()
+    for task in (working, beside):
+        if task.done():
+            # Our own fault: end with its traceback; the supervisor starts us anew.
+            task.result()
     await recorder.settled(stop.result())
     working.cancel()
-    await asyncio.wait([working])
+    beside.cancel()
+    await asyncio.wait([working, beside])
     recorder.close()
+
+
+async def _beside(recorder: Recorder, begun: Begun) -> None:
+    """What goes on beside the nodes' work: open what is not open, hear of the site, keep it."""
+    work = begun.work
+    if begun.kept is not None:
+        await _bring_back(recorder, begun)
+    recorder.feed.look_s = LOOK_S if work.system.dialect == "sqlite" else LOOK_TOLD_S
+    async with asyncio.TaskGroup() as group:
+        group.create_task(recorder.feed.keep(begun.start.machine.last_site, begun.secret))
+        if work.system.dialect != "sqlite":
+            group.create_task(site_notice.listen(work.system, recorder.site_changed))
+
+
+async def _bring_back(recorder: Recorder, begun: Begun) -> None:
+    """Try to open the databases until it is done."""
+    loop = asyncio.get_running_loop()
+    seldom = logs.RateLimited(log)
+    while True:
+        await asyncio.sleep(OPEN_AGAIN_S)
+        try:
+            # Not in the database's thread: nodes are told that nothing is saved meanwhile.
+            await asyncio.to_thread(begun.open)
+            break
+        except StoreError as error:
+            seldom.warning("database not opened", loop.time(), reason=str(error))
+    log.info("database opened")
+    recorder.opened(begun.work)
+    recorder.feed.begin_anew(begun.work.sites, LOOK_S)
 
 
 def main() -> int:
     """The process; its exit status. 1: it could not start, and the supervisor knows why."""
     start, parent = child.meet()
     logs.configure("recorder")
-    machine = start.configuration.machine
     try:
-        work = Work(machine.proxy_database, machine.system_database)
-        secret = work.open(machine.farm_key)
+        begun = Begun(start)
     except StoreError as error:
         parent.failed(str(error))
         return 1
     try:
-        asyncio.run(serve(work, secret, start, parent))
+        asyncio.run(serve(begun, parent))
     except OSError as error:
         parent.failed(f"the recorder cannot listen at {start.endpoint}: {error}")
         return 1
     finally:
-        work.close()
+        begun.work.close()
     return 0
 
 

@@ -20,10 +20,11 @@ from typing import Final, TextIO
 import msgspec
 import structlog
 
-from oneproxy.ipc.messages import Failed, FromChild, Ready, Start, Stop
+from oneproxy.ipc.messages import Failed, FromChild, Ready, Start, Stop, Wanted
 from oneproxy.ipc.place import Place
 from oneproxy.ipc.stream import Decoder, StreamError, encode
-from oneproxy.site.model import Configuration
+from oneproxy.site import last
+from oneproxy.site.model import Configuration, Machine, Version
 
 #: Before a child is started again: the first pause, doubled up to the longest; forgotten
 #: once a child has been up for STEADY_S.
@@ -43,6 +44,8 @@ EXIT_INTERRUPTED: Final = 130
 #: the heap that nothing fits into: 4 MB over 100,000 calls without it, 1 MB with it. What
 #: the operator has set holds.
 CHILD_ENVIRONMENT: Final = {"MALLOC_MMAP_THRESHOLD_": "131072"}
+
+OnReady = Callable[[list[str], bool], None]
 
 log = structlog.get_logger()
 
@@ -77,7 +80,9 @@ class Child:
         self.detail = ""
         #: How often it was started again.
         self.restarts = 0
-        self._start = encode(msgspec.structs.replace(start, index=role.index))
+        #: The recorder's `Ready.asked`, when it became ready first.
+        self.asked = False
+        self._begin = msgspec.structs.replace(start, index=role.index)
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._up_at = 0.0
@@ -139,21 +144,25 @@ class Child:
             raise StartError(f"the {self.role.name} cannot be started: {error}") from None
         self._up_at = asyncio.get_running_loop().time()
         try:
-            self.detail = await asyncio.wait_for(self._report(self._process), START_S)
+            ready = await asyncio.wait_for(self._report(self._process), START_S)
         except TimeoutError:
             await self._end_of(self._process)
             raise StartError(f"the {self.role.name} was not ready after {START_S:.0f} s") from None
         except StartError:
             await self._end_of(self._process)
             raise
+        self.detail, self.asked = ready.detail, ready.asked
+        if ready.settled:
+            # What was changed live since must not be undone when it is started again.
+            self._begin = msgspec.structs.replace(self._begin, site=None)
         log.info("process ready", child=self.role.name, pid=self._process.pid, detail=self.detail)
 
-    async def _report(self, process: asyncio.subprocess.Process) -> str:
-        """Hand it its Start; what it says when it is ready. Raises StartError."""
+    async def _report(self, process: asyncio.subprocess.Process) -> Ready:
+        """Hand it its Start; what it says of itself when it is ready. Raises StartError."""
         assert process.stdin is not None
         assert process.stdout is not None
         with contextlib.suppress(OSError):
-            process.stdin.write(self._start)
+            process.stdin.write(encode(self._begin))
             await process.stdin.drain()
         decoder = Decoder[FromChild](FromChild, MAX_REPORT)
         try:
@@ -161,7 +170,7 @@ class Child:
                 for message in decoder.feed(data):
                     match message:
                         case Ready():
-                            return message.detail
+                            return message
                         case Failed():
                             raise StartError(message.reason)
         except StreamError as error:
@@ -203,9 +212,13 @@ class Child:
 class Supervisor:
     """All children of this machine: the first role starts first and stops last."""
 
-    def __init__(self, configuration: Configuration, endpoint: str, roles: Sequence[Role]) -> None:
-        start = Start(configuration, endpoint, secrets.token_hex(16))
-        self.children = [Child(role, start) for role in roles]
+    def __init__(
+        self, machine: Machine, endpoint: str, roles: Sequence[Role], site: Wanted | None = None
+    ) -> None:
+        """site: for the first one, the recorder."""
+        start = Start(machine, endpoint, secrets.token_hex(16))
+        with_site = msgspec.structs.replace(start, site=site)
+        self.children = [Child(role, start if place else with_site) for place, role in enumerate(roles)]
 
     async def start(self) -> None:
         """Start the first child, then the others at once. Raises StartError when one cannot."""
@@ -238,9 +251,7 @@ async def _attempt(child: Child) -> StartError | None:
     return None
 
 
-async def supervise(
-    supervisor: Supervisor, drain_s: float, on_ready: Callable[[list[str]], None], errors: TextIO
-) -> int:
+async def supervise(supervisor: Supervisor, drain_s: float, on_ready: OnReady, errors: TextIO) -> int:
     """Start everything, wait for SIGTERM or SIGINT, stop everything; the exit status.
 
     0: stopped in order. 1: something could not start, which one line on `errors` says.
@@ -259,7 +270,8 @@ async def supervise(
             await asyncio.wait([starting])
             return 0
         starting.result()
-        on_ready([child.detail for child in supervisor.children[1:]])
+        first_child, *others = supervisor.children
+        on_ready([child.detail for child in others], first_child.asked)
         log.info("stopping", signal=signal.Signals(await first).name, drain_s=drain_s)
         second = asyncio.create_task(signals.get())
         stopping = asyncio.create_task(supervisor.stop(drain_s))
@@ -280,23 +292,35 @@ async def supervise(
         await supervisor.kill()
 
 
+def _put_down(configuration: Configuration, place: Place, site: Wanted) -> Wanted:
+    """The entries of the site in a file for the recorder, who mostly has no need to read it."""
+    path = os.path.join(place.directory, "site")
+    with last.Writer(path, Version(0, 0.0), b"") as writer:
+        writer.add((*key, value) for key, value in configuration.entries.items())
+        writer.finish()
+    return msgspec.structs.replace(site, path=path)
+
+
 def run(
     configuration: Configuration,
     drain_s: float = 5.0,
-    on_ready: Callable[[list[str]], None] | None = None,
+    on_ready: OnReady | None = None,
+    site: Wanted | None = None,
 ) -> int:
     """Run OneProxy until SIGTERM or SIGINT; the exit status, as `supervise` gives it.
 
     drain_s: how long calls in flight are waited for. on_ready: called once when all
-    serve, with what each node says of itself ("udp 127.0.0.1:5060").
+    serve, with what each node says of itself ("udp 127.0.0.1:5060"), and whether the site of
+    the configuration is the one that runs. site: where that comes from, its path being
+    filled in here; None: the site is the one in the database.
     """
     machine = configuration.machine
     nodes = machine.processes or os.cpu_count() or 1
 
-    def ready(details: list[str]) -> None:
+    def ready(details: list[str], asked: bool) -> None:
         log.info("serving", name=machine.name, nodes=nodes)
         if on_ready is not None:
-            on_ready(details)
+            on_ready(details, asked)
 
     try:
         place = Place()
@@ -305,7 +329,15 @@ def run(
         return 1
     try:
         roles = [RECORDER, *(node(index) for index in range(nodes))]
-        supervisor = Supervisor(configuration, place.endpoint, roles)
+        if site is not None:
+            try:
+                site = _put_down(configuration, place, site)
+            except OSError as error:
+                sys.stderr.write(
+                    f"oneproxy: no room for the site in {place.directory}: {error}; set TMPDIR\n"
+                )
+                return 1
+        supervisor = Supervisor(machine, place.endpoint, roles, site)
         return asyncio.run(supervise(supervisor, drain_s, ready, sys.stderr))
     finally:
         place.close()

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from oneproxy import __version__, cli, supervisor
+from oneproxy.ipc.messages import Wanted
 from oneproxy.site.model import Configuration
 from oneproxy.site.sample import sample
 
@@ -41,9 +42,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Configuration, float]]:
     """Stands in for the supervisor: what it was asked to run, each being ready at once."""
     asked: list[tuple[Configuration, float]] = []
 
-    def run(configuration: Configuration, drain_s: float, on_ready: Any) -> int:
+    def run(configuration: Configuration, drain_s: float, on_ready: Any, site: Wanted | None) -> int:
         asked.append((configuration, drain_s))
-        on_ready(["udp 127.0.0.1:5060"])
+        on_ready(["udp 127.0.0.1:5060"], site is not None)
         return 0
 
     monkeypatch.setattr(supervisor, "run", run)

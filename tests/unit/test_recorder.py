@@ -21,7 +21,10 @@ from oneproxy.ipc.messages import Failed, FromChild, Hello, Load, Ready, Save, S
 from oneproxy.ipc.stream import Decoder, encode
 from oneproxy.recorder import Recorder
 from oneproxy.registrar.bindings import Binding, Change, Fate
-from oneproxy.site.model import Configuration, Machine, Site
+from oneproxy.site.last import LastSite
+from oneproxy.site.model import Machine
+from oneproxy.sitefeed import Kept
+from oneproxy.store.site_rows import NOTHING
 from oneproxy.store.work import Away, Verdict
 
 NOW = 1_700_000_000.0
@@ -134,7 +137,10 @@ class Stage:
 
     def __init__(self) -> None:
         self.database = Scripted()
-        self.recorder = Recorder(self.database, b"secret", "token")
+        self.site = Kept(LastSite(NOTHING, b"", []))
+        self.recorder = Recorder(self.database, b"secret", "token", self.site)
+        # Known already, so that the log has what a test is about.
+        self.recorder.feed.latest = NOTHING
         self.answers: list[tuple[str, Fate]] = []
         self._links: list[Link] = []
 
@@ -534,7 +540,7 @@ class Process:
             bufsize=0,
         )
         machine = Machine("edge-1", (), url, url)
-        self.say(Start(Configuration(machine, Site({}, {})), endpoint, "token"))
+        self.say(Start(machine, endpoint, "token"))
 
     @staticmethod
     def pipe(end: IO[bytes] | None) -> IO[bytes]:

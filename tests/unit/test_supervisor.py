@@ -30,7 +30,7 @@ def note(what):
     with open("diary", "a") as diary:
         diary.write(f"{name} {what}\\n")
 start, parent = child.meet()
-note(f"starts as {start.index} of {start.configuration.machine.name}")
+note(f"starts as {start.index} of {start.machine.name}")
 if kind == "fails":
     parent.failed(f"{name} has no address")
     sys.exit(1)
@@ -63,10 +63,13 @@ class Stage:
     """A supervisor under way."""
 
     def __init__(self, roles: list[Role]) -> None:
-        self.supervisor = Supervisor(CONFIGURATION, "unix:/none", roles)
+        self.supervisor = Supervisor(CONFIGURATION.machine, "unix:/none", roles)
         self.errors = io.StringIO()
         self.ready: list[list[str]] = []
-        self.task = asyncio.create_task(supervise(self.supervisor, 0.5, self.ready.append, self.errors))
+        self.task = asyncio.create_task(supervise(self.supervisor, 0.5, self.on_ready, self.errors))
+
+    def on_ready(self, details: list[str], _asked: bool) -> None:
+        self.ready.append(details)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         for _ in range(3000):
@@ -287,13 +290,13 @@ def test_a_child_that_waits_to_be_started_again_is_stopped_too(
 SUPERVISOR = """
 import sys
 from oneproxy import logs, supervisor
-from oneproxy.ipc.messages import Configuration
+from oneproxy.site.model import Configuration, Machine, Site
 import msgspec
 logs.configure("supervisor")
-configuration = msgspec.json.decode(sys.argv[1], type=Configuration)
+configuration = Configuration(msgspec.json.decode(sys.argv[1], type=Machine), Site({}, {}))
 supervisor.RECORDER = msgspec.json.decode(sys.argv[2], type=supervisor.Role)
 supervisor.node = lambda index: msgspec.json.decode(sys.argv[3], type=supervisor.Role)
-sys.exit(supervisor.run(configuration, 0.5, lambda details: print(*details, flush=True)))
+sys.exit(supervisor.run(configuration, 0.5, lambda details, asked: print(*details, flush=True)))
 """
 
 
@@ -302,7 +305,8 @@ def running(directory: Path) -> subprocess.Popen[bytes]:
     import msgspec  # noqa: PLC0415
 
     arguments = [
-        msgspec.json.encode(value).decode() for value in (CONFIGURATION, role("recorder"), role("node"))
+        msgspec.json.encode(value).decode()
+        for value in (CONFIGURATION.machine, role("recorder"), role("node"))
     ]
     return subprocess.Popen(
         [sys.executable, "-c", SUPERVISOR, *arguments],

@@ -24,7 +24,7 @@ from oneproxy.sip.credentials import parse_credentials
 from oneproxy.sip.malformed import REASONS, Malformed
 from oneproxy.sip.message import Request
 from oneproxy.sip.uri import Uri, escape_user, parse_uri, same_uri
-from oneproxy.site.model import Domain, Subscriber
+from oneproxy.site.model import Domain, Site, Subscriber
 
 #: Proofs for our realm that are worked out for one request. Several proxies of a realm
 #: on the way may each have asked (RFC 3261 22.3); a header full of them is an attack.
@@ -88,8 +88,9 @@ class Access:
         nonces: Nonces,
     ) -> None:
         """served: the domains by name. subscribers: by AoR, as requests name it."""
-        self._guards = {domain.name: _Guard(domain) for domain in served.values()}
-        self._methods = frozenset(method for domain in served.values() for method in domain.authenticate)
+        self._guards: dict[str, _Guard] = {}
+        self._methods: frozenset[str] = frozenset()
+        self._guard(served)
         self._subscribers = subscribers
         self._domains = domains
         self._nonces = nonces
@@ -97,6 +98,14 @@ class Access:
         # that hashes to it.
         secret = os.urandom(32)
         self._decoy = {name: hash_text(name, secret) for name in ALGORITHMS}
+
+    def take(self, site: Site) -> None:
+        """The site has changed: ask for what its domains ask for from now on."""
+        self._guard(site.domains)
+
+    def _guard(self, served: Mapping[str, Domain]) -> None:
+        self._guards = {domain.name: _Guard(domain) for domain in served.values()}
+        self._methods = frozenset(method for domain in served.values() for method in domain.authenticate)
 
     def decide(self, ask: Ask) -> Decision | None:
         """Challenge, refuse, or pass with `ask.subscriber` set where one was proved."""

@@ -52,18 +52,23 @@ class Own:
     __slots__ = ("_addresses", "_domains", "_kinds", "_ports", "_routes")
 
     def __init__(
-        self, listeners: list[Listener], domains: frozenset[str], also: Iterable[tuple[str, int, bool]] = ()
+        self, listeners: list[Listener], domains: Iterable[str], also: Iterable[tuple[str, int, bool]] = ()
     ) -> None:
         #: The same, and whether for connections: somebody else may have the port for datagrams.
         told = [(listener.host, listener.port, listener.reliable) for listener in listeners]
         self._kinds = {(_plain_host(host), port, reliable) for host, port, reliable in (*told, *also)}
         self._addresses = {(host, port) for host, port, _ in self._kinds}
         self._ports = {port for _, port in self._addresses}
-        self._domains = frozenset(map(_plain_host, domains))
+        self._domains: frozenset[str] = frozenset()
+        self.serve(domains)
         #: Our Record-Route as it comes back in a Route, up to its mark.
         self._routes = {f"<{listener.route_uri}" for listener in listeners} | {
             f"<{listener.sips_route_uri}" for listener in listeners
         }
+
+    def serve(self, domains: Iterable[str]) -> None:
+        """From now on these are the hosts that it answers for as itself."""
+        self._domains = frozenset(map(_plain_host, domains))
 
     def is_here(self, uri: Uri) -> bool:
         """Whether `uri` names this node or a domain that it serves."""

@@ -34,9 +34,9 @@ class Parent:
         self._stop: Stop | None = None
         self._tell: Callable[[Stop], None] | None = None
 
-    def ready(self, detail: str) -> None:
-        """Say that the child serves; detail: what a person is told."""
-        self._say(Ready(detail))
+    def ready(self, detail: str, settled: bool = True, asked: bool = False) -> None:
+        """Say that the child serves; detail: what a person is told. Others: as in `Ready`."""
+        self._say(Ready(detail, settled, asked))
 
     def failed(self, reason: str) -> None:
         """Say in one line why the child cannot start; the caller then ends with status 1."""

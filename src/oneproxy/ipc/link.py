@@ -33,12 +33,15 @@ from oneproxy.ipc.messages import (
     Changed,
     Fetch,
     Fetched,
+    Follow,
     FromRecorder,
     Hello,
     Load,
     NotSaved,
     Page,
     Saved,
+    SitePart,
+    SiteVersion,
     Standing,
     Welcome,
 )
@@ -61,6 +64,9 @@ MAX_FETCHING: Final = 10_000
 #: Between attempts to connect: the first pause, doubled up to the longest.
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
+
+OnPart = Callable[[SitePart], object]
+OnVersion = Callable[[SiteVersion], object]
 
 log = structlog.get_logger()
 
@@ -96,6 +102,7 @@ class Link:
         self._fetching: dict[str, float] = {}
         self._wanted: list[str] = []
         self._impatience: asyncio.TimerHandle | None = None
+        self._site: tuple[Callable[[], Follow], OnPart, OnVersion] | None = None
         self._connection: _Connection | None = None
         self._welcome: asyncio.Future[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -118,6 +125,15 @@ class Link:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
+
+    def follow_site(self, have: Callable[[], Follow], on_part: OnPart, on_version: OnVersion) -> None:
+        """Have the site brought, now and whenever it changes.
+
+        have: the version that the node has, asked on every new connection.
+        """
+        self._site = (have, on_part, on_version)
+        if self._connection is not None:
+            self._connection.send(encode(have()))
 
     def follow(self, taker: Taker, clock: Callable[[], float]) -> None:
         """Have every binding brought, page by page, and then what others change.
@@ -250,6 +266,8 @@ class Link:
         match message:
             case Welcome():
                 self._welcomed(connection, message.secret)
+            case SitePart() | SiteVersion():
+                self._site_came(message)
             case Page():
                 if self._taker is not None and self._loading:
                     self._loading = not message.last
@@ -274,6 +292,8 @@ class Link:
         self._connection = connection
         for batch in self._flying:
             connection.send(batch.frame)
+        if self._site is not None:
+            connection.send(encode(self._site[0]()))
         self._begin_load()
         self._wanted = list(self._fetching)
         self._flush_soon()
@@ -282,6 +302,15 @@ class Link:
             self._is_back()
         if self._welcome is not None and not self._welcome.done():
             self._welcome.set_result(secret)
+
+    def _site_came(self, message: SitePart | SiteVersion) -> None:
+        if self._site is None:
+            return
+        _, on_part, on_version = self._site
+        if isinstance(message, SitePart):
+            self._tell(on_part, message)
+        else:
+            self._tell(on_version, message)
 
     def _fetched(self, fetched: Fetched) -> None:
         """Hand on what was asked for; what is not waited for any more is dropped."""

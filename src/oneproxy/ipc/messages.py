@@ -8,17 +8,34 @@ twice has no further effect, so a recorder may die between commit and answer.
 from msgspec import Struct
 
 from oneproxy.registrar.bindings import Binding, Change
-from oneproxy.site.model import Configuration
+from oneproxy.site.model import Machine, Row
+
+
+class Wanted(Struct):
+    """The site that a file has, for the recorder to apply.
+
+    path: where its entries are, as `site.last` writes them. file: the machine's name and the
+    file's, of which digest is the hash of the site in it.
+    """
+
+    path: str
+    file: str
+    digest: str
+    who: str
+    #: It is for who has none at all: a database that has a site keeps it.
+    first_only: bool = False
 
 
 class Start(Struct, tag=True):
     """Supervisor to child: what to do. endpoint: where the recorder listens."""
 
-    configuration: Configuration
+    machine: Machine
     endpoint: str
     token: str
     #: Which of this machine's nodes this is, from 0 on.
     index: int = 0
+    #: For the recorder, until it has said that it is settled.
+    site: Wanted | None = None
 
 
 class Stop(Struct, tag=True):
@@ -27,10 +44,14 @@ class Stop(Struct, tag=True):
     drain_s: float
 
 
-class Ready(Struct, tag=True):
+class Ready(Struct, tag=True, omit_defaults=True):
     """Child to supervisor: it serves. detail: what a person is told ("udp 127.0.0.1:5060")."""
 
     detail: str
+    #: Of the recorder: the site that Start brought is applied, or found to be applied before.
+    settled: bool = True
+    #: And it is the one that runs.
+    asked: bool = False
 
 
 class Failed(Struct, tag=True):
@@ -50,6 +71,37 @@ class Welcome(Struct, tag=True):
     """Recorder to node: the farm's secret, from which every key is derived."""
 
     secret: bytes
+
+
+class Follow(Struct, tag=True):
+    """Node to recorder: send the site, now and whenever it changes.
+
+    version, at: the one that the node has, and when it was made; 0: none.
+    """
+
+    version: int = 0
+    at: float = 0.0
+
+
+class SitePart(Struct, tag=True):
+    """Recorder to node: some entries of the site that differ from what the node has.
+
+    first: what came of a change before is of one that will not be finished.
+    """
+
+    entries: list[Row]
+    first: bool
+
+
+class SiteVersion(Struct, tag=True):
+    """Recorder to node: with the parts that came, this is the site from now on.
+
+    whole: the parts were all of it, and what they did not name is gone.
+    """
+
+    version: int
+    at: float
+    whole: bool
 
 
 class Load(Struct, tag=True):
@@ -124,5 +176,5 @@ class Standing(Struct, tag=True):
 
 ToChild = Start | Stop
 FromChild = Ready | Failed
-ToRecorder = Hello | Load | Fetch | Save
-FromRecorder = Welcome | Page | Fetched | Changed | Saved | NotSaved | Standing
+ToRecorder = Hello | Follow | Load | Fetch | Save
+FromRecorder = Welcome | SitePart | SiteVersion | Page | Fetched | Changed | Saved | NotSaved | Standing

@@ -10,7 +10,7 @@ from typing import Final, Protocol, cast
 
 import structlog
 
-from oneproxy.ipc.messages import Fetch, Hello, Load, Save, ToRecorder, Welcome
+from oneproxy.ipc.messages import Fetch, Follow, Hello, Load, Save, ToRecorder, Welcome
 from oneproxy.ipc.stream import Decoder, StreamError, encode
 
 #: Connections at once; more are closed as they come.
@@ -47,6 +47,10 @@ class Host(Protocol):
 
     def greeted(self, peer: "Peer") -> None:
         """The node has been welcomed."""
+        ...
+
+    def follows(self, peer: "Peer", follow: Follow) -> None:
+        """The node wants the site."""
         ...
 
     def left(self, peer: "Peer") -> None:
@@ -95,6 +99,8 @@ class Peer(asyncio.Protocol):
                     return
                 case Save():
                     self._recorder.saves(self, message)
+                case Follow():
+                    self._recorder.follows(self, message)
                 case Load():
                     self.follows = True
                     self._recorder.loads(self, message)

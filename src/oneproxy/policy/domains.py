@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from oneproxy.sip.uri import Uri
-from oneproxy.site.model import Domain
+from oneproxy.site.model import Domain, Site
 
 _USUAL_PORTS: Final = frozenset((5060, 5061))
 
@@ -22,8 +22,9 @@ class Domains:
         """domains: by name, in lower case. own_hosts: "host:port" and "host" of every
         listener and of what it advertises, IPv6 with or without brackets.
         """
-        self._by_host = {name.strip("[]"): domain for name, domain in domains.items()}
-        self._only = next(iter(domains.values())) if len(domains) == 1 else None
+        self._by_host: dict[str, Domain] = {}
+        self._only: Domain | None = None
+        self._serve(domains)
         self._hosts: set[str] = set()
         self._ports: set[int] = set()
         for own in own_hosts:
@@ -33,6 +34,14 @@ class Domains:
                 self._ports.add(int(port))
             else:
                 self._hosts.add(own.lower().strip("[]"))
+
+    def take(self, site: Site) -> None:
+        """The site has changed: its domains are served from now on."""
+        self._serve(site.domains)
+
+    def _serve(self, domains: Mapping[str, Domain]) -> None:
+        self._by_host = {name.strip("[]"): domain for name, domain in domains.items()}
+        self._only = next(iter(domains.values())) if len(domains) == 1 else None
 
     def find(self, uri: Uri) -> tuple[Domain, str] | None:
         """The served domain of a SIP or SIPS URI and its AoR there, or None.

@@ -9,7 +9,7 @@ Contacts of one preference are tried at once, those of a lower one when all of t
 failed (RFC 3261 16.6).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from oneproxy.engine.decisions import BEST, PENDING, Ask, Decision, Forward, Reply, Target
@@ -41,7 +41,7 @@ class LocationStep:
         self,
         location: Location,
         domain_of: Callable[[Uri], tuple[Domain, str] | None],
-        subscribers: frozenset[str],
+        subscribers: Container[str],
         flow_of: FlowOf,
         mirror: Mirror | None = None,
     ) -> None:

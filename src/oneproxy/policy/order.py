@@ -5,6 +5,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from oneproxy.engine.decisions import BEST, Ask, Decision, Reply, Target
 from oneproxy.engine.flow import Flow
+from oneproxy.site.model import Site
 
 NOT_FOUND: Final = Reply(404, "Not Found")
 
@@ -40,13 +41,24 @@ class Redirecting(Protocol):
         ...
 
 
+@runtime_checkable
+class Changing(Protocol):
+    """A step, or what steps share, that makes something of its own of the site."""
+
+    def take(self, site: Site) -> None:
+        """The site has changed: decide by this one from now on."""
+        ...
+
+
 class Order:
     """Asks the steps in turn; what none of them decides is 404."""
 
-    __slots__ = ("_attentive", "_decisions", "_redirecting", "steps")
+    __slots__ = ("_attentive", "_changing", "_decisions", "_redirecting", "steps")
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], shared: Sequence[Changing] = ()) -> None:
+        """shared: what steps share and is told of a changed site before them."""
         self.steps = tuple(steps)
+        self._changing = (*shared, *[step for step in steps if isinstance(step, Changing)])
         # Bound once: every call comes through here.
         self._decisions = tuple([step.decide for step in steps])
         self._attentive = tuple([step for step in steps if isinstance(step, Attentive)])
@@ -71,6 +83,14 @@ class Order:
             if targets:
                 return targets
         return []
+
+    def take(self, site: Site) -> None:
+        """The site has changed: every step decides by this one from now on.
+
+        What is under way (asks, writes, nonces, bans) goes on.
+        """
+        for one in self._changing:
+            one.take(site)
 
     def closed(self, now: float, flow: Flow) -> None:
         """Tell the steps that want to know: a connection is closed."""

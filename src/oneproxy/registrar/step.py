@@ -11,7 +11,7 @@ not have (the connection broke during the commit) is stored again as it is in me
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Final
 
 from oneproxy.engine.decisions import PENDING, Ask, Decision, Reply
@@ -92,7 +92,7 @@ class Registrar:
         self,
         location: Location,
         domain_of: Callable[[Uri], tuple[Domain, str] | None],
-        subscribers: frozenset[str],
+        subscribers: Container[str],
         save: Save,
         answer: Answer,
         flow_of: FlowOf,

@@ -42,7 +42,7 @@ def carry_out(entries: Entries, differing: list[Difference]) -> Entries:
     return changed
 
 
-def count_text(differing: list[Difference]) -> str:
+def summary(differing: list[Difference]) -> str:
     """How many were added, changed and removed: "2 added, 1 removed"."""
     counts = {
         "added": sum(one.before is None for one in differing),

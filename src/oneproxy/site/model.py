@@ -157,6 +157,25 @@ Key = tuple[str, str]
 Entries = dict[Key, str]
 
 
+#: One entry on its way: section, key and value; the value is "" for one that is gone.
+Row = tuple[str, str, str]
+
+
+class Version(Struct, frozen=True):
+    """One version of the site. at: seconds since the epoch.
+
+    The counts are of entries that differ from the version before, where somebody counted.
+    """
+
+    version: int
+    at: float
+    who: str = ""
+    comment: str = ""
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+
+
 class Configuration(Struct, frozen=True):
     """All of it. entries: the site once more, as the system database keeps it."""
 

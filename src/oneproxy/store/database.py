@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from oneproxy.store.schema import NewerSchemaError, ensure
@@ -35,6 +35,10 @@ DRIVERS: Final = {
 
 class StoreError(Exception):
     """The database cannot do what was asked; the text is one line for people."""
+
+
+class UnreachableError(StoreError):
+    """It cannot be used now, but another time it may: a server that is down, a file that is locked."""
 
 
 class Database:
@@ -71,7 +75,12 @@ class Database:
                 connection.rollback()
         except (SQLAlchemyError, NewerSchemaError) as error:
             self.drop()
-            raise StoreError(self.complaint(reason(error))) from None
+            kind = UnreachableError if isinstance(error, OperationalError) else StoreError
+            raise kind(self.complaint(reason(error))) from None
+
+    def exists(self) -> bool:
+        """Whether there is a file; of a server nobody knows before it is asked."""
+        return self._file is None or os.path.exists(self._file)
 
     def connection(self) -> Connection:
         """The connection, opened if there is none. Raises SQLAlchemyError or StoreError."""
@@ -79,7 +88,7 @@ class Database:
             return self._connection
         now = time.monotonic()
         if now < self._retry_at:
-            raise StoreError(self._fault)
+            raise UnreachableError(self._fault)
         try:
             self._connection = self._engine.connect()
         except SQLAlchemyError as error:
@@ -87,6 +96,11 @@ class Database:
             self._fault = reason(error)
             raise
         return self._connection
+
+    def arguments(self) -> dict[str, Any]:
+        """What psycopg needs to make a connection of its own."""
+        _, named = self._engine.dialect.create_connect_args(self._engine.url)
+        return dict(named)
 
     def drop(self) -> None:
         """Forget the connection; the next use opens another."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from oneproxy.site.change import Edit, check_edits
 from oneproxy.site.mistake import Mistake
-from oneproxy.store.site_rows import Version
+from oneproxy.site.model import Version
 from oneproxy.store.sites import TRIES, Sites, Stale, Written
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from oneproxy.site.difference import Difference
-from oneproxy.site.model import Entries, Key
+from oneproxy.site.model import Entries, Key, Row, Version
 from oneproxy.store.tables import site_entry, site_file, site_version
 
 #: Any number that is ours: the advisory lock under which PostgreSQL gets a new version.
@@ -32,21 +32,6 @@ SITE_LOCK: Final = 0x0_4E_50_52_59
 CHANNEL: Final = "oneproxy_site"
 #: Before the first key.
 START: Final[Key] = ("", "")
-
-#: An entry on its way to a node: section, key, and its value, or "" where it is gone.
-Row = tuple[str, str, str]
-
-
-class Version(Struct, frozen=True):
-    """One version. at: seconds since the epoch. The counts are of entries that differ from the one before."""
-
-    version: int
-    at: float
-    who: str = ""
-    comment: str = ""
-    added: int = 0
-    changed: int = 0
-    removed: int = 0
 
 
 class FileOf(Struct, frozen=True):
@@ -203,6 +188,14 @@ def is_applied(connection: Connection, file: FileOf) -> bool:
     last = connection.execute(select(of.digest).order_by(of.at.desc()).limit(1)).scalar()
     own = connection.execute(select(of.digest).where(of.file == file.name)).scalar()
     return file.digest in (last, own)
+
+
+def runs(connection: Connection, file: FileOf) -> bool:
+    """Whether the newest version is the one that was noted for this file as it is."""
+    of = site_file.c
+    noted = select(of.version).where(of.file == file.name, of.digest == file.digest)
+    found = connection.execute(noted).scalar()
+    return found is not None and found == latest(connection).version
 
 
 def data_version(connection: Connection) -> int | None:

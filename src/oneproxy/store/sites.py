@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from oneproxy.site.difference import Difference, differences
-from oneproxy.site.model import Entries, Key
+from oneproxy.site.model import Entries, Key, Row, Version
 from oneproxy.store import site_rows
 from oneproxy.store.database import Database, StoreError, reason
-from oneproxy.store.site_rows import FileOf, Row, Version
+from oneproxy.store.site_rows import FileOf
 
 #: Times that a change is made again because another one came first.
 TRIES: Final = 10
@@ -97,14 +97,13 @@ class Sites:
                 return written
         return written
 
-    def replace_by_file(self, wanted: Entries, fresh: Version, file: FileOf) -> Written | None:
-        """As `replace`, where the file has changed since it was applied; None where it has not."""
-        if self._read(lambda connection: site_rows.is_applied(connection, file)):
-            return None
-        written = self.replace(wanted, fresh, file)
-        if isinstance(written, Stale):
-            raise StoreError("the site changes faster than it can be read")
-        return written
+    def is_applied(self, file: FileOf) -> bool:
+        """Whether the site in a file is the one that came last from it, or last from any file."""
+        return self._read(lambda connection: site_rows.is_applied(connection, file))
+
+    def runs(self, file: FileOf) -> bool:
+        """Whether the newest version is what is in the file, and nothing was changed since."""
+        return self._read(lambda connection: site_rows.runs(connection, file))
 
     def roll_back(self, to: int, fresh: Version) -> Written | Stale | None:
         """A new version that equals the version `to`; None where there is no such version."""

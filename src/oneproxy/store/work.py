@@ -13,8 +13,9 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.store import locations
-from oneproxy.store.database import Database, StoreError, reason
+from oneproxy.store.database import Database, StoreError, UnreachableError, reason
 from oneproxy.store.settings import farm_secret
+from oneproxy.store.sites import Sites
 
 #: Expired rows stay this long: the clocks of a farm's machines differ a little.
 GRACE_S: Final = 60.0
@@ -41,6 +42,8 @@ class Work:
     def __init__(self, proxy_url: str, system_url: str) -> None:
         self.proxy = Database("proxy", proxy_url)
         self.system = self.proxy if system_url in ("", proxy_url) else Database("system", system_url)
+        #: The versions of the site.
+        self.sites = Sites(self.system)
         self._swept_to: locations.Key = locations.START
         #: Whether the last thing that was to be done failed whatever it was: the server is
         #: gone, the disk is full.
@@ -59,7 +62,7 @@ class Work:
         try:
             return farm_secret(self.system.connection())
         except SQLAlchemyError as error:
-            raise StoreError(self.system.complaint(reason(error))) from None
+            raise UnreachableError(self.system.complaint(reason(error))) from None
         finally:
             if self.system is not self.proxy:
                 self.system.drop()

@@ -11,9 +11,9 @@ import pytest
 from oneproxy.ipc.child import EXIT_NOT_A_CHILD, EXIT_ORPHANED
 from oneproxy.ipc.messages import Failed, FromChild, Ready, Start, Stop
 from oneproxy.ipc.stream import Decoder, encode
-from oneproxy.site.model import Configuration, Machine, Site
+from oneproxy.site.model import Machine
 
-START = Start(Configuration(Machine("edge-1", (), "", ""), Site({}, {})), "unix:/x", "token", 3)
+START = Start(Machine("edge-1", (), "", ""), "unix:/x", "token", 3)
 
 CHILD = """
 import asyncio, sys
@@ -23,7 +23,7 @@ print("a stray print")
 async def main():
     stop = asyncio.get_running_loop().create_future()
     parent.watch(asyncio.get_running_loop(), stop.set_result)
-    parent.ready(f"{start.configuration.machine.name} {start.index} {start.token}")
+    parent.ready(f"{start.machine.name} {start.index} {start.token}")
     parent.failed(f"stopped with {await stop}")
 if sys.argv[1] == "stuck":
     parent.ready("stuck")

@@ -8,11 +8,11 @@ import pytest
 from oneproxy.site.change import Edit
 from oneproxy.site.difference import Difference
 from oneproxy.site.entries import encode_value
-from oneproxy.site.model import Entries
+from oneproxy.site.model import Entries, Row, Version
 from oneproxy.store import site_rows
 from oneproxy.store.database import Database, StoreError
 from oneproxy.store.site_change import change
-from oneproxy.store.site_rows import NOTHING, START, FileOf, Version
+from oneproxy.store.site_rows import NOTHING, START, FileOf
 from oneproxy.store.sites import Sites, Stale, Written
 
 BY = Version(0, 1_700_000_000.0, "carol", "because")
@@ -43,6 +43,11 @@ def site(*users: str, **changed: int) -> Entries:
 def written(found: object) -> Written:
     assert isinstance(found, Written)
     return found
+
+
+def apply(sites: Sites, entries: Entries, by: Version, file: FileOf) -> Written | Stale | None:
+    """As a start does it: None where the file was applied before."""
+    return None if sites.is_applied(file) else sites.replace(entries, by, file)
 
 
 def rows(database: Database) -> int:
@@ -111,7 +116,7 @@ def test_a_follower_reads_what_differs_in_pages(sites: Sites) -> None:
     gone = [("subscriber", f"{name}@x.org", "") for name in ("b", "brief", "gone")]
     new = [(*key, value) for key, value in now.items() if key[0] == "subscriber"]
     wanted = sorted([*gone, *new])
-    found: list[site_rows.Row] = []
+    found: list[Row] = []
     while len(page := sites.page(1, 3, found[-1][:2] if found else START, 2)) == 2:
         found += page
     assert [*found, *page] == wanted
@@ -215,29 +220,32 @@ def test_two_writers_at_once_lose_nothing(sites: Sites, database_url: str) -> No
 
 def test_a_file_is_applied_when_it_has_changed_and_not_before(sites: Sites) -> None:
     first, second = FileOf("m:/f.toml", "1"), FileOf("m:/f.toml", "2")
-    assert sites.replace_by_file(site("a"), BY, first) is not None
+    assert not sites.runs(first)
+    assert apply(sites, site("a"), BY, first) is not None
+    assert sites.runs(first)
     sites.replace(site("a", "live"), BY)
-    assert sites.replace_by_file(site("a"), BY, first) is None
+    assert apply(sites, site("a"), BY, first) is None
+    assert not sites.runs(first)
     assert sites.entries(sites.latest().version) == site("a", "live")
-    assert written(sites.replace_by_file(site("b"), BY, second)).version.version == 3
+    assert written(apply(sites, site("b"), BY, second)).version.version == 3
     # The first one again: it is not what came last from this file.
-    assert written(sites.replace_by_file(site("a"), BY, first)).version.version == 4
+    assert written(apply(sites, site("a"), BY, first)).version.version == 4
 
 
 def test_another_file_applied_live_survives_a_restart_with_the_unchanged_one(sites: Sites) -> None:
-    sites.replace_by_file(site("a"), BY, FileOf("m:/f.toml", "1"))
+    apply(sites, site("a"), BY, FileOf("m:/f.toml", "1"))
     sites.replace(site("b"), Version(0, BY.at + 1), FileOf("m:/other.toml", "2"))
-    assert sites.replace_by_file(site("a"), BY, FileOf("m:/f.toml", "1")) is None
+    assert apply(sites, site("a"), BY, FileOf("m:/f.toml", "1")) is None
     # Nor does another machine with the same file undo anything.
-    assert sites.replace_by_file(site("b"), BY, FileOf("n:/f.toml", "2")) is None
+    assert apply(sites, site("b"), BY, FileOf("n:/f.toml", "2")) is None
 
 
 def test_a_file_without_a_difference_is_remembered_too(sites: Sites) -> None:
     sites.replace(site("a"), BY)
-    found = sites.replace_by_file(site("a"), BY, FileOf("m:/f.toml", "1"))
+    found = apply(sites, site("a"), BY, FileOf("m:/f.toml", "1"))
     assert written(found).differing == []
     sites.replace(site("b"), BY)
-    assert sites.replace_by_file(site("a"), BY, FileOf("m:/f.toml", "1")) is None
+    assert apply(sites, site("a"), BY, FileOf("m:/f.toml", "1")) is None
 
 
 def test_a_write_that_fails_leaves_nothing(sites: Sites, monkeypatch: pytest.MonkeyPatch) -> None:
