@@ -20,7 +20,7 @@ from oneproxy.engine.flow import Flow, Found, Hop, Listener
 from oneproxy.engine.forwarding import forwarded
 from oneproxy.engine.routing import Own
 from oneproxy.policy.build import build
-from oneproxy.registrar.bindings import Change
+from oneproxy.registrar.bindings import Change, Fate
 from oneproxy.registrar.location import Location
 from oneproxy.sip import read
 from oneproxy.sip.check import check
@@ -129,7 +129,7 @@ class Node:
         self.now = 1_800_000_000.0
         self.spent_s = 0.0
         self.count = 0
-        self._saving: list[Callable[[bool], None]] = []
+        self._saving: list[Callable[[Fate], None]] = []
         ha1 = md5(b"bob:example.com:secret", usedforsecurity=False).hexdigest()
         site = Site(
             {DOMAIN: Domain(DOMAIN, authenticate, ("MD5",))},
@@ -145,7 +145,7 @@ class Node:
         mark, own = DialogMark(b"k" * 32), Own([listener], frozenset({DOMAIN}))
         self._engine = Engine(self.now, "bench", [listener], flows, policy, mark, own, 1_000_000)
 
-    def _save(self, change: Change, done: Callable[[bool], None]) -> bool:
+    def _save(self, change: Change, done: Callable[[Fate], None]) -> bool:
         self._saving.append(done)
         return True
 
@@ -157,7 +157,7 @@ class Node:
         began = time.perf_counter()
         self._engine.receive(self.now, flow, data)
         while self._saving:
-            self._saving.pop()(True)
+            self._saving.pop()(Fate.STORED)
         self.spent_s += time.perf_counter() - began
         sent = [message for _, message in self._engine.out]
         self._engine.out.clear()

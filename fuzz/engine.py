@@ -30,7 +30,7 @@ from oneproxy.engine.call import Call, CallEvent, Session
 from oneproxy.engine.decisions import Ask, Decision, Forward
 from oneproxy.engine.flow import BRANCH_COOKIE
 from oneproxy.policy.build import build
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import Binding, Change, Fate
 from oneproxy.registrar.location import Location
 from oneproxy.sip import read
 from oneproxy.sip.check import check
@@ -110,7 +110,7 @@ class Node(World):
         )
         own_hosts = {PROXY, f"{PROXY}:5060"}
         self.policy = build(_SITE, b"farm", own_hosts, self.location, self.save, self.answer)
-        self.saving: deque[Callable[[bool], None]] = deque()
+        self.saving: deque[Callable[[Fate], None]] = deque()
         self.requests = 0
         self.responses = 0
         #: Well-formed requests that came, those that were answered finally, and the Call-IDs
@@ -139,7 +139,7 @@ class Node(World):
         if event in (CallEvent.ENDED, CallEvent.GIVEN_UP):
             self.over.add(call)
 
-    def save(self, _change: Change, done: Callable[[bool], None]) -> bool:
+    def save(self, _change: Change, done: Callable[[Fate], None]) -> bool:
         """Take a change as the recorder does: it is done when the script says so."""
         self.saving.append(done)
         return True
@@ -151,7 +151,7 @@ class Node(World):
     def saved(self, well: bool) -> None:
         """The recorder answers."""
         if self.saving:
-            self.saving.popleft()(well)
+            self.saving.popleft()(Fate.STORED if well else Fate.REFUSED)
             self.deliver()
 
     def come(self, peer: Peer, data: bytes) -> None:

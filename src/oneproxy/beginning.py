@@ -17,10 +17,9 @@ from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.site import last
 from oneproxy.site.model import Version
 from oneproxy.store.database import StoreError, UnreachableError
-from oneproxy.store.locations import Key
 from oneproxy.store.site_rows import FileOf
 from oneproxy.store.sites import Sites, Stale
-from oneproxy.store.work import Verdict, Work
+from oneproxy.store.work import Away, Verdict, Work
 
 log = structlog.get_logger()
 
@@ -28,16 +27,26 @@ log = structlog.get_logger()
 class Unopened:
     """Stands in for databases that could not be reached at the start, for the same reason ever."""
 
+    #: Until it is replaced.
+    away = True
+
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
     def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict]:
         """Nothing is stored."""
-        return [self._reason] * len(group)
+        return [Away(self._reason)] * len(group)
 
-    def page(self, now: float, after: Key) -> list[tuple[str, Binding]] | str:
+    def page(self, now: float, after: str) -> tuple[list[tuple[str, Binding]], bool] | str:
         """Nothing can be read."""
         return self._reason
+
+    def fetch(self, now: float, aors: Sequence[str]) -> list[tuple[str, Binding]] | str:
+        """Nothing can be read."""
+        return self._reason
+
+    def probe(self) -> None:
+        """It is opened elsewhere."""
 
     def sweep(self, now: float) -> bool | str:
         """Nothing is there to be swept."""

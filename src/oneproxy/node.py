@@ -29,8 +29,8 @@ from oneproxy.ipc.messages import Follow, SitePart, SiteVersion, Start
 from oneproxy.policy.build import build
 from oneproxy.policy.live import Live
 from oneproxy.policy.order import Order
-from oneproxy.registrar.bindings import Binding
 from oneproxy.registrar.location import Location
+from oneproxy.registrar.mirror import Mirror
 from oneproxy.sip.host import parse_hostport
 from oneproxy.sip.malformed import Malformed
 from oneproxy.site.model import Listen
@@ -75,44 +75,50 @@ class Node:
         self._names.on_found = self._driver.flush_soon
         self._ways = Ways(self._listeners, self._connections, self._names)
         self._link = Link(start.endpoint, start.token, self._machine.name)
-        self._location = Location(self._machine.registrations)
+        self._location = Location(self._machine.registrations, known=False)
+        self._mirror = Mirror(self._location, self._link.fetch, self._answer)
         self._live = Live()
         self._has_site: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._policy: Order | None = None
-        #: Bindings of the database that the location had no room for.
-        self._no_room = 0
         self._counted: dict[str, int] = {}
         self._faults = logs.RateLimited(log)
 
     async def serve(self) -> None:
-        """Fetch what the recorder keeps, then begin to serve.
+        """Begin to serve; bindings are loaded meanwhile.
 
-        What comes meanwhile waits in the sockets, so a node that was started again
-        answers it late rather than from a memory that it has not got yet.
+        A request for an address-of-record that has not been loaded has the recorder asked
+        for that one, and waits for it.
         """
-        # Bindings by the hundred thousand make no cycles either: looking for some while
-        # they come would take as long as taking them.
-        gc.disable()
         secret = await self._link.start()
-        self._link.follow(self._have, self._take_part, self._take_site)
+        self._link.follow_site(self._have, self._take_part, self._take_site)
         await self._has_site
-        loaded = asyncio.get_running_loop().create_future()
-        self._link.load(self._clock.now(), self._take, lambda: loaded.set_result(None))
-        await loaded
-        if self._no_room:
-            capacity = self._machine.registrations
-            log.warning("no room for bindings", left_out=self._no_room, registrations=capacity)
         self._engine = self._assemble(secret)
+        self._loading_since = self._clock.now()
+        self._mirror.on_loaded = self._loaded
         # What stands now stands until the end: the collector need not look at it again.
-        # Nothing on the path of a message makes cycles, so young garbage is rare too.
+        # Nothing on the path of a message makes cycles, nor do bindings by the hundred
+        # thousand: looking for some while these come would take as long as taking them.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
-        gc.enable()
+        gc.set_threshold(500_000, 20, 100)
+        self._link.follow(self._mirror, self._clock.now)
         self._names.start()
         self._driver.start(self._engine)
         for listener in self._listeners:
             warn_of_choice(listener)
+
+    def _loaded(self) -> None:
+        """All bindings have come."""
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        took_s = self._clock.now() - self._loading_since
+        log.info("bindings loaded", bindings=self._location.count, seconds=round(took_s, 1))
+        if self._location.left_out:
+            log.warning(
+                "no room for bindings",
+                left_out=self._location.left_out,
+                registrations=self._machine.registrations,
+            )
 
     def detail(self) -> str:
         """What people are told: the addresses that it listens on."""
@@ -140,6 +146,8 @@ class Node:
         self._driver.stop()
         await self._names.close()
         self._log_counts()
+        if self._location.unsaved:
+            log.warning("stopped with bindings that are not saved", left=self._location.unsaved_count)
         log.info("stopped", unanswered=self._engine.unanswered())
         await self._link.close()
 
@@ -148,7 +156,14 @@ class Node:
         own_hosts = {listener.sent_by for listener in listeners} | {listener.host for listener in listeners}
         self._own = Own(listeners, self._live.domains, other_addresses(self._listeners))
         self._policy = build(
-            self._live, secret, own_hosts, self._location, self._link.save, self._answer, self._ways.named
+            self._live,
+            secret,
+            own_hosts,
+            self._location,
+            self._link.save,
+            self._answer,
+            self._ways.named,
+            self._mirror,
         )
         engine = Engine(
             self._clock.now(),
@@ -192,9 +207,6 @@ class Node:
         )
         if not self._has_site.done():
             self._has_site.set_result(None)
-
-    def _take(self, page: list[tuple[str, Binding]]) -> None:
-        self._no_room += self._location.load(page)
 
     def _answer(self, ask: Ask, decision: Decision) -> None:
         """A decision that policy had to wait for."""

@@ -5,13 +5,18 @@ one transaction; an acknowledgement leaves only after its commit, so what a node
 told is stored. Databases block, so their work is done in one thread, a piece at a time,
 while the loop reads on: what arrives meanwhile is the next group.
 
-    Save ---> waiting ---> [commit] ---> Saved, NotSaved
+    Save  --> waiting ---> [commit] ---> Saved, NotSaved; Changed to the other nodes
+    Fetch --> fetches ---> [fetch]  ---> Fetched
     Load ---> loads   ---> [page]   ---> Page, until the last
                            [sweep]       now and then: what has expired
+                           [probe]       while the database is away: whether it is back
     Follow -> sitefeed ---> [site]  ---> SitePart, SiteVersion, and again when it changes
 
 A page read before a commit leaves before its acknowledgement, since both leave as the
 one thread finishes them: a node that takes what comes later as newer is never wrong.
+
+While the database is away batches are answered NotSaved at once. Nodes are told, keep what
+they know, and send it again when they are told that the database is back.
 """
 
 import asyncio
@@ -30,15 +35,25 @@ from oneproxy import logs
 from oneproxy.beginning import Begun, Unopened
 from oneproxy.ipc import child
 from oneproxy.ipc.endpoint import listen
-from oneproxy.ipc.messages import Follow, Load, NotSaved, Page, Save, Saved
+from oneproxy.ipc.messages import (
+    Changed,
+    Fetch,
+    Fetched,
+    Follow,
+    Load,
+    NotSaved,
+    Page,
+    Save,
+    Saved,
+    Standing,
+)
 from oneproxy.ipc.peer import Peer
 from oneproxy.ipc.stream import encode
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.sitefeed import LOOK_S, LOOK_TOLD_S, Feed, Kept, Source
 from oneproxy.store import site_notice
 from oneproxy.store.database import StoreError
-from oneproxy.store.locations import PAGE, START, Key
-from oneproxy.store.work import Verdict
+from oneproxy.store.work import Away, Verdict
 
 #: Changes in one transaction; at least one batch is taken.
 MAX_GROUP: Final = 5_000
@@ -50,8 +65,11 @@ COMMIT_EVERY_S: Final = 0.01
 #: Between two steps of sweeping, after the end of the table, and after a fault.
 SWEEP_EVERY_S: Final = 2.0
 SWEEP_PAUSE_S: Final = 60.0
-#: Before a page that could not be read is tried again.
+#: Before a page that could not be read is tried again, and the database whether it is back.
 LOAD_AGAIN_S: Final = 1.0
+PROBE_EVERY_S: Final = 1.0
+#: AoRs that are read at once.
+MAX_FETCH: Final = 500
 #: Between attempts to open the databases, where they could not be reached at the start.
 OPEN_AGAIN_S: Final = 1.0
 
@@ -61,12 +79,23 @@ log = structlog.get_logger()
 class Database(Protocol):
     """What the recorder has done in its thread; `store.work.Work` is the one that lasts."""
 
+    #: Whether the last thing that it was to do failed for want of a database.
+    away: bool
+
     def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict]:
         """Commit batches in one transaction."""
         ...
 
-    def page(self, now: float, after: Key) -> list[tuple[str, Binding]] | str:
-        """Read a page of bindings."""
+    def page(self, now: float, after: str) -> tuple[list[tuple[str, Binding]], bool] | str:
+        """Read all bindings of the AoRs that follow; and whether there are no more."""
+        ...
+
+    def fetch(self, now: float, aors: Sequence[str]) -> list[tuple[str, Binding]] | str:
+        """Read the bindings of some AoRs."""
+        ...
+
+    def probe(self) -> None:
+        """See whether the database can be used."""
         ...
 
     def sweep(self, now: float) -> bool | str:
@@ -82,7 +111,8 @@ class _Loading:
     def __init__(self, peer: Peer, now: float) -> None:
         self.peer = peer
         self.now = now
-        self.after: Key = START
+        #: The last AoR that was sent.
+        self.after = ""
         self.try_at = 0.0
 
 
@@ -103,9 +133,16 @@ class Recorder:
         self.feed = Feed(site, self._in_thread)
         self._database = database
         self._thread = ThreadPoolExecutor(1, "database")
-        self._waiting: deque[tuple[Peer, Save]] = deque()
+        self._waiting: deque[tuple[Peer | None, Save]] = deque()
+        #: Who waits for what the recorder does for others than nodes, by number of batch.
+        self._by_hand: dict[int, asyncio.Future[Verdict]] = {}
+        self._hands = 0
         self._waiting_changes = 0
         self._loads: deque[_Loading] = deque()
+        self._fetches: deque[tuple[Peer, Fetch]] = deque()
+        #: What the nodes were told last of the database.
+        self._away = False
+        self._probe_at = 0.0
         self._work = asyncio.Event()
         self._busy = False
         self._quiet = asyncio.Event()
@@ -137,11 +174,16 @@ class Recorder:
             if self._waiting and now >= self._commit_at:
                 self._commit_at = now + COMMIT_EVERY_S
                 await self._commit()
+            if self._fetches:
+                await self._fetch()
             loading = self._next_load(now)
             if loading is not None:
                 await self._page(loading)
             await self.feed.work(now)
-            if now >= self._sweep_at:
+            if self._away:
+                if now >= self._probe_at:
+                    await self._probe()
+            elif now >= self._sweep_at:
                 await self._sweep()
             self._busy = False
             self.look_if_quiet()
@@ -176,11 +218,34 @@ class Recorder:
                 other.read(False)
         self._work.set()
 
+    def change(self, changes: list[Change]) -> asyncio.Future[Verdict]:
+        """Commit changes that come from no node, such as bindings that people add; the verdict on them.
+
+        Every node is told of them.
+        """
+        self._hands += 1
+        verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._by_hand[self._hands] = verdict
+        self._waiting.append((None, Save(self._hands, changes)))
+        self._waiting_changes += len(changes)
+        self._work.set()
+        return verdict
+
     def loads(self, peer: Peer, load: Load) -> None:
         """A node wants all bindings; a load that it began before is forgotten."""
-        self._forget(peer)
+        self._loads = deque(loading for loading in self._loads if loading.peer is not peer)
         self._loads.append(_Loading(peer, load.now))
         self._work.set()
+
+    def fetches(self, peer: Peer, fetch: Fetch) -> None:
+        """A node wants the bindings of some AoRs, before pages."""
+        self._fetches.append((peer, fetch))
+        self._work.set()
+
+    def greeted(self, peer: Peer) -> None:
+        """A node was welcomed: it takes the database for one that is there."""
+        if self._away:
+            peer.send(encode(Standing(True)))
 
     def follows(self, peer: Peer, follow: Follow) -> None:
         """A node wants the site."""
@@ -195,6 +260,7 @@ class Recorder:
 
     def _forget(self, peer: Peer) -> None:
         self._loads = deque(loading for loading in self._loads if loading.peer is not peer)
+        self._fetches = deque(fetch for fetch in self._fetches if fetch[0] is not peer)
 
     def wake(self) -> None:
         """Something may be possible that was not: look again."""
@@ -202,7 +268,9 @@ class Recorder:
 
     async def _rest(self, loop: asyncio.AbstractEventLoop) -> None:
         """Sleep until there is work or the next hour of something strikes."""
-        wake_at = min(self._sweep_at, self.feed.wake_at(loop.time()))
+        wake_at = min(self._probe_at if self._away else self._sweep_at, self.feed.wake_at(loop.time()))
+        if self._fetches:
+            return
         if self._waiting:
             wake_at = min(wake_at, self._commit_at)
         for loading in self._loads:
@@ -219,7 +287,7 @@ class Recorder:
 
     async def _commit(self) -> None:
         """Commit what waits, as one group, and answer its batches."""
-        group: list[tuple[Peer, Save]] = []
+        group: list[tuple[Peer | None, Save]] = []
         changes = 0
         while self._waiting and (not group or changes + len(self._waiting[0][1].changes) <= MAX_GROUP):
             group.append(self._waiting.popleft())
@@ -229,15 +297,70 @@ class Recorder:
         for (peer, save), verdict in zip(group, verdicts, strict=True):
             if isinstance(verdict, str):
                 self._complain("bindings not saved", verdict)
-                peer.send(encode(NotSaved(save.batch, verdict)))
             else:
                 self.changes += len(save.changes) - len(verdict)
+                self._tell_others(peer, save, verdict)
+            if peer is None:
+                waiting = self._by_hand.pop(save.batch)
+                if not waiting.done():
+                    waiting.set_result(verdict)
+            elif isinstance(verdict, str):
+                peer.send(encode(NotSaved(save.batch, str(verdict), isinstance(verdict, Away))))
+            else:
                 peer.send(encode(Saved(save.batch, verdict)))
+        self._look_if_away()
         self._waiting_changes -= changes
         if self._paused and self._waiting_changes <= MAX_WAITING // 2:
             self._paused = False
-            for peer in self.peers:
-                peer.read(True)
+            for other in self.peers:
+                other.read(True)
+
+    def _tell_others(self, author: Peer | None, save: Save, refused: tuple[int, ...]) -> None:
+        """Tell the nodes that did not send it what was committed, before they are told of what follows."""
+        others = [peer for peer in self.peers if peer.follows and peer is not author]
+        if not others or not save.changes:
+            return
+        frame = encode(Changed([change for at, change in enumerate(save.changes) if at not in refused]))
+        for peer in others:
+            peer.send(frame)
+
+    def _look_if_away(self) -> None:
+        """Tell the nodes when the database is gone, or back."""
+        away = self._database.away
+        if away:
+            self._probe_at = asyncio.get_running_loop().time() + PROBE_EVERY_S
+        if away == self._away:
+            return
+        self._away = away
+        log.warning("database away") if away else log.info("database back")
+        frame = encode(Standing(away))
+        for peer in self.peers:
+            if peer.welcomed:
+                peer.send(frame)
+        self._work.set()
+
+    async def _probe(self) -> None:
+        """See whether the database is back."""
+        await self._in_thread(self._database.probe)
+        self._look_if_away()
+
+    async def _fetch(self) -> None:
+        """Read AoRs that nodes wait for, and send each node its own."""
+        asked: list[tuple[Peer, Fetch]] = []
+        aors: list[str] = []
+        while self._fetches and (not asked or len(aors) + len(self._fetches[0][1].aors) <= MAX_FETCH):
+            asked.append(self._fetches.popleft())
+            aors += asked[-1][1].aors
+        found = await self._in_thread(self._database.fetch, asked[0][1].now, aors)
+        if isinstance(found, str):
+            self._complain("bindings not read", found)
+        for peer, fetch in asked:
+            if isinstance(found, str):
+                peer.send(encode(Fetched(fetch.aors, [], True)))
+            else:
+                wanted = set(fetch.aors)
+                peer.send(encode(Fetched(fetch.aors, [row for row in found if row[0] in wanted])))
+        self._look_if_away()
 
     def _next_load(self, now: float) -> _Loading | None:
         """The load whose turn it is: one whose node takes more, in rotation."""
@@ -254,16 +377,17 @@ class Recorder:
         if isinstance(found, str):
             self._complain("bindings not read", found)
             loading.try_at = asyncio.get_running_loop().time() + LOAD_AGAIN_S
+            self._look_if_away()
             return
         if loading not in self._loads:
             # The node left, or began anew, while the page was read.
             return
-        last = len(found) < PAGE
+        bindings, last = found
         if last:
             self._loads.remove(loading)
         else:
-            loading.after = (found[-1][0], found[-1][1].contact)
-        loading.peer.send(encode(Page(found, last)))
+            loading.after = bindings[-1][0]
+        loading.peer.send(encode(Page(bindings, last)))
 
     async def _sweep(self) -> None:
         """One step of clearing out."""

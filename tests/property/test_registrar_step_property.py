@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from asking import NOW, register
 from oneproxy.engine.decisions import PENDING, Ask, Decision, Reply
 from oneproxy.policy.domains import Domains
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import Binding, Change, Fate
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.rules import apply_change
 from oneproxy.registrar.step import Registrar
@@ -25,7 +25,7 @@ class Registering(RuleBasedStateMachine):
         super().__init__()
         self.location = Location(6)
         self.database: dict[str, list[Binding]] = {}
-        self.writes: list[tuple[Change, Callable[[bool], None]]] = []
+        self.writes: list[tuple[Change, Callable[[Fate], None]]] = []
         self.pending: set[int] = set()
         self.kept: list[Ask] = []
         self.has_room = True
@@ -40,7 +40,7 @@ class Registering(RuleBasedStateMachine):
             lambda name: None,
         )
 
-    def save(self, change: Change, done: Callable[[bool], None]) -> bool:
+    def save(self, change: Change, done: Callable[[Fate], None]) -> bool:
         assert change.aor not in [other.aor for other, _ in self.writes], "two writes of one address at once"
         if self.has_room:
             self.writes.append((change, done))
@@ -86,7 +86,7 @@ class Registering(RuleBasedStateMachine):
         change, done = self.writes.pop(which % len(self.writes))
         if saved:
             self.database[change.aor] = apply_change(self.database.get(change.aor, []), change)
-        done(saved)
+        done(Fate.STORED if saved else Fate.REFUSED)
 
     @rule(has_room=st.booleans())
     def the_queue_fills_or_empties(self, has_room: bool) -> None:

@@ -20,13 +20,12 @@ from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Failed, FromChild, Hello, Load, Ready, Save, Start, Stop, ToRecorder
 from oneproxy.ipc.stream import Decoder, encode
 from oneproxy.recorder import Recorder
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import Binding, Change, Fate
 from oneproxy.site.last import LastSite
 from oneproxy.site.model import Machine
 from oneproxy.sitefeed import Kept
-from oneproxy.store.locations import PAGE, Key
 from oneproxy.store.site_rows import NOTHING
-from oneproxy.store.work import Verdict
+from oneproxy.store.work import Away, Verdict
 
 NOW = 1_700_000_000.0
 
@@ -51,12 +50,16 @@ class Scripted:
         self.rows: list[tuple[str, Binding]] = []
         self.pages_refused = 0
         self.swept: list[float] = []
-        self.page_size = PAGE
+        self.probes = 0
+        self.page_size = 2_000
+        self.away = False
 
     def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict]:
         """Wait for the gate, then commit, unless there is a fault."""
         self.groups.append([[change.aor for change in batch] for batch in group])
         assert self.gate.wait(5)
+        if self.away:
+            return [Away("gone")] * len(group)
         if self.fault:
             return [self.fault] * len(group)
         verdicts: list[Verdict] = []
@@ -65,18 +68,68 @@ class Scripted:
             self.rows += [(change.aor, binding) for change in batch for binding in change.stored]
         return verdicts
 
-    def page(self, now: float, after: Key) -> list[tuple[str, Binding]] | str:
+    def page(self, now: float, after: str) -> tuple[list[tuple[str, Binding]], bool] | str:
         """The next rows."""
-        if self.pages_refused:
+        if self.pages_refused or self.away:
             self.pages_refused -= 1
             return "cannot be read"
         rows = sorted(self.rows, key=lambda row: (row[0], row[1].contact))
-        return [row for row in rows if (row[0], row[1].contact) > after][: self.page_size]
+        left = [row for row in rows if row[0] > after]
+        return left[: self.page_size], len(left) <= self.page_size
+
+    def fetch(self, now: float, aors: Sequence[str]) -> list[tuple[str, Binding]] | str:
+        """The rows of some AoRs."""
+        return "gone" if self.away else [row for row in self.rows if row[0] in aors]
+
+    def probe(self) -> None:
+        """Count it."""
+        self.probes += 1
 
     def sweep(self, now: float) -> bool | str:
         """Nothing ever expires here."""
         self.swept.append(now)
         return True
+
+
+class Taking:
+    """A node that loads: the pages that came, and what else it was told."""
+
+    def __init__(self) -> None:
+        self.pages: list[list[tuple[str, Binding]]] = []
+        self.done = asyncio.Event()
+        self.changes: list[Change] = []
+        self.found: list[tuple[list[str], list[tuple[str, Binding]] | None]] = []
+        self.rooms = 0
+
+    def begin(self) -> None:
+        self.pages.clear()
+
+    def page(self, bindings: list[tuple[str, Binding]], last: bool) -> None:
+        self.pages.append(bindings)
+        if last:
+            self.done.set()
+
+    def fetched(self, aors: list[str], bindings: list[tuple[str, Binding]]) -> None:
+        self.found.append((aors, bindings))
+
+    def not_fetched(self, aors: list[str]) -> None:
+        self.found.append((aors, None))
+
+    def changed(self, changes: list[Change]) -> None:
+        self.changes += changes
+
+    def room(self) -> None:
+        self.rooms += 1
+
+    async def all_pages(self) -> list[list[tuple[str, Binding]]]:
+        await asyncio.wait_for(self.done.wait(), 10)
+        return self.pages
+
+
+def following(link: Link) -> Taking:
+    taking = Taking()
+    link.follow(taking, lambda: NOW)
+    return taking
 
 
 class Stage:
@@ -88,7 +141,7 @@ class Stage:
         self.recorder = Recorder(self.database, b"secret", "token", self.site)
         # Known already, so that the log has what a test is about.
         self.recorder.feed.latest = NOTHING
-        self.answers: list[tuple[str, bool]] = []
+        self.answers: list[tuple[str, Fate]] = []
         self._links: list[Link] = []
 
     async def open(self) -> None:
@@ -112,9 +165,9 @@ class Stage:
         return link
 
     def save(self, link: Link, name: str) -> None:
-        assert link.save(change(name), lambda stored: self.answers.append((name, stored)))
+        assert link.save(change(name), lambda fate: self.answers.append((name, fate)))
 
-    async def answered(self, number: int) -> list[tuple[str, bool]]:
+    async def answered(self, number: int) -> list[tuple[str, Fate]]:
         await until(lambda: len(self.answers) >= number)
         return self.answers
 
@@ -157,7 +210,7 @@ def test_a_change_is_acknowledged_after_its_commit(play: Play) -> None:
         await asyncio.sleep(0.01)
         assert stage.answers == []
         stage.database.gate.set()
-        assert await stage.answered(1) == [("a", True)]
+        assert await stage.answered(1) == [("a", Fate.STORED)]
         assert (stage.recorder.commits, stage.recorder.changes) == (1, 1)
 
     play(scene)
@@ -175,8 +228,8 @@ def test_what_arrives_during_a_commit_is_the_next_group(play: Play) -> None:
         await asyncio.sleep(0.01)
         stage.database.gate.set()
         answers = await stage.answered(4)
-        assert answers[0] == ("a", True)
-        assert sorted(answers[1:]) == [("b", True), ("c", True), ("d", True)]
+        assert answers[0] == ("a", Fate.STORED)
+        assert sorted(answers[1:]) == [("b", Fate.STORED), ("c", Fate.STORED), ("d", Fate.STORED)]
         first, second = stage.database.groups
         assert (first, sorted(second)) == ([["a@x"]], [["b@x", "c@x"], ["d@x"]])
 
@@ -216,14 +269,14 @@ def test_a_database_that_fails_means_not_saved_and_one_line_in_the_log(play: Pla
             for number, name in enumerate("abc", 1):
                 stage.save(link, name)
                 await stage.answered(number)
-        assert stage.answers == [("a", False), ("b", False), ("c", False)]
+        assert stage.answers == [("a", Fate.REFUSED), ("b", Fate.REFUSED), ("c", Fate.REFUSED)]
         # One of the recorder and one of the node, which in life are two processes.
         assert [(event["event"], event["reason"]) for event in logged] == [
             ("bindings not saved", "database or disk is full")
         ] * 2
         stage.database.fault = ""
         stage.save(link, "d")
-        assert (await stage.answered(4))[3] == ("d", True)
+        assert (await stage.answered(4))[3] == ("d", Fate.STORED)
 
     play(scene)
 
@@ -233,26 +286,20 @@ def test_a_change_that_cannot_be_stored_is_refused_alone(play: Play) -> None:
         link = await stage.node()
         for name in ("a", "odd", "b"):
             stage.save(link, name)
-        assert await stage.answered(3) == [("a", True), ("odd", False), ("b", True)]
+        assert await stage.answered(3) == [("a", Fate.STORED), ("odd", Fate.REFUSED), ("b", Fate.STORED)]
         assert stage.recorder.changes == 2
 
     play(scene)
 
 
-def test_bindings_are_loaded_in_pages_while_changes_are_saved(
-    play: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recorder_module, "PAGE", 2)
-
+def test_bindings_are_loaded_in_pages_while_changes_are_saved(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         stage.database.page_size = 2
         stage.database.rows = [(f"{name}@x", binding("sip:1")) for name in "acegi"]
         link = await stage.node()
-        pages: list[list[tuple[str, Binding]]] = []
-        done = asyncio.Event()
-        link.load(NOW, pages.append, done.set)
+        taking = following(link)
         stage.save(link, "z")
-        await asyncio.wait_for(done.wait(), 5)
+        pages = await taking.all_pages()
         await stage.answered(1)
         loaded = [aor for page in pages for aor, _ in page]
         assert loaded in (["a@x", "c@x", "e@x", "g@x", "i@x"], ["a@x", "c@x", "e@x", "g@x", "i@x", "z@x"])
@@ -263,12 +310,7 @@ def test_bindings_are_loaded_in_pages_while_changes_are_saved(
 
 def test_a_load_of_nothing_is_one_empty_page(play: Play) -> None:
     async def scene(stage: Stage) -> None:
-        link = await stage.node()
-        pages: list[list[tuple[str, Binding]]] = []
-        done = asyncio.Event()
-        link.load(NOW, pages.append, done.set)
-        await asyncio.wait_for(done.wait(), 5)
-        assert pages == [[]]
+        assert await following(await stage.node()).all_pages() == [[]]
 
     play(scene)
 
@@ -280,12 +322,8 @@ def test_a_page_that_cannot_be_read_is_read_again(play: Play, monkeypatch: pytes
         stage.database.rows = [("a@x", binding("sip:1"))]
         stage.database.pages_refused = 3
         link = await stage.node()
-        pages: list[list[tuple[str, Binding]]] = []
-        done = asyncio.Event()
         with capture_logs() as logged:
-            link.load(NOW, pages.append, done.set)
-            await asyncio.wait_for(done.wait(), 5)
-        assert pages == [stage.database.rows]
+            assert await following(link).all_pages() == [stage.database.rows]
         assert [(event["event"], event["reason"]) for event in logged] == [
             ("bindings not read", "cannot be read")
         ]
@@ -293,21 +331,88 @@ def test_a_page_that_cannot_be_read_is_read_again(play: Play, monkeypatch: pytes
     play(scene)
 
 
-def test_a_load_that_begins_anew_forgets_the_old_one(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder_module, "PAGE", 2)
-
+def test_a_load_that_begins_anew_forgets_the_old_one(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         stage.database.page_size = 2
         stage.database.rows = [(f"{name}@x", binding("sip:1")) for name in "abcde"]
         link = await stage.node()
-        first: list[list[tuple[str, Binding]]] = []
-        second: list[list[tuple[str, Binding]]] = []
-        done = asyncio.Event()
-        link.load(NOW, first.append, lambda: None)
-        link.load(NOW, second.append, done.set)
-        await asyncio.wait_for(done.wait(), 5)
-        assert first == []
-        assert [aor for page in second for aor, _ in page][-5:] == [f"{name}@x" for name in "abcde"]
+        first = following(link)
+        second = following(link)
+        pages = await second.all_pages()
+        assert first.pages == []
+        assert [aor for page in pages for aor, _ in page][-5:] == [f"{name}@x" for name in "abcde"]
+
+    play(scene)
+
+
+def test_what_is_asked_for_comes_before_further_pages(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.database.page_size = 1
+        stage.database.rows = [(f"{number:04}@x", binding("sip:1")) for number in range(500)]
+        link, other = await stage.node("edge-1"), await stage.node("edge-2")
+        taking, more = following(link), following(other)
+        assert link.fetch("0499@x")
+        assert link.fetch("none@x")
+        assert other.fetch("0400@x")
+        await until(lambda: bool(taking.found and more.found))
+        assert taking.found == [(["0499@x", "none@x"], [("0499@x", binding("sip:1"))])]
+        assert more.found == [(["0400@x"], [("0400@x", binding("sip:1"))])]
+        assert not taking.done.is_set()
+
+    play(scene)
+
+
+def test_the_other_nodes_are_told_of_what_was_committed_and_its_author_is_not(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        one, two = await stage.node("edge-1"), await stage.node("edge-2")
+        first, second = following(one), following(two)
+        await first.all_pages()
+        await second.all_pages()
+        for name in ("a", "odd", "b"):
+            stage.save(one, name)
+        await stage.answered(3)
+        stage.save(two, "c")
+        await stage.answered(4)
+        await until(lambda: bool(first.changes) and len(second.changes) == 2)
+        assert (first.changes, second.changes) == ([change("c")], [change("a"), change("b")])
+
+    play(scene)
+
+
+def test_what_people_change_is_committed_and_every_node_is_told(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        taking = following(await stage.node())
+        await taking.all_pages()
+        assert await asyncio.wait_for(stage.recorder.change([change("a"), change("odd")]), 5) == (1,)
+        await until(lambda: bool(taking.changes))
+        assert taking.changes == [change("a")]
+        stage.database.fault = "disk full"
+        assert await asyncio.wait_for(stage.recorder.change([change("b")]), 5) == "disk full"
+
+    play(scene)
+
+
+def test_nodes_are_told_when_the_database_is_gone_and_when_it_is_back(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "PROBE_EVERY_S", 0.001)
+
+    async def scene(stage: Stage) -> None:
+        link = await stage.node()
+        taking = following(link)
+        await taking.all_pages()
+        stage.database.away = True
+        stage.save(link, "a")
+        assert await stage.answered(1) == [("a", Fate.UNKNOWN)]
+        assert not link.save(change("b"), lambda _: None)
+        # One that comes while it is away is told so too, though it has tried nothing.
+        late = await stage.node("edge-2")
+        await until(lambda: not late.fetch("a@x") or not late.save(change("b"), lambda _: None))
+        await until(lambda: stage.database.probes > 2)
+        stage.database.away = False
+        await until(lambda: taking.rooms == 1)
+        stage.save(link, "b")
+        assert (await stage.answered(2))[1] == ("b", Fate.STORED)
 
     play(scene)
 
@@ -466,6 +571,9 @@ def test_a_recorder_that_is_killed_loses_nothing_that_it_acknowledged(
     """Killed while changes pour in, again and again; the node's link repeats what was unanswered."""
     saved: set[str] = set()
 
+    def noting(name: str) -> Callable[[Fate], None]:
+        return lambda fate: saved.add(name) if fate is Fate.STORED else None
+
     async def scene() -> None:
         process = Process(tmp_path, database_url)
         assert isinstance(process.hear(), Ready)
@@ -478,17 +586,14 @@ def test_a_recorder_that_is_killed_loses_nothing_that_it_acknowledged(
                 for _ in range(20):
                     number += 1
                     name = f"{number:06}"
-                    link.save(change(name), lambda stored, name=name: saved.add(name) if stored else None)  # type: ignore[misc]
+                    link.save(change(name), noting(name))
                 await asyncio.sleep(0.002)
             process.kill()
             process = Process(tmp_path, database_url)
         await until(lambda: link.waiting == 0)
         assert (len(saved), link.refused, link.failed) == (number, 0, 0)
-        loaded: list[tuple[str, Binding]] = []
-        done = asyncio.Event()
-        link.load(NOW, loaded.extend, done.set)
-        await asyncio.wait_for(done.wait(), 10)
-        assert [aor for aor, _ in loaded] == [f"{name}@x" for name in sorted(saved)]
+        pages = await following(link).all_pages()
+        assert [aor for page in pages for aor, _ in page] == [f"{name}@x" for name in sorted(saved)]
         await link.close()
         process.hear()
         process.say(Stop(0.0))
@@ -505,10 +610,10 @@ def test_a_recorder_waits_for_its_nodes_when_it_is_stopped(tmp_path: Path) -> No
         await link.start()
         process.process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.05)
-        answers: list[bool] = []
+        answers: list[Fate] = []
         link.save(change("a"), answers.append)
         await until(lambda: bool(answers))
-        assert answers == [True]
+        assert answers == [Fate.STORED]
         await link.close()
         assert await asyncio.to_thread(process.process.wait, 10) == 0
         process.end()

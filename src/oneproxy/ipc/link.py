@@ -9,21 +9,30 @@ further effect.
     save() -> gathering -> [at most IN_FLIGHT batches] -> Saved, NotSaved -> done(...)
 
 Bounds: MAX_WAITING changes and MAX_WAITING_OCTETS of them wait for an answer. Beyond
-these, or once the oldest has waited for PATIENCE_S, `save` refuses and the phone gets
-a 503 at once instead of none at all.
+these, or while the database is away, `save` refuses, so that the registrar can answer at
+once. What has waited for PATIENCE_S is told Fate.UNKNOWN: it may be stored or not, and its
+batch still goes out, since the answer to that shows when changes are stored again. Then,
+and when there is room again, the taker is told.
+
+Pages, what was asked for by AoR, changes of others and acknowledgements are handed on in
+the order in which they come, which is that of the commits.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
-import msgspec
 import structlog
 
 from oneproxy import logs
+from oneproxy.ipc.batch import Batch, Done, Waiting, encode_change
 from oneproxy.ipc.endpoint import connect
 from oneproxy.ipc.messages import (
+    Changed,
+    Fetch,
+    Fetched,
     Follow,
     FromRecorder,
     Hello,
@@ -33,10 +42,12 @@ from oneproxy.ipc.messages import (
     Saved,
     SitePart,
     SiteVersion,
+    Standing,
     Welcome,
 )
 from oneproxy.ipc.stream import Decoder, StreamError, encode
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.ipc.taker import Taker
+from oneproxy.registrar.bindings import Change, Fate
 
 MAX_WAITING: Final = 20_000
 MAX_WAITING_OCTETS: Final = 32 * 1024 * 1024
@@ -48,46 +59,16 @@ MAX_BATCH_OCTETS: Final = 8 * 1024 * 1024
 #: One is being committed while the next is on its way.
 IN_FLIGHT: Final = 2
 PATIENCE_S: Final = 5.0
+#: AoRs asked for and not answered yet.
+MAX_FETCHING: Final = 10_000
 #: Between attempts to connect: the first pause, doubled up to the longest.
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
 
-Done = Callable[[bool], None]
-OnPage = Callable[[list[tuple[str, Binding]]], object]
 OnPart = Callable[[SitePart], object]
 OnVersion = Callable[[SiteVersion], object]
 
 log = structlog.get_logger()
-_encoder = msgspec.msgpack.Encoder()
-
-
-class _Save(msgspec.Struct, tag="Save"):
-    """`messages.Save` with changes that are encoded already, so that they can be counted."""
-
-    batch: int
-    changes: list[msgspec.Raw]
-
-
-class _Waiting:
-    """A change that waits to be sent."""
-
-    __slots__ = ("change", "done", "since")
-
-    def __init__(self, change: bytes, done: Done, since: float) -> None:
-        self.change = change
-        self.done = done
-        self.since = since
-
-
-class _Batch:
-    """A batch that is not answered yet, as the frame that carries it."""
-
-    __slots__ = ("changes", "frame", "number")
-
-    def __init__(self, number: int, changes: list[_Waiting]) -> None:
-        self.number = number
-        self.changes = changes
-        self.frame = encode(_Save(number, [msgspec.Raw(waiting.change) for waiting in changes]))
 
 
 class Link:
@@ -107,12 +88,21 @@ class Link:
         self._seldom = logs.RateLimited(log)
         self._hello = encode(Hello(node, token))
         self._waiting_octets = 0
-        self._gathering: deque[_Waiting] = deque()
-        self._flying: deque[_Batch] = deque()
+        self._gathering: deque[Waiting] = deque()
+        self._flying: deque[Batch] = deque()
         self._batch = 0
         self._flushing = False
+        #: Whether changes are stored, as far as is known, and whether some were not taken.
+        self._available = True
+        self._owes = False
+        self._taker: Taker | None = None
+        self._clock: Callable[[], float] = float
+        self._loading = False
+        #: AoRs asked for, and those that are to be at the end of this turn of the loop.
+        self._fetching: dict[str, float] = {}
+        self._wanted: list[str] = []
+        self._impatience: asyncio.TimerHandle | None = None
         self._site: tuple[Callable[[], Follow], OnPart, OnVersion] | None = None
-        self._load: tuple[float, OnPage, Callable[[], None]] | None = None
         self._connection: _Connection | None = None
         self._welcome: asyncio.Future[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -130,11 +120,13 @@ class Link:
 
     async def close(self) -> None:
         """Disconnect for good. Changes that wait get no answer; see `waiting` before."""
+        if self._impatience is not None:
+            self._impatience.cancel()
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
 
-    def follow(self, have: Callable[[], Follow], on_part: OnPart, on_version: OnVersion) -> None:
+    def follow_site(self, have: Callable[[], Follow], on_part: OnPart, on_version: OnVersion) -> None:
         """Have the site brought, now and whenever it changes.
 
         have: the version that the node has, asked on every new connection.
@@ -143,61 +135,131 @@ class Link:
         if self._connection is not None:
             self._connection.send(encode(have()))
 
-    def load(self, now: float, on_page: OnPage, on_done: Callable[[], None]) -> None:
-        """Have every binding that has not expired at `now` brought, page by page.
+    def follow(self, taker: Taker, clock: Callable[[], float]) -> None:
+        """Have every binding brought, page by page, and then what others change.
 
-        After a broken connection the load begins anew, so a binding may come twice; what
-        comes later is newer. `on_done()` follows the last page, once.
+        clock: seconds since the epoch; what has expired is not brought. After a broken
+        connection changes of others may be missed, so all is brought anew.
         """
-        self._load = (now, on_page, on_done)
-        if self._connection is not None:
-            self._connection.send(encode(Load(now)))
+        self._taker = taker
+        self._clock = clock
+        self._begin_load()
+
+    def fetch(self, aor: str) -> bool:
+        """Have the bindings of one AoR brought before the pages; False: it can't be asked for.
+
+        `Taker.fetched` or `not_fetched` follows.
+        """
+        if self._taker is None or not self._available or len(self._fetching) >= MAX_FETCHING:
+            return False
+        self._fetching[aor] = asyncio.get_running_loop().time()
+        self._wanted.append(aor)
+        self._wait_patiently()
+        self._flush_soon()
+        return True
 
     def save(self, change: Change, done: Done) -> bool:
-        """Have `change` committed; `done(True)` when it is, `done(False)` when it was rolled back.
+        """Have `change` committed; `done` is told its fate.
 
         Changes are committed in the order of the calls. False: it was refused, nothing of
         it is kept, and `done` is never called.
         """
-        encoded = _encoder.encode(change)
+        encoded = encode_change(change)
         now = asyncio.get_running_loop().time()
         if (
-            self.waiting >= MAX_WAITING
+            not self._available
+            or self.waiting >= MAX_WAITING
             or self._waiting_octets + len(encoded) > MAX_WAITING_OCTETS
             or len(encoded) > MAX_CHANGE_OCTETS
-            or now - self._oldest(now) > PATIENCE_S
         ):
             self.refused += 1
+            self._owes = True
             return False
         self.waiting += 1
         self._waiting_octets += len(encoded)
-        self._gathering.append(_Waiting(encoded, done, now))
+        self._gathering.append(Waiting(encoded, done, now))
+        self._wait_patiently()
         self._flush_soon()
         return True
 
-    def _oldest(self, now: float) -> float:
-        """When the change that has waited longest came, in seconds of the loop's clock."""
-        if self._flying:
-            return self._flying[0].changes[0].since
-        return self._gathering[0].since if self._gathering else now
+    def _wait_patiently(self) -> None:
+        """See to it that what waits now is not waited for longer than PATIENCE_S, and a little."""
+        if self._impatience is None:
+            loop = asyncio.get_running_loop()
+            self._impatience = loop.call_later(PATIENCE_S / 4, self._look)
+
+    def _look(self) -> None:
+        """Give up what has waited too long; look again while something waits."""
+        self._impatience = None
+        if self._oldest() <= asyncio.get_running_loop().time() - PATIENCE_S:
+            self._complain("recorder does not answer", f"for {PATIENCE_S:.0f} s")
+            self._give_up()
+            if not self._flying:
+                # Its answer shows when changes are stored again.
+                self._send_batch([])
+        elif self.waiting or self._fetching:
+            self._wait_patiently()
+
+    def _oldest(self) -> float:
+        """Since when somebody waits for an answer, by the loop's clock; infinite: nobody does."""
+        waiting = next((batch.changes for batch in self._flying if batch.changes), None) or self._gathering
+        since = waiting[0].since if waiting else math.inf
+        return min(since, next(iter(self._fetching.values()), math.inf))
+
+    def _give_up(self) -> None:
+        """Nothing is stored now: tell so whoever waits. What is on its way stays there."""
+        self._available = False
+        self._owes = True
+        waiting = [one for batch in self._flying for one in batch.changes]
+        for batch in self._flying:
+            batch.changes = []
+        waiting += self._gathering
+        self._gathering.clear()
+        aors = list(self._fetching)
+        self._fetching.clear()
+        self._wanted.clear()
+        for one in waiting:
+            self._end(one, Fate.UNKNOWN)
+        if aors and self._taker is not None:
+            self._tell(self._taker.not_fetched, aors)
+
+    def _is_back(self) -> None:
+        """Changes are stored, so what was not may be offered again."""
+        self._available = True
+        if self._owes and self._taker is not None and self.waiting <= MAX_WAITING // 2:
+            self._owes = False
+            self._tell(self._taker.room)
+
+    def _begin_load(self) -> None:
+        if self._connection is not None and self._taker is not None:
+            self._loading = True
+            self._tell(self._taker.begin)
+            self._connection.send(encode(Load(self._clock())))
 
     def _flush_soon(self) -> None:
         """Send at the end of this turn of the loop, so that the turn's changes share a batch."""
-        if not self._flushing and self._connection is not None and len(self._flying) < IN_FLIGHT:
+        if not self._flushing and self._connection is not None:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False
+        if self._connection is not None and self._wanted:
+            self._connection.send(encode(Fetch(self._wanted, self._clock())))
+            self._wanted = []
         while self._connection is not None and self._gathering and len(self._flying) < IN_FLIGHT:
-            taken: list[_Waiting] = []
+            taken: list[Waiting] = []
             octets = 0
             while self._gathering and len(taken) < MAX_BATCH and octets < MAX_BATCH_OCTETS:
                 taken.append(self._gathering.popleft())
                 octets += len(taken[-1].change)
-            self._batch += 1
-            batch = _Batch(self._batch, taken)
-            self._flying.append(batch)
+            self._send_batch(taken)
+
+    def _send_batch(self, changes: list[Waiting]) -> None:
+        self._batch += 1
+        batch = Batch(self._batch, changes)
+        self._flying.append(batch)
+        if self._connection is not None:
             self._connection.send(batch.frame)
 
     def _received(self, connection: "_Connection", message: FromRecorder) -> None:
@@ -207,12 +269,24 @@ class Link:
             case SitePart() | SiteVersion():
                 self._site_came(message)
             case Page():
-                self._page(message)
+                if self._taker is not None and self._loading:
+                    self._loading = not message.last
+                    self._tell(self._taker.page, message.bindings, message.last)
+            case Fetched():
+                self._fetched(message)
+            case Changed():
+                if self._taker is not None:
+                    self._tell(self._taker.changed, message.changes)
             case Saved():
-                self._answered(message.batch, True, message.refused)
+                self._answered(message.batch, Fate.STORED, message.refused)
             case NotSaved():
                 self._complain("bindings not saved", message.reason)
-                self._answered(message.batch, False, ())
+                self._answered(message.batch, Fate.UNKNOWN if message.away else Fate.REFUSED, ())
+            case Standing():
+                if message.away:
+                    self._give_up()
+                else:
+                    self._is_back()
 
     def _welcomed(self, connection: "_Connection", secret: bytes) -> None:
         self._connection = connection
@@ -220,9 +294,12 @@ class Link:
             connection.send(batch.frame)
         if self._site is not None:
             connection.send(encode(self._site[0]()))
-        if self._load is not None:
-            connection.send(encode(Load(self._load[0])))
+        self._begin_load()
+        self._wanted = list(self._fetching)
         self._flush_soon()
+        if not self._flying:
+            # It would say so if it could not store anything.
+            self._is_back()
         if self._welcome is not None and not self._welcome.done():
             self._welcome.set_result(secret)
 
@@ -230,47 +307,52 @@ class Link:
         if self._site is None:
             return
         _, on_part, on_version = self._site
-        try:
-            if isinstance(message, SitePart):
-                on_part(message)
-            else:
-                on_version(message)
-        except Exception:
-            # Our own fault; the site that was there goes on.
-            log.exception("taking the site failed")
+        if isinstance(message, SitePart):
+            self._tell(on_part, message)
+        else:
+            self._tell(on_version, message)
 
-    def _page(self, page: Page) -> None:
-        if self._load is None:
+    def _fetched(self, fetched: Fetched) -> None:
+        """Hand on what was asked for; what is not waited for any more is dropped."""
+        aors = [aor for aor in fetched.aors if self._fetching.pop(aor, None) is not None]
+        if self._taker is None or not aors:
             return
-        _, on_page, on_done = self._load
-        try:
-            on_page(page.bindings)
-        except Exception:
-            # Our own fault; without this the connection would end, and the load begin anew, forever.
-            log.exception("taking a page of bindings failed")
-        if page.last:
-            self._load = None
-            on_done()
+        if fetched.failed:
+            self._tell(self._taker.not_fetched, aors)
+        elif len(aors) == len(fetched.aors):
+            self._tell(self._taker.fetched, aors, fetched.bindings)
+        else:
+            self._tell(self._taker.fetched, aors, [row for row in fetched.bindings if row[0] in aors])
 
-    def _answered(self, number: int, saved: bool, refused: tuple[int, ...]) -> None:
+    def _answered(self, number: int, fate: Fate, refused: tuple[int, ...]) -> None:
         """Tell everyone in batch `number`. Answers come in order; an unknown one is an old one."""
         if not self._flying or self._flying[0].number != number:
             return
         batch = self._flying.popleft()
         self._flush_soon()
         for at, waiting in enumerate(batch.changes):
-            self.waiting -= 1
-            self._waiting_octets -= len(waiting.change)
-            stored = saved and at not in refused
-            if stored:
-                self.saved += 1
-            else:
-                self.failed += 1
-            try:
-                waiting.done(stored)
-            except Exception:
-                # Our own fault, and that of one change: the others are told all the same.
-                log.exception("answering a change failed")
+            self._end(waiting, Fate.REFUSED if at in refused else fate)
+        if fate is Fate.UNKNOWN:
+            self._give_up()
+        elif self._owes:
+            self._is_back()
+
+    def _end(self, waiting: Waiting, fate: Fate) -> None:
+        """Tell one who waits what became of its change."""
+        self.waiting -= 1
+        self._waiting_octets -= len(waiting.change)
+        if fate is Fate.STORED:
+            self.saved += 1
+        else:
+            self.failed += 1
+        self._tell(waiting.done, fate)
+
+    def _tell(self, whom: Callable[..., object], *what: object) -> None:
+        """Hand something on. A fault in what it causes is our own, and must not end the connection."""
+        try:
+            whom(*what)
+        except Exception:
+            log.exception("taking what the recorder said failed")
 
     def _lost(self, connection: "_Connection") -> None:
         if self._connection is connection:

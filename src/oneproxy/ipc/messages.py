@@ -111,10 +111,31 @@ class Load(Struct, tag=True):
 
 
 class Page(Struct, tag=True):
-    """Recorder to node: some bindings by AoR; `last` on the page that ends them."""
+    """Recorder to node: all bindings of some AoRs, in key order; `last` on the page that ends them."""
 
     bindings: list[tuple[str, Binding]]
     last: bool
+
+
+class Fetch(Struct, tag=True):
+    """Node to recorder: send all bindings of these AoRs, before further pages."""
+
+    aors: list[str]
+    now: float
+
+
+class Fetched(Struct, tag=True):
+    """Recorder to node: all bindings of `aors`; failed: they cannot be read."""
+
+    aors: list[str]
+    bindings: list[tuple[str, Binding]]
+    failed: bool = False
+
+
+class Changed(Struct, tag=True):
+    """Recorder to node: somebody else's changes, committed in this order."""
+
+    changes: list[Change]
 
 
 class Save(Struct, tag=True):
@@ -136,13 +157,24 @@ class Saved(Struct, tag=True):
 
 
 class NotSaved(Struct, tag=True):
-    """Recorder to node: the batch was rolled back; reason for the log."""
+    """Recorder to node: the batch was not stored; reason for the log.
+
+    away: nothing can be stored now. The batch may be in the database all the same, where
+    the connection broke during its commit.
+    """
 
     batch: int
     reason: str
+    away: bool = False
+
+
+class Standing(Struct, tag=True):
+    """Recorder to node: whether the database can be used, when that changes."""
+
+    away: bool
 
 
 ToChild = Start | Stop
 FromChild = Ready | Failed
-ToRecorder = Hello | Follow | Load | Save
-FromRecorder = Welcome | SitePart | SiteVersion | Page | Saved | NotSaved
+ToRecorder = Hello | Follow | Load | Fetch | Save
+FromRecorder = Welcome | SitePart | SiteVersion | Page | Fetched | Changed | Saved | NotSaved | Standing

@@ -10,7 +10,7 @@ from typing import Final, Protocol, cast
 
 import structlog
 
-from oneproxy.ipc.messages import Follow, Hello, Load, Save, ToRecorder, Welcome
+from oneproxy.ipc.messages import Fetch, Follow, Hello, Load, Save, ToRecorder, Welcome
 from oneproxy.ipc.stream import Decoder, StreamError, encode
 
 #: Connections at once; more are closed as they come.
@@ -18,6 +18,9 @@ MAX_PEERS: Final = 64
 #: The largest frame before the token was seen, and after: a batch of a node and some.
 MAX_HELLO: Final = 4_096
 MAX_SAVE: Final = 16 * 1024 * 1024
+#: Octets that wait for a node that reads nothing; then it is disconnected, and loads anew
+#: when it is back.
+MAX_UNREAD: Final = 64 * 1024 * 1024
 
 log = structlog.get_logger()
 
@@ -36,6 +39,14 @@ class Host(Protocol):
 
     def loads(self, peer: "Peer", load: Load) -> None:
         """The node wants all bindings."""
+        ...
+
+    def fetches(self, peer: "Peer", fetch: Fetch) -> None:
+        """The node wants the bindings of some AoRs."""
+        ...
+
+    def greeted(self, peer: "Peer") -> None:
+        """The node has been welcomed."""
         ...
 
     def follows(self, peer: "Peer", follow: Follow) -> None:
@@ -61,6 +72,8 @@ class Peer(asyncio.Protocol):
         self._node = ""
         #: Whether the socket takes more pages; answers are few octets and always go.
         self.writable = True
+        #: Whether it has asked for all bindings, and is told of the changes of others.
+        self.follows = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not by isinstance: uvloop's transports do not inherit from asyncio's.
@@ -89,7 +102,15 @@ class Peer(asyncio.Protocol):
                 case Follow():
                     self._recorder.follows(self, message)
                 case Load():
+                    self.follows = True
                     self._recorder.loads(self, message)
+                case Fetch():
+                    self._recorder.fetches(self, message)
+
+    @property
+    def welcomed(self) -> bool:
+        """Whether it has shown that it knows the token."""
+        return self._node != ""
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
@@ -110,6 +131,9 @@ class Peer(asyncio.Protocol):
         """Hand a frame to the socket; to a node that has left nothing is sent."""
         if self._transport is not None:
             self._transport.write(frame)
+            if not self.writable and self._transport.get_write_buffer_size() > MAX_UNREAD:
+                log.warning("node disconnected", node=self._node, reason="it reads nothing")
+                self._transport.abort()
 
     def read(self, on: bool) -> None:
         """Read on, or let the node wait."""
@@ -128,6 +152,7 @@ class Peer(asyncio.Protocol):
         self._node = hello.node or "?"
         self._decoder.maximum = MAX_SAVE
         self.send(encode(Welcome(self._recorder.secret)))
+        self._recorder.greeted(self)
         log.info("node connected", node=self._node)
 
     def _refuse(self, reason: str) -> None:

@@ -8,6 +8,7 @@ from oneproxy.policy.location import LocationStep
 from oneproxy.policy.order import Order
 from oneproxy.policy.sanity import Sanity
 from oneproxy.registrar.location import Location
+from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.reach import FlowOf
 from oneproxy.registrar.step import SUPPORTED, Answer, Registrar, Save
 from oneproxy.site.model import Site
@@ -23,21 +24,24 @@ def build(
     save: Save,
     answer: Answer,
     flow_of: FlowOf = lambda _: None,
+    mirror: Mirror | None = None,
 ) -> Order:
     """The policy of a node.
 
     site: what the node keeps of it, which changes in place; or one that stays as it is.
     secret: the farm's. own_hosts: "host:port" and "host" of every listener. save, answer:
-    as the registrar takes them. flow_of: `Flows.named`; without it no flow is open.
+    as the registrar takes them. flow_of: `Flows.named`; without it no flow is open. mirror: of the
+    location; without it all is loaded.
     """
     live = site if isinstance(site, Live) else Live(site)
     domains = Domains(live.domains, own_hosts)
+    from_memory = live.without_database == "memory"
     return Order(
         [
             Sanity(domains.is_here, domains.is_node, SUPPORTED),
             Access(live.domains, live.subscribers, domains, Nonces(secret)),
-            Registrar(location, domains.find, live.subscribers, save, answer, flow_of),
-            LocationStep(location, domains.find, live.subscribers, flow_of),
+            Registrar(location, domains.find, live.subscribers, save, answer, flow_of, mirror, from_memory),
+            LocationStep(location, domains.find, live.subscribers, flow_of, mirror),
         ],
         [domains],
     )

@@ -2,6 +2,7 @@
 
 403  the Request-URI's domain is not served here: no relaying for everybody
 404  nobody of that name; 480  nobody there (RFC 3261 16.5)
+503  the user's contacts are not loaded yet and can't be read
 302  where the domain redirects (RFC 3261 8.3), with the preference of each contact
 
 Contacts of one preference are tried at once, those of a lower one when all of these have
@@ -11,10 +12,11 @@ failed (RFC 3261 16.6).
 from collections.abc import Callable, Container
 from typing import Final
 
-from oneproxy.engine.decisions import BEST, Ask, Decision, Forward, Reply, Target
+from oneproxy.engine.decisions import BEST, PENDING, Ask, Decision, Forward, Reply, Target
 from oneproxy.registrar.answer import format_q
 from oneproxy.registrar.bindings import Binding
 from oneproxy.registrar.location import Location
+from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.reach import FlowOf, is_reachable
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.uri import Uri, parse_uri
@@ -23,6 +25,7 @@ from oneproxy.site.model import Domain
 NOT_SERVED: Final = Reply(403, "Domain Not Served")
 NOT_FOUND: Final = Reply(404, "Not Found")
 UNAVAILABLE: Final = Reply(480, "Temporarily Unavailable")
+NOT_KNOWN: Final = Reply(503, "Service Unavailable", ("Retry-After: 5",))
 
 #: How long the contacts of one preference may ring where others wait for their turn: some
 #: four rings, so that who carries the second phone gets to it before the caller gives up.
@@ -32,7 +35,7 @@ NO_ANSWER_S: Final = 20.0
 class LocationStep:
     """The last step: a request for a user goes to the user's contacts."""
 
-    __slots__ = ("_domain_of", "_flow_of", "_location", "_subscribers")
+    __slots__ = ("_domain_of", "_flow_of", "_location", "_mirror", "_subscribers")
 
     def __init__(
         self,
@@ -40,12 +43,14 @@ class LocationStep:
         domain_of: Callable[[Uri], tuple[Domain, str] | None],
         subscribers: Container[str],
         flow_of: FlowOf,
+        mirror: Mirror | None = None,
     ) -> None:
-        """flow_of: the flow of a name, None where it is closed."""
+        """flow_of: the flow of a name, None where it is closed. mirror: as the registrar has it."""
         self._location = location
         self._domain_of = domain_of
         self._subscribers = subscribers
         self._flow_of = flow_of
+        self._mirror = mirror
 
     def decide(self, ask: Ask) -> Decision:
         """Forward, redirect or refuse; never passes."""
@@ -57,6 +62,9 @@ class LocationStep:
         domain, aor = served
         bindings = self._location.lookup(aor, ask.now)
         if not bindings:
+            if not self._location.knows(aor):
+                waits = self._mirror is not None and self._mirror.wait(aor, ask, self._decide_late)
+                return PENDING if waits else NOT_KNOWN
             return UNAVAILABLE if aor in self._subscribers else NOT_FOUND
         if domain.redirect:
             return _redirect(bindings)
@@ -69,6 +77,10 @@ class LocationStep:
             targets = find_targets(bindings, self._flow_of, 0.0)
             return Forward(targets) if targets else UNAVAILABLE
         return _Groups(bindings, self._flow_of).decide(ask) or UNAVAILABLE
+
+    def _decide_late(self, ask: Ask, known: bool) -> Decision:
+        """Decide on a request that has waited for the contacts of its user."""
+        return self.decide(ask) if known else NOT_KNOWN
 
     def redirected(self, ask: Ask, contacts: list[str]) -> list[Target]:
         """The contacts of the users of served domains that a 3xx names, and of nobody else.

@@ -1,10 +1,29 @@
-"""What a registration leaves behind: bindings, and the change of one AoR.
+"""What a registration leaves behind: bindings, the change of one AoR, and what becomes of it.
 
 gc=False: they hold only what cannot refer back to them, and a million bindings that the
 garbage collector need not visit make loading them twice as fast.
 """
 
+from enum import Enum
+from typing import Final
+
 from msgspec import Struct
+
+#: `Binding.source` of a binding that was added by hand: no REGISTER takes it away.
+STATIC: Final = "static"
+#: Its `expires_at`: it does not expire, and the seconds until then can be told to a phone
+#: (RFC 3261 20.19: below 2**32).
+NEVER: Final = float(2**32 - 1)
+
+
+class Fate(Enum):
+    """What became of a change that was to be stored."""
+
+    STORED = "stored"
+    #: The database does not have it: it was rolled back, or can't be stored at all.
+    REFUSED = "refused"
+    #: The database is away or silent: it may have the change or not.
+    UNKNOWN = "unknown"
 
 
 class Binding(Struct, frozen=True, array_like=True, gc=False):
@@ -44,3 +63,13 @@ class Change(Struct, frozen=True, array_like=True, gc=False):
     removed: tuple[str, ...]
     #: Bindings that are new or replace the one of the same contact.
     stored: tuple[Binding, ...]
+
+
+def is_static(binding: Binding) -> bool:
+    """Whether `binding` was added by hand."""
+    return binding.source == STATIC
+
+
+def static_binding(contact: str, q: int, now: float) -> Binding:
+    """A binding of `contact` (an addr-spec) as people add it at `now`; q: 0 to 1000."""
+    return Binding(contact, NEVER, q, "", 0, STATIC, now)

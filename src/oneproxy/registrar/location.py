@@ -3,13 +3,30 @@
 Every call looks here, so a look-up is one access to a table and a glance at each
 binding. Bindings that have expired are never given out; they take room until `sweep`,
 which goes round the table a few entries at a time, comes by.
+
+It is filled while calls and REGISTERs come: pages bring whole AoRs in their order, so
+those up to the last page's are *known*, and those that were asked for by name. Nothing
+may be concluded from the absence of an AoR that is not known. A load that begins anew,
+since changes of others may have been missed, leaves what was there before in use: an AoR
+is looked up there until its page has come.
+
+What the recorder tells comes in the order of its commits, so what comes later is newer
+and replaces what is here. The exception is what was not stored: contacts in `unsaved`
+are here as they have to become in the database.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heappush
+from typing import Final
 
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.registrar.rules import apply_change
+
+#: Above every AoR: code points end at U+10FFFF, and AoRs are Latin-1.
+END: Final = "\U0010ffff"
+#: Contacts of one AoR that may wait to be stored: they have to fit into one change.
+MAX_UNSAVED: Final = 64
 
 
 class Location:
@@ -18,21 +35,51 @@ class Location:
     The lists that `lookup` and `stored` return belong to the location: read only.
     """
 
-    __slots__ = ("_bindings", "capacity", "count")
+    __slots__ = (
+        "_before",
+        "_before_known",
+        "_before_to",
+        "_bindings",
+        "_known",
+        "_loaded_to",
+        "_unsaved_ahead",
+        "capacity",
+        "count",
+        "left_out",
+        "unsaved",
+        "unsaved_count",
+    )
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, known: bool = True) -> None:
+        """known: whether an AoR that is not here has no bindings; False: until it is loaded."""
         self.capacity = capacity
         #: Bindings held, expired ones that were not swept yet among them.
         self.count = 0
+        #: Bindings of the database that there was no room for.
+        self.left_out = 0
+        #: By AoR: contacts whose state here the database may not have.
+        self.unsaved: dict[str, tuple[str, ...]] = {}
+        self.unsaved_count = 0
         # In the order in which `sweep` comes to them; an ordinary dict finds its first
         # key only by walking over all that were deleted.
         self._bindings: OrderedDict[str, list[Binding]] = OrderedDict()
+        #: AoRs up to this one are known, and those in `_known`.
+        self._loaded_to = END if known else ""
+        self._known: set[str] = set()
+        #: What was here when the load began, without what its pages replaced.
+        self._before: OrderedDict[str, list[Binding]] | None = None
+        self._before_to = ""
+        self._before_known: set[str] = set()
+        #: A heap of the AoRs with unsaved contacts that the load has not come to.
+        self._unsaved_ahead: list[str] = []
 
     def lookup(self, aor: str, now: float) -> list[Binding]:
         """The bindings of `aor` that have not expired at `now`, by q descending."""
         bindings = self._bindings.get(aor)
         if bindings is None:
-            return []
+            if self._before is None:
+                return []
+            bindings = self._earlier(aor)
         for binding in bindings:
             if binding.expires_at <= now:
                 return [one for one in bindings if one.expires_at > now]
@@ -40,22 +87,83 @@ class Location:
 
     def stored(self, aor: str) -> list[Binding]:
         """All bindings of `aor`, expired ones too: what is still in the database."""
-        return self._bindings.get(aor) or []
+        bindings = self._bindings.get(aor)
+        if bindings is None:
+            return [] if self._before is None else self._earlier(aor)
+        return bindings
 
-    def load(self, page: Iterable[tuple[str, Binding]]) -> int:
-        """Take bindings as the recorder has them; how many there was no room for."""
-        refused = 0
-        for aor, binding in page:
-            change = Change(aor, (), (binding,))
-            if self.count >= self.capacity and self.count + self.growth(change) > self.capacity:
-                refused += 1
-            elif aor in self._bindings:
-                self.apply(change)
-            else:
-                # Nearly every row: nothing to merge with, and a restart waits for all of them.
-                self._bindings[aor] = [binding]
-                self.count += 1
-        return refused
+    def knows(self, aor: str) -> bool:
+        """Whether what is here of `aor` is all that there is."""
+        if aor <= self._loaded_to or aor in self._known:
+            return True
+        return self._before is not None and (aor <= self._before_to or aor in self._before_known)
+
+    def begin(self) -> None:
+        """A load begins: nothing is known but what was known before."""
+        if self._before is None:
+            self._before, self._before_to, self._before_known = self._bindings, self._loaded_to, self._known
+        else:
+            # The one before did not come to its end.
+            self._before.update(self._bindings)
+            self._before_to = max(self._before_to, self._loaded_to)
+            self._before_known |= self._known
+            self.count = sum(map(len, self._before.values()))
+        self._bindings = OrderedDict()
+        self._loaded_to = ""
+        self._known = set()
+        self._unsaved_ahead = list(self.unsaved)
+        heapify(self._unsaved_ahead)
+
+    def load(self, page: Iterable[tuple[str, Binding]], last: bool = True) -> None:
+        """Take the next page of the load: whole AoRs, in their order. last: it ends the load."""
+        aor = self._loaded_to
+        bindings: list[Binding] = []
+        for found, binding in page:
+            if found == aor:
+                bindings.append(binding)
+                continue
+            if bindings:
+                self._replace(aor, bindings)
+            aor, bindings = found, [binding]
+        if bindings:
+            self._replace(aor, bindings)
+        to = END if last else aor
+        ahead = self._unsaved_ahead
+        while ahead and ahead[0] <= to:
+            unsaved = heappop(ahead)
+            if self._before is not None and unsaved in self._before:
+                # The database has nothing of it: there is only what was not stored.
+                self._replace(unsaved, [])
+        self._loaded_to = to
+        if last:
+            self._end_load()
+
+    def fetched(self, aors: Iterable[str], rows: Iterable[tuple[str, Binding]]) -> None:
+        """Take what was asked for by name: `rows` are all bindings of `aors`."""
+        found: dict[str, list[Binding]] = {aor: [] for aor in aors}
+        for aor, binding in rows:
+            found[aor].append(binding)
+        for aor, bindings in found.items():
+            self._replace(aor, bindings)
+            # Bounded: whoever asks for what nobody has must not fill the memory.
+            if aor > self._loaded_to and len(self._known) < self.capacity:
+                self._known.add(aor)
+
+    def changed(self, change: Change) -> None:
+        """Take a change that somebody else committed."""
+        if not self.knows(change.aor):
+            # What will be read of this AoR has the change in it.
+            return
+        unsaved = self.unsaved.get(change.aor)
+        if unsaved:
+            removed = tuple(contact for contact in change.removed if contact not in unsaved)
+            stored = tuple(binding for binding in change.stored if binding.contact not in unsaved)
+            change = Change(change.aor, removed, stored)
+        growth = self.growth(change)
+        if growth > 0 and self.count + growth > self.capacity:
+            self.left_out += growth
+            return
+        self.apply(change)
 
     def growth(self, change: Change) -> int:
         """How many more bindings there will be after `change`; below 0 for fewer."""
@@ -63,21 +171,61 @@ class Location:
         return len(apply_change(stored, change)) - len(stored)
 
     def apply(self, change: Change) -> None:
-        """Make `change` true here, once it is committed."""
-        stored = self.stored(change.aor)
+        """Make `change` true here."""
+        aor = change.aor
+        stored = self.stored(aor)
         bindings = apply_change(stored, change)
         if len(bindings) > 1:
             # Stable, so that among equals the one registered last comes last.
             bindings.sort(key=_preference)
         self.count += len(bindings) - len(stored)
+        table = self._bindings
+        if self._before is not None and aor > self._loaded_to and aor not in self._known and aor not in table:
+            # The page that brings all of it is still to come.
+            table = self._before
         if bindings:
-            self._bindings[change.aor] = bindings
+            table[aor] = bindings
         elif stored:
-            del self._bindings[change.aor]
+            table.pop(aor, None)
+
+    def keep_unsaved(self, change: Change) -> bool:
+        """Note that the contacts of `change` have to be stored as they are here; False: no room."""
+        kept = self.unsaved.get(change.aor, ())
+        contacts = dict.fromkeys(kept)
+        contacts.update(dict.fromkeys(change.removed))
+        contacts.update(dict.fromkeys(binding.contact for binding in change.stored))
+        more = len(contacts) - len(kept)
+        if len(contacts) > MAX_UNSAVED or self.unsaved_count + more > self.capacity:
+            return False
+        self.unsaved[change.aor] = tuple(contacts)
+        self.unsaved_count += more
+        if self._before is not None and not kept:
+            heappush(self._unsaved_ahead, change.aor)
+        return True
+
+    def with_unsaved(self, change: Change) -> Change:
+        """`change`, and what of its AoR was not stored before it."""
+        kept = self.unsaved.get(change.aor)
+        if kept is None:
+            return change
+        touched = set(change.removed)
+        touched.update(binding.contact for binding in change.stored)
+        here = {binding.contact: binding for binding in self.stored(change.aor)}
+        left = [contact for contact in kept if contact not in touched]
+        removed = tuple(contact for contact in left if contact not in here)
+        stored = tuple(here[contact] for contact in left if contact in here)
+        return Change(change.aor, change.removed + removed, stored + change.stored)
+
+    def settle(self, aor: str) -> None:
+        """All of `aor` is stored as it is here."""
+        self.unsaved_count -= len(self.unsaved.pop(aor, ()))
 
     def sweep(self, now: float, budget: int) -> int:
         """Look at the next `budget` AoRs and drop what has expired; how many bindings went."""
         table = self._bindings
+        if not table and self._before is not None:
+            # Without a database nothing is ever loaded.
+            table = self._before
         dropped = 0
         for _ in range(min(budget, len(table))):
             aor = next(iter(table))
@@ -93,6 +241,68 @@ class Location:
         self.count -= dropped
         return dropped
 
+    def _earlier(self, aor: str) -> list[Binding]:
+        """What was here of `aor` before the load, where its page has not come."""
+        if self._before is None or aor <= self._loaded_to or aor in self._known:
+            return []
+        return self._before.get(aor) or []
+
+    def _replace(self, aor: str, fresh: list[Binding]) -> None:
+        """Have the bindings of `aor` be those of the database, and what was not stored there."""
+        stored = self._bindings.get(aor)
+        if stored is None and self._before is not None:
+            stored = self._before.pop(aor, None)
+        if self.unsaved and aor in self.unsaved:
+            fresh = self._merge(aor, stored or [], fresh)
+        if len(fresh) > 1:
+            fresh.sort(key=_preference)
+        count = self.count + len(fresh) - (0 if stored is None else len(stored))
+        if count > self.capacity and count > self.count:
+            self.left_out += count - self.count
+            fresh = stored or []
+        else:
+            self.count = count
+        if fresh:
+            # Most often it is what was here: then nothing new stays in memory.
+            self._bindings[aor] = stored if stored == fresh else fresh
+        elif aor in self._bindings:
+            del self._bindings[aor]
+
+    def _merge(self, aor: str, stored: Sequence[Binding], fresh: Sequence[Binding]) -> list[Binding]:
+        """`fresh` with the unsaved contacts as they are here.
+
+        Where the AoR was not known the later of two registrations of one contact counts.
+        """
+        kept = self.unsaved[aor]
+        ours = {binding.contact: binding for binding in stored if binding.contact in kept}
+        if not self.knows(aor):
+            for binding in fresh:
+                mine = ours.get(binding.contact)
+                if mine is not None and _is_later(binding, mine):
+                    del ours[binding.contact]
+                    kept = tuple(contact for contact in kept if contact != binding.contact)
+            self.settle(aor)
+            if kept:
+                self.unsaved[aor] = kept
+                self.unsaved_count += len(kept)
+        return [binding for binding in fresh if binding.contact not in kept] + list(ours.values())
+
+    def _end_load(self) -> None:
+        """Forget what the database does not have any more."""
+        if self._before is not None:
+            self.count -= sum(map(len, self._before.values()))
+            self._before = None
+        self._known = set()
+        self._before_known = set()
+        self._before_to = ""
+
 
 def _preference(binding: Binding) -> int:
     return -binding.q
+
+
+def _is_later(one: Binding, other: Binding) -> bool:
+    """Whether `one` was registered later than `other`, of the same contact, as far as can be told."""
+    if one.call_id == other.call_id:
+        return one.cseq > other.cseq
+    return one.expires_at > other.expires_at

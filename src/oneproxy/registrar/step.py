@@ -4,25 +4,30 @@ A REGISTER that changes something waits until its change is committed: only then
 it answered 200 and only then do calls see it. While a change of an address-of-record
 is on its way, further REGISTERs for it wait in a queue, so that each is judged by the
 bindings that the one before it left, in memory as in the database.
+
+Where nothing can be stored the site says what becomes of a REGISTER: it is refused (503),
+or served from memory and stored when that is possible again. What the database may or may
+not have (the connection broke during the commit) is stored again as it is in memory.
 """
 
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from typing import Final
 
 from oneproxy.engine.decisions import PENDING, Ask, Decision, Reply
 from oneproxy.registrar.answer import accept
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import Binding, Change, Fate, is_static
 from oneproxy.registrar.location import Location
+from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.reach import FlowOf, is_reachable
 from oneproxy.registrar.request import Wanted, read_register
 from oneproxy.registrar.rules import Refusal, register
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.malformed import REASONS, Malformed
 from oneproxy.sip.uri import Uri, parse_uri
-from oneproxy.site.model import Domain
+from oneproxy.site.model import Domain, Site
 
-Save = Callable[[Change, Callable[[bool], None]], bool]
+Save = Callable[[Change, Callable[[Fate], None]], bool]
 Answer = Callable[[Ask, Decision], None]
 
 #: Option tags that a REGISTER may require (RFC 3261 8.2.2.3, RFC 3327, RFC 5626).
@@ -30,6 +35,9 @@ SUPPORTED: Final = frozenset({"outbound", "path"})
 #: REGISTERs that may wait for one AoR: several phones of one person, after a power cut.
 MAX_WAITING: Final = 16
 RETRY_AFTER_S: Final = 5
+#: AoRs that are stored again at once, when the database is back; half of them answered,
+#: others follow.
+RESENT: Final = 500
 #: AoRs looked at for expired bindings with every REGISTER; more than one, so that the
 #: sweep outruns what registrations add.
 SWEPT: Final = 2
@@ -42,10 +50,14 @@ NOT_FOUND: Final = Reply(404, "Not Found")
 class _Write:
     """A change on its way to the database, and the request that waits for it."""
 
-    __slots__ = ("ask", "change", "growth", "registrar", "waiting", "wanted")
+    __slots__ = ("aor", "ask", "change", "growth", "registrar", "waiting", "wanted")
 
-    def __init__(self, registrar: "Registrar", ask: Ask, wanted: Wanted, change: Change, growth: int) -> None:
+    def __init__(
+        self, registrar: "Registrar", change: Change, growth: int, ask: Ask | None, wanted: Wanted | None
+    ) -> None:
+        """ask, wanted: None for what is stored again, of which somebody was told before."""
         self.registrar = registrar
+        self.aor = change.aor
         self.ask = ask
         self.wanted = wanted
         self.change = change
@@ -53,9 +65,9 @@ class _Write:
         self.growth = growth
         self.waiting: deque[tuple[Ask, Wanted, Domain]] = deque()
 
-    def done(self, saved: bool) -> None:
-        """Called once, by whoever saves: True when the change is committed."""
-        self.registrar.finish(self, saved)
+    def done(self, fate: Fate) -> None:
+        """Called once, by whoever saves."""
+        self.registrar.finish(self, fate)
 
 
 class Registrar:
@@ -65,8 +77,12 @@ class Registrar:
         "_answer",
         "_domain_of",
         "_flow_of",
+        "_from_memory",
         "_kept",
+        "_left",
         "_location",
+        "_mirror",
+        "_resent",
         "_save",
         "_subscribers",
         "_writes",
@@ -80,12 +96,15 @@ class Registrar:
         save: Save,
         answer: Answer,
         flow_of: FlowOf,
+        mirror: Mirror | None = None,
+        from_memory: bool = False,
     ) -> None:
         """domain_of: the served domain of a URI and the AoR that the URI is there.
 
-        save: takes a change and calls back, later, with whether it is committed; False
-        when it has no room. answer: hands in the decision on an ask that was PENDING.
-        flow_of: the flow of a name, None where it is closed.
+        save: takes a change and calls back, later, with what became of it; False when it
+        can't take it. answer: hands in the decision on an ask that was PENDING. flow_of: the
+        flow of a name, None where it is closed. mirror: who knows when an AoR is loaded;
+        None where all are. from_memory: as the site says, until `take`.
         """
         self._location = location
         self._domain_of = domain_of
@@ -93,9 +112,21 @@ class Registrar:
         self._save = save
         self._answer = answer
         self._flow_of = flow_of
+        self._mirror = mirror
+        if mirror is not None:
+            mirror.resend = self.resend
+        #: Whether a REGISTER that can't be stored is served all the same.
+        self._from_memory = from_memory
         #: By AoR.
         self._writes: dict[str, _Write] = {}
         self._kept = 0
+        #: AoRs left to store again, and how many are on their way.
+        self._left: Iterator[str] = iter(())
+        self._resent = 0
+
+    def take(self, site: Site) -> None:
+        """The site has changed: decide by this one from now on."""
+        self._from_memory = site.without_database == "memory"
 
     def decide(self, ask: Ask) -> Decision | None:
         """Answer a REGISTER, or pass."""
@@ -112,25 +143,18 @@ class Registrar:
         if isinstance(wanted, Malformed):
             return Reply(400, REASONS[wanted])
         self._location.sweep(ask.now, SWEPT)
-        write = self._writes.get(aor)
-        if write is None:
-            return self._carry_out(ask, wanted, domain, None)
-        if len(write.waiting) >= MAX_WAITING:
-            return BUSY
-        write.waiting.append((ask, wanted, domain))
-        return PENDING
+        if not self._location.knows(aor):
+            return self._await_aor(ask, wanted, domain)
+        return self._take_turn(ask, wanted, domain)
 
-    def finish(self, write: _Write, saved: bool) -> None:
+    def finish(self, write: _Write, fate: Fate) -> None:
         """Answer the request of `write`, then let those that waited for it go on."""
         self._kept -= write.growth
-        wanted = write.wanted
-        del self._writes[wanted.aor]
-        if saved:
-            self._location.apply(write.change)
-            bindings = self._location.lookup(wanted.aor, write.ask.now)
-            self._answer(write.ask, accept(wanted, bindings, write.ask.now))
+        del self._writes[write.aor]
+        if write.ask is None or write.wanted is None:
+            self._finish_resent(write, fate)
         else:
-            self._answer(write.ask, NOT_SAVED)
+            self._answer(write.ask, self._finished(write.ask, write.wanted, write.change, fate))
         waiting = write.waiting
         while waiting:
             ask, wanted, domain = waiting.popleft()
@@ -141,6 +165,88 @@ class Registrar:
             if decision is PENDING:
                 break
             self._answer(ask, decision)
+
+    def resend(self) -> None:
+        """Store again what may not be stored as it is here; the rest follows as this is answered."""
+        self._left = iter(list(self._location.unsaved))
+        self._resend_more()
+
+    def _finished(self, ask: Ask, wanted: Wanted, change: Change, fate: Fate) -> Decision:
+        """The answer to a REGISTER, whose `change` has come to its end."""
+        if fate is Fate.STORED:
+            self._location.apply(change)
+            self._location.settle(change.aor)
+            return accept(wanted, self._location.lookup(change.aor, ask.now), ask.now)
+        if fate is Fate.REFUSED:
+            return NOT_SAVED
+        if self._from_memory:
+            return self._serve_from_memory(ask, wanted, change)
+        # The database may have it: it has to learn what is true here.
+        self._location.keep_unsaved(change)
+        return BUSY
+
+    def _serve_from_memory(self, ask: Ask, wanted: Wanted, change: Change) -> Decision:
+        """Accept what can't be stored now."""
+        if not self._location.keep_unsaved(change):
+            return BUSY
+        self._location.apply(change)
+        return accept(wanted, self._location.lookup(change.aor, ask.now), ask.now)
+
+    def _finish_resent(self, write: _Write, fate: Fate) -> None:
+        """What was stored again is stored, can't be, or has to wait for the next time."""
+        self._resent -= 1
+        if fate is not Fate.UNKNOWN:
+            self._location.settle(write.aor)
+        if self._resent <= RESENT // 2:
+            self._resend_more()
+
+    def _resend_more(self) -> None:
+        """Store again what is left, as much as may be on its way at once."""
+        location = self._location
+        for aor in self._left:
+            # One that is being written has its unsaved contacts with it. One that is not
+            # known is stored once its own load has come.
+            if aor not in location.unsaved or aor in self._writes or not location.knows(aor):
+                continue
+            change = location.with_unsaved(Change(aor, (), ()))
+            write = self._writes[aor] = _Write(self, change, 0, None, None)
+            self._resent += 1
+            if not self._save(change, write.done):
+                del self._writes[aor]
+                self._resent -= 1
+                return
+            if self._resent >= RESENT:
+                return
+
+    def _await_aor(self, ask: Ask, wanted: Wanted, domain: Domain) -> Decision:
+        """Have a REGISTER wait until the bindings of its AoR are known."""
+
+        def decide(ask: Ask, known: bool) -> Decision:
+            return self._take_turn(ask, wanted, domain) if known else self._without_aor(ask, wanted, domain)
+
+        if self._mirror is not None and self._mirror.wait(wanted.aor, ask, decide):
+            return PENDING
+        return self._without_aor(ask, wanted, domain)
+
+    def _without_aor(self, ask: Ask, wanted: Wanted, domain: Domain) -> Decision:
+        """Answer a REGISTER where the bindings of its AoR can't be read.
+
+        Nobody can say which they are, nor take away all of them; a new one can be had from
+        memory, and is put together with the others when they are known.
+        """
+        if not self._from_memory or wanted.everything or not wanted.contacts:
+            return BUSY
+        return self._take_turn(ask, wanted, domain)
+
+    def _take_turn(self, ask: Ask, wanted: Wanted, domain: Domain) -> Decision:
+        """Carry a REGISTER out, after those for the same AoR that wait."""
+        write = self._writes.get(wanted.aor)
+        if write is None:
+            return self._carry_out(ask, wanted, domain, None)
+        if len(write.waiting) >= MAX_WAITING:
+            return BUSY
+        write.waiting.append((ask, wanted, domain))
+        return PENDING
 
     def _find_aor(self, ask: Ask, domain: Domain) -> str | Reply:
         """The AoR that To names, or the 400 or 404 (RFC 3261 10.3 steps 3 and 5)."""
@@ -166,22 +272,37 @@ class Registrar:
     ) -> Decision:
         """Apply the rules; start the write that they ask for. waiting: who comes after it."""
         location = self._location
-        change = register(location.stored(wanted.aor), wanted, ask.now, domain, self._is_gone)
+        aor = wanted.aor
+        stored = location.stored(aor)
+        static = [binding.contact for binding in stored if is_static(binding)]
+        if static:
+            stored = [binding for binding in stored if not is_static(binding)]
+        change = register(stored, wanted, ask.now, domain, self._is_gone)
         if isinstance(change, Refusal):
             return Reply(change.status, change.reason, change.headers)
+        if static:
+            change = _without(change, static)
         if not change.stored and not change.removed:
-            return accept(wanted, location.lookup(wanted.aor, ask.now), ask.now)
+            return accept(wanted, location.lookup(aor, ask.now), ask.now)
         growth = max(0, location.growth(change))
         if growth and location.count + self._kept + growth > location.capacity:
             return BUSY
-        write = _Write(self, ask, wanted, change, growth)
+        write = _Write(self, change, growth, ask, wanted)
         if waiting:
             write.waiting = waiting
         # Known before it is saved: whoever saves is free to call back at once.
-        self._writes[wanted.aor] = write
+        self._writes[aor] = write
         self._kept += growth
-        if self._save(change, write.done):
+        if location.knows(aor) and self._save(
+            location.with_unsaved(change) if location.unsaved else change, write.done
+        ):
             return PENDING
-        del self._writes[wanted.aor]
+        del self._writes[aor]
         self._kept -= growth
-        return BUSY
+        return self._serve_from_memory(ask, wanted, change) if self._from_memory else BUSY
+
+
+def _without(change: Change, static: list[str]) -> Change:
+    """`change` without what it does to contacts that were added by hand."""
+    stored = tuple(binding for binding in change.stored if binding.contact not in static)
+    return Change(change.aor, change.removed, stored)

@@ -1,14 +1,17 @@
 """The `location` table: saving changes, reading pages, clearing out what has expired.
 
 Functions on an open connection; the caller commits. All of them may be repeated.
+
+What every registration costs is one statement for a whole group, given to the driver as
+text. PostgreSQL takes the rows as one JSON text: 4 us of our CPU a row, commit included,
+where a statement for each through SQLAlchemy is 22.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Delete, Select, and_, bindparam, delete, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Delete, Select, and_, bindparam, delete, select, text, tuple_
 
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.store.tables import location
@@ -22,26 +25,24 @@ MAX_KEY_OCTETS: Final = 2_600
 MAX_BINDING_OCTETS: Final = 8_192
 #: CSeq (RFC 3261 8.1.1.5) and reg-id (RFC 5626 4.2) are below 2**31, q is far below.
 MAX_INTEGER: Final = 2**31 - 1
-#: Bindings in a page, and rows that one step of sweeping looks at.
+#: Bindings in a page, rows that one step of sweeping looks at, and bindings that people
+#: are shown at once.
 PAGE: Final = 2_000
 SWEEP: Final = 5_000
+LISTED: Final = 100
 
-#: Before the first key.
+#: Before the first key, and above every text of Latin-1 (code points end here).
 START: Final[Key] = ("", "")
+LAST: Final = "\U0010ffff"
 
 _paths = msgspec.json.Decoder(tuple[str, ...])
+_json = msgspec.json.Encoder()
 _key = tuple_(location.c.aor, location.c.contact)
 _after = tuple_(bindparam("after_aor"), bindparam("after_contact"))
 _to = tuple_(bindparam("to_aor"), bindparam("to_contact"))
 
 _remove: Final[Delete] = delete(location).where(
     and_(location.c.aor == bindparam("key_aor"), location.c.contact == bindparam("key_contact"))
-)
-_page: Final[Select[Any]] = (
-    select(location)
-    .where(_key > _after, location.c.expires_at > bindparam("now"))
-    .order_by(location.c.aor, location.c.contact)
-    .limit(bindparam("rows"))
 )
 _step_end: Final[Select[Any]] = (
     select(location.c.aor, location.c.contact)
@@ -54,16 +55,33 @@ _clear: Final[Delete] = delete(location).where(_key > _after, location.c.expires
 _clear_to: Final[Delete] = _clear.where(_key <= _to)
 
 
-def _upsert(dialect: Any) -> Any:
-    """INSERT ... ON CONFLICT DO UPDATE, which both databases spell alike."""
-    insert = dialect.insert(location)
-    fresh = {
-        column.name: insert.excluded[column.name] for column in location.columns if not column.primary_key
+_COLUMNS: Final = tuple(column.name for column in location.columns)
+_NAMES: Final = ", ".join(_COLUMNS)
+_FRESH: Final = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[2:])
+#: How a statement names its values, and how a list of AoRs is given.
+_MARKS: Final = {"sqlite": "?", "postgresql": "%s"}
+_ANY: Final = {"sqlite": "IN (SELECT value FROM json_each(?))", "postgresql": "= ANY(%s)"}
+
+_INTO: Final = f"INSERT INTO location ({_NAMES})"
+_OVER: Final = f"ON CONFLICT (aor, contact) DO UPDATE SET {_FRESH}"
+_store: Final = {
+    "sqlite": f"{_INTO} VALUES ({', '.join('?' * len(_COLUMNS))}) {_OVER}",
+    "postgresql": f"{_INTO} SELECT {_NAMES} FROM json_populate_recordset(NULL::location, %s::json) {_OVER}",
+}
+
+
+def _select(where: str) -> dict[str, str]:
+    """A query for whole rows in key order, for each database; "{}" in `where` is a value."""
+    return {
+        dialect: f"SELECT {_NAMES} FROM location WHERE {where.format(*[mark] * 4, any=_ANY[dialect])}"
+        f" ORDER BY aor, contact"
+        for dialect, mark in _MARKS.items()
     }
-    return insert.on_conflict_do_update(index_elements=["aor", "contact"], set_=fresh)
 
 
-_store: Final = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
+_page: Final = _select("aor > {} AND expires_at > {}")
+_fetch: Final = _select("aor {any} AND expires_at > {}")
+_listing: Final = _select("(aor, contact) > ({}, {}) AND aor < {} AND expires_at > {}")
 
 
 def unfit(change: Change) -> str | None:
@@ -115,8 +133,8 @@ def save(connection: Connection, changes: Iterable[Change]) -> None:
     then wait for each other and never in a circle.
     """
     removed: list[dict[str, Any]] = []
-    stored: list[dict[str, Any]] = []
-    for (aor, contact), binding in sorted(fold(changes).items(), key=lambda item: item[0]):
+    stored: list[tuple[Any, ...]] = []
+    for (aor, contact), binding in sorted(fold(changes).items(), key=_key_of):
         if binding is None:
             removed.append({"key_aor": aor, "key_contact": contact})
         else:
@@ -124,16 +142,65 @@ def save(connection: Connection, changes: Iterable[Change]) -> None:
     if removed:
         connection.execute(_remove, removed)
     if stored:
-        connection.execute(_store[connection.dialect.name], stored)
+        dialect = connection.dialect.name
+        rows: Any = stored
+        if dialect == "postgresql":
+            rows = (_json.encode([dict(zip(_COLUMNS, row, strict=True)) for row in stored]).decode(),)
+        connection.exec_driver_sql(_store[dialect], rows)
 
 
-def page(connection: Connection, now: float, after: Key, rows: int = PAGE) -> list[tuple[str, Binding]]:
-    """The next `rows` bindings after key `after` that have not expired at `now`, in key order.
+def page(
+    connection: Connection, now: float, after: str, rows: int = PAGE
+) -> tuple[list[tuple[str, Binding]], bool]:
+    """Bindings that live at `now` of the AoRs that follow `after`, and whether these are all.
 
-    Fewer than `rows` of them: these are the last. Raises SQLAlchemyError.
+    All of each AoR, in key order: some `rows` of them. Raises SQLAlchemyError.
     """
-    wanted = {"after_aor": after[0], "after_contact": after[1], "now": now, "rows": rows}
-    found = connection.execute(_page, wanted)
+    found = _bindings(connection, _page, (after, now), rows)
+    if len(found) < rows:
+        return found, True
+    # The last AoR may have more.
+    last = found[-1][0]
+    whole = len(found)
+    while whole and found[whole - 1][0] == last:
+        whole -= 1
+    return found[:whole] + fetch(connection, now, [last]), False
+
+
+def fetch(connection: Connection, now: float, aors: Sequence[str]) -> list[tuple[str, Binding]]:
+    """The bindings of `aors` that live at `now`, in key order. Raises SQLAlchemyError."""
+    wanted: Any = list(aors)
+    if connection.dialect.name == "sqlite":
+        wanted = _json.encode(wanted).decode()
+    return _bindings(connection, _fetch, (wanted, now))
+
+
+def listing(
+    connection: Connection, now: float, after: Key, prefix: str, rows: int = LISTED
+) -> list[tuple[str, Binding]]:
+    """The next `rows` bindings after key `after` of AoRs that begin with `prefix`.
+
+    Those that live at `now`, in key order. Raises SQLAlchemyError.
+    """
+    after = max(after, (prefix, ""))
+    return _bindings(connection, _listing, (*after, prefix + LAST, now), rows)
+
+
+def probe(connection: Connection) -> None:
+    """Raises SQLAlchemyError where the table can't be read, or nothing can be written."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.execute(text("SELECT 1 FROM location WHERE aor = ''"))
+
+
+def _bindings(
+    connection: Connection, query: dict[str, str], values: tuple[Any, ...], rows: int | None = None
+) -> list[tuple[str, Binding]]:
+    """What one of the queries above finds, at most `rows`."""
+    statement = query[connection.dialect.name]
+    if rows is not None:
+        statement = f"{statement} LIMIT {rows}"
+    found = connection.exec_driver_sql(statement, values)
     return [
         (
             aor,
@@ -166,7 +233,7 @@ def page(connection: Connection, now: float, after: Key, rows: int = PAGE) -> li
             instance,
             reg_id,
             flow,
-        ) in found.all()
+        ) in found.cursor.fetchall()
     ]
 
 
@@ -184,20 +251,24 @@ def sweep(connection: Connection, now: float, after: Key, rows: int = SWEEP) -> 
     return (end[0], end[1])
 
 
-def _row(aor: str, binding: Binding) -> dict[str, Any]:
+def _key_of(item: tuple[Key, Binding | None]) -> Key:
+    return item[0]
+
+
+def _row(aor: str, binding: Binding) -> tuple[Any, ...]:
     """The columns of a binding."""
-    return {
-        "aor": aor,
-        "contact": binding.contact,
-        "expires_at": binding.expires_at,
-        "q": binding.q,
-        "call_id": binding.call_id,
-        "cseq": binding.cseq,
-        "source": binding.source,
-        "since": binding.since,
-        "path": msgspec.json.encode(binding.path).decode() if binding.path else "[]",
-        "user_agent": binding.user_agent,
-        "instance": binding.instance,
-        "reg_id": binding.reg_id,
-        "flow": binding.flow,
-    }
+    return (
+        aor,
+        binding.contact,
+        binding.expires_at,
+        binding.q,
+        binding.call_id,
+        binding.cseq,
+        binding.source,
+        binding.since,
+        _json.encode(binding.path).decode() if binding.path else "[]",
+        binding.user_agent,
+        binding.instance,
+        binding.reg_id,
+        binding.flow,
+    )

@@ -1,13 +1,14 @@
 """What the recorder has its databases do: blocking calls, all from one thread.
 
 Nothing here raises towards the recorder once the databases are open: a group of
-batches ends in one verdict per batch, and a page that cannot be read is None.
+batches ends in one verdict per batch, and what cannot be read is the reason for that.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from oneproxy.registrar.bindings import Binding, Change
@@ -19,9 +20,18 @@ from oneproxy.store.sites import Sites
 #: Expired rows stay this long: the clocks of a farm's machines differ a little.
 GRACE_S: Final = 60.0
 
+
+class Away(str):
+    """Why nothing can be stored now; what was tried may be stored or not."""
+
+    __slots__ = ()
+
+
 #: Of a batch: the positions of changes that cannot be stored, the others being
 #: committed; or why all of it was rolled back.
 Verdict = tuple[int, ...] | str
+
+Found = TypeVar("Found")
 
 log = structlog.get_logger()
 
@@ -35,6 +45,9 @@ class Work:
         #: The versions of the site.
         self.sites = Sites(self.system)
         self._swept_to: locations.Key = locations.START
+        #: Whether the last thing that was to be done failed whatever it was: the server is
+        #: gone, the disk is full.
+        self.away = False
 
     def open(self, farm_key: str) -> bytes:
         """Make the databases ready; the farm's secret. Raises StoreError.
@@ -72,21 +85,57 @@ class Work:
         if fault is None:
             return list(refused)
         if fault.everyone or len(group) == 1:
-            return [fault.reason] * len(group)
+            return [Away(fault.reason) if fault.everyone else fault.reason] * len(group)
         # One batch spoils the others: each for itself, then.
         return [verdict for batch in group for verdict in self.commit([batch])]
 
-    def page(self, now: float, after: locations.Key) -> list[tuple[str, Binding]] | str:
-        """The bindings after `after` that live at `now`; or why they cannot be read."""
+    def page(self, now: float, after: str) -> tuple[list[tuple[str, Binding]], bool] | str:
+        """All bindings that live at `now` of the AoRs that follow `after`, as many as make a page;
+        and whether there are no more. Or why they cannot be read."""
+        return self._read(lambda connection: locations.page(connection, now, after))
+
+    def fetch(self, now: float, aors: Sequence[str]) -> list[tuple[str, Binding]] | str:
+        """The bindings of `aors` that live at `now`; or why they cannot be read."""
+        return self._read(lambda connection: locations.fetch(connection, now, aors))
+
+    def look_up(self, aor: str) -> list[Binding] | str:
+        """All rows of one AoR, expired ones that were not swept yet too; or why they cannot be read."""
+        rows = self._read(lambda connection: locations.fetch(connection, 0.0, [aor]))
+        return rows if isinstance(rows, str) else [binding for _, binding in rows]
+
+    def listing(
+        self, now: float, after: locations.Key, prefix: str = "", rows: int = locations.LISTED
+    ) -> list[tuple[str, Binding]] | str:
+        """The next `rows` bindings that live at `now`, of AoRs that begin with `prefix`, for people.
+
+        after: the key of the last one seen, `locations.START` at first. Or why not.
+        """
+        return self._read(lambda connection: locations.listing(connection, now, after, prefix, rows))
+
+    def probe(self) -> None:
+        """See whether the database can be used; `away` says so."""
+        try:
+            connection = self.proxy.connection()
+            locations.probe(connection)
+            connection.rollback()
+            self.away = False
+        except (SQLAlchemyError, StoreError) as error:
+            self._broke(error)
+            self.away = True
+
+    def _read(self, read: Callable[[Connection], Found]) -> Found | str:
+        """Read in a transaction of its own; done twice as in `_save`."""
         for attempt in (1, 2):
             try:
                 connection = self.proxy.connection()
-                found = locations.page(connection, now, after)
+                found = read(connection)
                 connection.rollback()
+                self.away = False
                 return found
             except (SQLAlchemyError, StoreError) as error:
                 again = self._broke(error) and attempt == 1
                 if not again:
+                    self.away = True
                     return reason(error)
         raise AssertionError("the second attempt returns")
 
@@ -110,11 +159,14 @@ class Work:
                 connection = self.proxy.connection()
                 locations.save(connection, changes)
                 connection.commit()
+                self.away = False
                 return None
             except (SQLAlchemyError, StoreError) as error:
                 again = self._broke(error) and attempt == 1
                 if not again:
-                    return _Fault(reason(error), not isinstance(error, (DataError, IntegrityError)))
+                    fault = _Fault(reason(error), not isinstance(error, (DataError, IntegrityError)))
+                    self.away = fault.everyone
+                    return fault
             except Exception as error:
                 # Our own fault, in what we made of somebody's change.
                 log.exception("saving bindings failed")

@@ -11,9 +11,22 @@ from structlog.testing import capture_logs
 from oneproxy.ipc import link as link_module
 from oneproxy.ipc.endpoint import listen
 from oneproxy.ipc.link import Link
-from oneproxy.ipc.messages import Hello, Load, NotSaved, Page, Save, Saved, ToRecorder, Welcome
+from oneproxy.ipc.messages import (
+    Changed,
+    Fetch,
+    Fetched,
+    Hello,
+    Load,
+    NotSaved,
+    Page,
+    Save,
+    Saved,
+    Standing,
+    ToRecorder,
+    Welcome,
+)
 from oneproxy.ipc.stream import Decoder, encode
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import Binding, Change, Fate
 
 
 def binding(contact: str, user_agent: str = "") -> Binding:
@@ -104,11 +117,11 @@ async def started(link: Link, recorders: Recorders) -> Scripted:
     return recorder
 
 
-class Answers(list[tuple[str, bool]]):
+class Answers(list[tuple[str, Fate]]):
     """What became of changes, in order of the answers."""
 
-    def to(self, name: str) -> Callable[[bool], None]:
-        return lambda stored: self.append((name, stored))
+    def to(self, name: str) -> Callable[[Fate], None]:
+        return lambda fate: self.append((name, fate))
 
     async def reach(self, number: int) -> None:
         for _ in range(1000):
@@ -128,7 +141,7 @@ def test_changes_of_one_turn_are_one_batch_and_are_answered_when_it_is_saved(pla
         assert (answers, link.waiting) == ([], 2)
         recorder.say(Saved(1))
         await answers.reach(2)
-        assert answers == [("a", True), ("b", True)]
+        assert answers == [("a", Fate.STORED), ("b", Fate.STORED)]
         assert (link.waiting, link.saved, link.failed) == (0, 2, 0)
 
     play(scene)
@@ -148,7 +161,7 @@ def test_a_batch_that_was_rolled_back_and_a_change_that_was_refused_are_told_so(
         with capture_logs() as logged:
             recorder.say(NotSaved(2, "disk full"))
             await answers.reach(4)
-        assert answers == [("a", True), ("b", False), ("c", True), ("d", False)]
+        assert answers == [("a", Fate.STORED), ("b", Fate.REFUSED), ("c", Fate.STORED), ("d", Fate.REFUSED)]
         assert (link.waiting, link.saved, link.failed) == (0, 2, 2)
         assert logged == [{"event": "bindings not saved", "reason": "disk full", "log_level": "warning"}]
 
@@ -170,7 +183,7 @@ def test_while_two_batches_fly_the_following_changes_gather(play: Play) -> None:
         assert await recorder.hear() == Save(3, [change("c"), change("d")])
         recorder.say(Saved(2), Saved(3))
         await answers.reach(4)
-        assert answers == [(name, True) for name in "abcd"]
+        assert answers == [(name, Fate.STORED) for name in "abcd"]
 
     play(scene)
 
@@ -195,7 +208,7 @@ def test_what_is_unanswered_is_sent_again_in_order_on_a_new_connection(play: Pla
         assert await recorder.hear() == Save(3, [change("c")])
         recorder.say(Saved(3))
         await answers.reach(3)
-        assert answers == [("a", True), ("b", True), ("c", True)]
+        assert answers == [("a", Fate.STORED), ("b", Fate.STORED), ("c", Fate.STORED)]
 
     play(scene)
 
@@ -218,51 +231,190 @@ def test_it_connects_as_soon_as_the_recorder_listens(play: Play) -> None:
     play(scene)
 
 
+class Taking:
+    """Notes what the recorder tells."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def begin(self) -> None:
+        self.told.append("begin")
+
+    def page(self, bindings: list[tuple[str, Binding]], last: bool) -> None:
+        self.told.append(("page", bindings, last))
+
+    def fetched(self, aors: list[str], bindings: list[tuple[str, Binding]]) -> None:
+        self.told.append(("fetched", aors, bindings))
+
+    def not_fetched(self, aors: list[str]) -> None:
+        self.told.append(("not fetched", aors))
+
+    def changed(self, changes: list[Change]) -> None:
+        self.told.append(("changed", changes))
+
+    def room(self) -> None:
+        self.told.append("room")
+
+    async def hears(self, *expected: Any) -> None:
+        for _ in range(1000):
+            if len(self.told) >= len(expected):
+                break
+            await asyncio.sleep(0.001)
+        assert self.told == list(expected)
+        self.told.clear()
+
+
+def clock() -> float:
+    return 1500.0
+
+
+ONE, TWO = ("a@example.com", binding("sip:a")), ("b@example.com", binding("sip:b"))
+
+
+async def following(link: Link, recorders: Recorders) -> tuple[Scripted, Taking]:
+    """A recorder that has heard that all bindings are wanted."""
+    recorder = await started(link, recorders)
+    taking = Taking()
+    link.follow(taking, clock)
+    assert await recorder.hear() == Load(1500.0)
+    await taking.hears("begin")
+    return recorder, taking
+
+
 def test_bindings_are_loaded_page_by_page_and_anew_after_a_break(play: Play) -> None:
     async def scene(link: Link, recorders: Recorders) -> None:
-        recorder = await started(link, recorders)
-        pages: list[Any] = []
-        done = asyncio.Event()
-        link.load(1500.0, pages.append, done.set)
-        assert await recorder.hear() == Load(1500.0)
-        one, two = ("a@example.com", binding("sip:a")), ("b@example.com", binding("sip:b"))
-        recorder.say(Page([one], False))
+        recorder, taking = await following(link, recorders)
+        recorder.say(Page([ONE], False))
         recorder.transport.close()
         recorder = await recorders.welcomed()
         assert await recorder.hear() == Load(1500.0)
-        recorder.say(Page([one], False))
-        await asyncio.sleep(0.01)
-        assert not done.is_set()
-        recorder.say(Page([two], True))
-        await asyncio.wait_for(done.wait(), 5)
-        assert pages == [[one], [one], [two]]
-        recorder.transport.close()
-        recorder = await recorders.welcomed()
-        link.save(change("a"), lambda _: None)
-        assert await recorder.hear() == Save(1, [change("a")])
+        recorder.say(Page([ONE], False), Page([TWO], True))
+        await taking.hears(("page", [ONE], False), "begin", ("page", [ONE], False), ("page", [TWO], True))
 
     play(scene)
 
 
-def test_a_fault_in_what_an_answer_causes_ends_neither_the_link_nor_the_other_answers(play: Play) -> None:
-    def fault(_: object) -> None:
+def test_what_others_change_may_be_missed_so_every_break_begins_a_load(play: Play) -> None:
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder, taking = await following(link, recorders)
+        recorder.say(Page([ONE], True), Changed([change("b")]))
+        await taking.hears(("page", [ONE], True), ("changed", [change("b")]))
+        recorder.transport.close()
+        recorder = await recorders.welcomed()
+        assert await recorder.hear() == Load(1500.0)
+        await taking.hears("begin")
+
+    play(scene)
+
+
+def test_what_is_asked_for_in_one_turn_is_one_question_and_is_asked_again_after_a_break(play: Play) -> None:
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder, taking = await following(link, recorders)
+        assert link.fetch("a@example.com")
+        assert link.fetch("c@example.com")
+        asked = Fetch(["a@example.com", "c@example.com"], 1500.0)
+        assert await recorder.hear() == asked
+        recorder.transport.close()
+        recorder = await recorders.welcomed()
+        assert await recorder.hear() == Load(1500.0)
+        assert await recorder.hear() == asked
+        recorder.say(Fetched(asked.aors, [ONE]), Fetched(asked.aors, [ONE]))
+        await taking.hears("begin", ("fetched", asked.aors, [ONE]))
+        assert link.fetch("b@example.com")
+        recorder.say(Fetched(["b@example.com"], [], True))
+        await taking.hears(("not fetched", ["b@example.com"]))
+
+    play(scene)
+
+
+def test_a_database_that_is_away_refuses_at_once_until_it_is_back(play: Play) -> None:
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder, taking = await following(link, recorders)
+        answers = Answers()
+        link.save(change("a"), answers.to("a"))
+        await recorder.hear()
+        link.save(change("b"), answers.to("b"))
+        link.fetch("c@example.com")
+        recorder.say(NotSaved(1, "gone", True), Standing(True))
+        await answers.reach(2)
+        assert answers == [("a", Fate.UNKNOWN), ("b", Fate.UNKNOWN)]
+        await taking.hears(("not fetched", ["c@example.com"]))
+        assert not link.save(change("c"), answers.to("c"))
+        assert not link.fetch("c@example.com")
+        recorder.say(Standing(False))
+        await taking.hears("room")
+        assert link.save(change("c"), answers.to("c"))
+
+    play(scene)
+
+
+def test_the_fate_of_what_waits_too_long_is_unknown_until_the_recorder_answers_again(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "PATIENCE_S", 0.01)
+
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder, taking = await following(link, recorders)
+        answers = Answers()
+        link.save(change("a"), answers.to("a"))
+        assert await recorder.hear() == Save(1, [change("a")])
+        link.save(change("b"), answers.to("b"))
+        assert await recorder.hear() == Save(2, [change("b")])
+        link.save(change("c"), answers.to("c"))
+        await answers.reach(3)
+        assert answers == [(name, Fate.UNKNOWN) for name in "abc"]
+        assert (link.waiting, link.save(change("d"), answers.to("d"))) == (0, False)
+        # Its batches are on their way all the same: what the recorder does with them shows.
+        recorder.say(Saved(1))
+        await taking.hears("room")
+        assert link.save(change("d"), answers.to("d"))
+        recorder.say(Saved(2))
+        assert await recorder.hear() == Save(3, [change("d")])
+
+    play(scene)
+
+
+def test_where_only_questions_waited_too_long_an_empty_batch_shows_when_the_recorder_is_back(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "PATIENCE_S", 0.01)
+
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder, taking = await following(link, recorders)
+        link.fetch("a@example.com")
+        assert await recorder.hear() == Fetch(["a@example.com"], 1500.0)
+        await taking.hears(("not fetched", ["a@example.com"]))
+        assert await recorder.hear() == Save(1, [])
+        recorder.say(Fetched(["a@example.com"], [ONE]), Saved(1))
+        await taking.hears("room")
+        assert link.fetch("a@example.com")
+
+    play(scene)
+
+
+def test_a_fault_in_what_an_answer_causes_ends_neither_the_link_nor_the_other_answers(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object) -> None:
         raise ZeroDivisionError
 
     async def scene(link: Link, recorders: Recorders) -> None:
         recorder = await started(link, recorders)
         answers = Answers()
-        done = asyncio.Event()
-        link.load(0.0, fault, done.set)
+        taking = Taking()
+        monkeypatch.setattr(taking, "page", fault)
+        link.follow(taking, clock)
+        await recorder.hear()
         link.save(change("a"), fault)
         link.save(change("b"), answers.to("b"))
         await recorder.hear()
         with capture_logs() as logged:
-            recorder.say(Saved(1), Page([], True))
-            await asyncio.wait_for(done.wait(), 5)
-        assert answers == [("b", True)]
+            recorder.say(Page([], True), Saved(1))
+            await answers.reach(1)
+        assert answers == [("b", Fate.STORED)]
         assert [event["event"] for event in logged] == [
-            "answering a change failed",
-            "taking a page of bindings failed",
+            "taking what the recorder said failed",
+            "taking what the recorder said failed",
         ]
         assert (link.connected, link.waiting) == (True, 0)
 
@@ -302,24 +454,6 @@ def test_neither_do_more_octets_wait_nor_one_change_that_is_too_large(
         assert not link.save(change("c", "x" * 200), answers.to("c"))
         assert link.save(change("d"), answers.to("d"))
         assert (link.waiting, link.refused) == (2, 2)
-
-    play(scene)
-
-
-def test_a_recorder_that_stays_silent_too_long_means_a_refusal_at_once(
-    play: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scene(link: Link, recorders: Recorders) -> None:
-        recorder = await started(link, recorders)
-        answers = Answers()
-        assert link.save(change("a"), answers.to("a"))
-        assert link.save(change("b"), answers.to("b"))
-        await recorder.hear()
-        monkeypatch.setattr(link_module, "PATIENCE_S", 0.0)
-        assert not link.save(change("c"), answers.to("c"))
-        recorder.say(Saved(1))
-        await answers.reach(2)
-        assert link.save(change("d"), answers.to("d"))
 
     play(scene)
 

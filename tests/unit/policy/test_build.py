@@ -9,7 +9,7 @@ from oneproxy.engine.decisions import PENDING, Ask, Decision, Forward
 from oneproxy.engine.flow import Flow
 from oneproxy.policy.build import build, on_wire
 from oneproxy.policy.order import Order
-from oneproxy.registrar.bindings import Change
+from oneproxy.registrar.bindings import Change, Fate
 from oneproxy.registrar.location import Location
 from oneproxy.site.model import Domain, Site
 
@@ -37,9 +37,9 @@ class Built:
             self.answer,
             self.flows.get,
         )
-        self.done: list[Callable[[bool], None]] = []
+        self.done: list[Callable[[Fate], None]] = []
 
-    def save(self, change: Change, done: Callable[[bool], None]) -> bool:
+    def save(self, change: Change, done: Callable[[Fate], None]) -> bool:
         self.done.append(done)
         return True
 
@@ -54,7 +54,7 @@ def test_a_phone_registers_and_is_called() -> None:
     challenge = built.policy.decide(register(contact, to=to))
     value = credentials(nonce_in(challenge), "REGISTER", "sip:example.com", user="bob")
     assert built.policy.decide(register(contact, f"Authorization: {value}", to=to, cseq=2)) is PENDING
-    built.done[0](True)
+    built.done[0](Fate.STORED)
     assert shown(built.answers[0])[0] == 200
     challenge = built.policy.decide(invite())
     assert shown(challenge)[0] == 407
@@ -69,7 +69,7 @@ def test_a_phone_behind_nat_is_called_over_the_flow_that_it_registered_on() -> N
     built.flows[FLOW.name] = FLOW
     ask = register("Contact: <sip:zoe@192.168.1.5>", uri="sip:open.org", to="<sip:zoe@open.org>")
     assert built.policy.decide(ask) is PENDING
-    built.done[0](True)
+    built.done[0](Fate.STORED)
     decision = built.policy.decide(invite("sip:zoe@open.org", sender="<sip:dave@elsewhere.org>"))
     assert isinstance(decision, Forward)
     assert [(target.uri, target.flow) for target in decision.targets] == [("sip:zoe@192.168.1.5", FLOW)]
@@ -99,7 +99,7 @@ def test_a_domain_without_passwords_registers_at_once() -> None:
     built = Built()
     ask = register("Contact: <sip:zoe@192.0.2.4>", uri="sip:open.org", to="<sip:zoe@open.org>")
     assert built.policy.decide(ask) is PENDING
-    built.done[0](True)
+    built.done[0](Fate.STORED)
     assert [one.contact for one in built.location.lookup("zoe@open.org", NOW)] == ["sip:zoe@192.0.2.4"]
 
 

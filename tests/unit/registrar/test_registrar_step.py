@@ -8,7 +8,7 @@ from asking import NOW, invite, register, shown
 from oneproxy.engine.decisions import PENDING, Ask, Decision
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
-from oneproxy.registrar.bindings import Change
+from oneproxy.registrar.bindings import Change, Fate
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.step import MAX_WAITING, Registrar
 from oneproxy.site.model import Domain
@@ -23,7 +23,7 @@ class Played:
 
     def __init__(self, capacity: int = 100) -> None:
         self.location = Location(capacity)
-        self.writes: list[tuple[Change, Callable[[bool], None]]] = []
+        self.writes: list[tuple[Change, Callable[[Fate], None]]] = []
         self.answers: list[tuple[Ask, Decision]] = []
         self.has_room = True
         #: Open flows, by name.
@@ -32,7 +32,7 @@ class Played:
         known = frozenset({"alice@example.com", "bob@example.com"})
         self.step = Registrar(self.location, domains.find, known, self.save, self.answer, self.flows.get)
 
-    def save(self, change: Change, done: Callable[[bool], None]) -> bool:
+    def save(self, change: Change, done: Callable[[Fate], None]) -> bool:
         if self.has_room:
             self.writes.append((change, done))
         return self.has_room
@@ -41,7 +41,7 @@ class Played:
         self.answers.append((ask, decision))
 
     def commit(self, saved: bool = True) -> None:
-        self.writes.pop(0)[1](saved)
+        self.writes.pop(0)[1](Fate.STORED if saved else Fate.REFUSED)
 
     def contacts(self, aor: str = "alice@example.com") -> list[str]:
         return [binding.contact for binding in self.location.lookup(aor, NOW)]
@@ -181,8 +181,8 @@ def test_whoever_saves_may_call_back_at_once() -> None:
     played = Played()
     answers: list[Decision] = []
 
-    def save(change: Change, done: Callable[[bool], None]) -> bool:
-        done(True)
+    def save(change: Change, done: Callable[[Fate], None]) -> bool:
+        done(Fate.STORED)
         return True
 
     step = Registrar(

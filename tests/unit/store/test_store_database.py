@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from oneproxy.registrar.bindings import Binding
 from oneproxy.store.database import Database, StoreError, shown
-from oneproxy.store.locations import START, page
+from oneproxy.store.locations import page
 from oneproxy.store.schema import HEAD, upgrade
 from oneproxy.store.tables import metadata
 from postgres import Cluster
@@ -58,7 +58,7 @@ def test_tables_of_the_version_before_are_brought_up_with_their_rows(database_ur
     connection.commit()
     for _ in range(2):
         database.open()
-        assert page(database.connection(), 0, START) == [
+        assert page(database.connection(), 0, "")[0] == [
             (
                 "bob@x",
                 Binding(

@@ -27,7 +27,9 @@ def binding(contact: str, expires_at: float = NOW + 60, cseq: int = 1) -> Bindin
 
 
 def stored(connection: Connection, now: float = NOW) -> list[tuple[str, Binding]]:
-    return page(connection, now, START)
+    rows, last = page(connection, now, "")
+    assert last
+    return rows
 
 
 def test_a_binding_comes_back_as_it_went(connection: Connection) -> None:
@@ -111,12 +113,55 @@ def test_pages_bring_each_living_binding_once(connection: Connection) -> None:
     save(connection, [Change(aor, (), (binding(contact),)) for aor, contact in keys])
     save(connection, [Change("c@x", (), (binding("dead", NOW), binding("alive", NOW + 0.01)))])
     connection.commit()
-    found = []
-    after = START
-    while rows := page(connection, NOW, after, 4):
+    found: list[tuple[str, str]] = []
+    last = False
+    while not last:
+        rows, last = page(connection, NOW, found[-1][0] if found else "", 4)
         found += [(aor, row.contact) for aor, row in rows]
-        after = found[-1]
     assert found == sorted([*keys, ("c@x", "alive")])
+
+
+def test_a_page_has_all_bindings_of_each_of_its_addresses(connection: Connection) -> None:
+    keys = [(aor, contact) for aor in ("a@x", "b@x", "c@x") for contact in ("s1", "s2", "s3")]
+    save(connection, [Change(aor, (), (binding(contact),)) for aor, contact in keys])
+    connection.commit()
+    for rows, aors in [(1, "a"), (3, "a"), (4, "ab"), (6, "ab"), (7, "abc")]:
+        found, last = page(connection, NOW, "", rows)
+        assert ([(aor, row.contact) for aor, row in found], last) == (keys[: 3 * len(aors)], False)
+    assert page(connection, NOW, "", 10)[1]
+    assert page(connection, NOW, "c@x", 1) == ([], True)
+
+
+def test_some_addresses_are_read_by_name(connection: Connection) -> None:
+    save(connection, [Change(aor, (), (binding("s2"), binding("s1"))) for aor in ("a@x", "é@x", "c@x")])
+    save(connection, [Change("dead@x", (), (binding("s1", NOW),))])
+    connection.commit()
+    found = locations.fetch(connection, NOW, ["é@x", "none@x", "a@x", "dead@x"])
+    assert [(aor, row.contact) for aor, row in found] == [
+        ("a@x", "s1"),
+        ("a@x", "s2"),
+        ("é@x", "s1"),
+        ("é@x", "s2"),
+    ]
+    assert locations.fetch(connection, NOW, []) == []
+
+
+def test_people_page_through_the_addresses_of_one_prefix(connection: Connection) -> None:
+    keys = [(aor, contact) for aor in ("a@x", "ab@x", "abc@x", "b@x", "é@x") for contact in ("s1", "s2")]
+    save(connection, [Change(aor, (), (binding(contact),)) for aor, contact in keys])
+    save(connection, [Change("ab@x", (), (binding("dead", NOW),))])
+    connection.commit()
+
+    def listed(prefix: str, after: tuple[str, str] = START, rows: int = 100) -> list[tuple[str, str]]:
+        found = locations.listing(connection, NOW, after, prefix, rows)
+        return [(aor, row.contact) for aor, row in found]
+
+    assert listed("") == keys
+    assert listed("ab") == keys[2:6]
+    assert listed("ab", rows=3) == keys[2:5]
+    assert listed("ab", keys[4], 3) == keys[5:6]
+    assert listed("ab%") == []
+    assert listed("é") == keys[8:]
 
 
 def test_sweeping_goes_through_the_table_in_steps_and_leaves_what_lives(connection: Connection) -> None:

@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.store import locations
 from oneproxy.store.database import RETRY_S, StoreError
-from oneproxy.store.locations import START
 from oneproxy.store.work import GRACE_S, Work
 from postgres import Cluster
 
@@ -37,9 +36,9 @@ def work(database_url: str) -> Iterator[Work]:
 
 def names(work: Work, now: float = NOW) -> list[str]:
     """Whose bindings are stored."""
-    found = work.page(now, START)
+    found = work.page(now, "")
     assert not isinstance(found, str)
-    return [aor.partition("@")[0] for aor, _ in found]
+    return [aor.partition("@")[0] for aor, _ in found[0]]
 
 
 def test_a_group_is_committed_and_survives(work: Work, database_url: str) -> None:
@@ -146,7 +145,8 @@ def test_a_server_that_is_down_refuses_at_once_until_it_is_back(
         (verdict,) = work.commit([[change("a")]])
         assert isinstance(verdict, str)
         assert work.commit([[change("a")], [change("b")]]) == [verdict, verdict]
-        assert work.page(NOW, START) == verdict
+        assert work.page(NOW, "") == verdict
+        assert work.fetch(NOW, ["a@x"]) == verdict
         assert work.sweep(NOW) == verdict
     finally:
         monkeypatch.undo()
