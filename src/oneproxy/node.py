@@ -26,6 +26,7 @@ from oneproxy.ipc import child
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Start
 from oneproxy.policy.build import build
+from oneproxy.policy.domains import names_of
 from oneproxy.registrar.bindings import Binding
 from oneproxy.registrar.location import Location
 from oneproxy.sip.host import parse_hostport
@@ -156,7 +157,7 @@ class Node:
             self._ways,
             policy,
             DialogMark(HKDF(SHA256(), 32, salt=None, info=b"oneproxy dialog mark").derive(secret)),
-            Own(listeners, frozenset(site.domains), other_addresses(self._listeners)),
+            Own(listeners, frozenset(names_of(site.domains)), other_addresses(self._listeners)),
             self._machine.calls * TRANSACTIONS_PER_CALL,
             self._machine.calls,
         )
