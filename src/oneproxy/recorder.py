@@ -237,7 +237,7 @@ class Recorder:
         if last:
             self._loads.remove(loading)
         else:
-            loading.after = (found[-1][0], found[-1][1].contact)
+            loading.after = (found[-1][0], found[-1][1].key)
         loading.peer.send(encode(Page(found, last)))
 
     async def _sweep(self) -> None:

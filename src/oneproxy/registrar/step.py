@@ -6,15 +6,19 @@ is on its way, further REGISTERs for it wait in a queue, so that each is judged 
 bindings that the one before it left, in memory as in the database.
 """
 
+import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from oneproxy.engine.decisions import PENDING, Ask, Decision, Reply
+from oneproxy.engine.flow import Flow
 from oneproxy.registrar.answer import accept
 from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.departures import Departures, Save, Waiting, Write, is_gone
+from oneproxy.registrar.gruu import Gruus
 from oneproxy.registrar.location import Location
-from oneproxy.registrar.reach import FlowOf, is_reachable
+from oneproxy.registrar.reach import FlowOf
 from oneproxy.registrar.request import Wanted, read_register
 from oneproxy.registrar.rules import Refusal, register
 from oneproxy.sip.address import parse_address
@@ -22,11 +26,10 @@ from oneproxy.sip.malformed import REASONS, Malformed
 from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.site.model import Domain
 
-Save = Callable[[Change, Callable[[bool], None]], bool]
 Answer = Callable[[Ask, Decision], None]
 
-#: Option tags that a REGISTER may require (RFC 3261 8.2.2.3, RFC 3327, RFC 5626).
-SUPPORTED: Final = frozenset({"outbound", "path"})
+#: Option tags that a REGISTER may require (RFC 3261 8.2.2.3, RFC 3327, RFC 5626, RFC 5627).
+SUPPORTED: Final = frozenset({"gruu", "outbound", "path"})
 #: REGISTERs that may wait for one AoR: several phones of one person, after a power cut.
 MAX_WAITING: Final = 16
 RETRY_AFTER_S: Final = 5
@@ -51,7 +54,7 @@ class _Write:
         self.change = change
         #: Room that is kept for it in the location.
         self.growth = growth
-        self.waiting: deque[tuple[Ask, Wanted, Domain]] = deque()
+        self.waiting: Waiting = deque()
 
     def done(self, saved: bool) -> None:
         """Called once, by whoever saves: True when the change is committed."""
@@ -63,8 +66,11 @@ class Registrar:
 
     __slots__ = (
         "_answer",
+        "_departures",
         "_domain_of",
+        "_draw",
         "_flow_of",
+        "_gruus",
         "_kept",
         "_location",
         "_save",
@@ -76,16 +82,20 @@ class Registrar:
         self,
         location: Location,
         domain_of: Callable[[Uri], tuple[Domain, str] | None],
-        subscribers: frozenset[str],
+        subscribers: Container[str],
         save: Save,
         answer: Answer,
         flow_of: FlowOf,
+        gruus: Gruus | None = None,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         """domain_of: the served domain of a URI and the AoR that the URI is there.
 
         save: takes a change and calls back, later, with whether it is committed; False
         when it has no room. answer: hands in the decision on an ask that was PENDING.
-        flow_of: the flow of a name, None where it is closed.
+        flow_of: the flow of a name, None where it is closed. subscribers: asked anew each
+        time. gruus: makes temporary GRUUs; without it there are none. draw: a number from 0
+        to 1, by which the times that are granted differ.
         """
         self._location = location
         self._domain_of = domain_of
@@ -93,8 +103,11 @@ class Registrar:
         self._save = save
         self._answer = answer
         self._flow_of = flow_of
+        self._gruus = gruus
+        self._draw = draw
         #: By AoR.
-        self._writes: dict[str, _Write] = {}
+        self._writes: dict[str, Write] = {}
+        self._departures = Departures(location, flow_of, self._writes, save, self._go_on)
         self._kept = 0
 
     def decide(self, ask: Ask) -> Decision | None:
@@ -111,6 +124,7 @@ class Registrar:
         wanted = read_register(ask.request, aor, ask.flow)
         if isinstance(wanted, Malformed):
             return Reply(400, REASONS[wanted])
+        wanted.domain = domain
         self._location.sweep(ask.now, SWEPT)
         write = self._writes.get(aor)
         if write is None:
@@ -127,11 +141,21 @@ class Registrar:
         del self._writes[wanted.aor]
         if saved:
             self._location.apply(write.change)
+            self._departures.registered(write.change)
             bindings = self._location.lookup(wanted.aor, write.ask.now)
-            self._answer(write.ask, accept(wanted, bindings, write.ask.now))
+            self._answer(write.ask, accept(wanted, bindings, write.ask.now, wanted.domain, self._gruus))
         else:
             self._answer(write.ask, NOT_SAVED)
-        waiting = write.waiting
+        self._go_on(write.waiting)
+        if self._departures:
+            self._departures.start()
+
+    def closed(self, _now: float, flow: Flow) -> None:
+        """A connection is closed: whom nothing else leads to is registered no more."""
+        self._departures.closed(flow.name)
+
+    def _go_on(self, waiting: Waiting) -> None:
+        """Carry out what waited, up to the first that has to be saved."""
         while waiting:
             ask, wanted, domain = waiting.popleft()
             if ask.answered:
@@ -159,18 +183,18 @@ class Registrar:
 
     def _is_gone(self, binding: Binding) -> bool:
         """Whether the one connection over which a contact can be reached is closed."""
-        return binding.flow != "" and self._flow_of(binding.flow) is None and not is_reachable(binding)
+        return is_gone(binding, self._flow_of)
 
-    def _carry_out(
-        self, ask: Ask, wanted: Wanted, domain: Domain, waiting: "deque[tuple[Ask, Wanted, Domain]] | None"
-    ) -> Decision:
+    def _carry_out(self, ask: Ask, wanted: Wanted, domain: Domain, waiting: Waiting | None) -> Decision:
         """Apply the rules; start the write that they ask for. waiting: who comes after it."""
         location = self._location
-        change = register(location.stored(wanted.aor), wanted, ask.now, domain, self._is_gone)
+        stored = location.stored(wanted.aor)
+        change = register(stored, wanted, ask.now, domain, self._is_gone, self._draw())
         if isinstance(change, Refusal):
             return Reply(change.status, change.reason, change.headers)
         if not change.stored and not change.removed:
-            return accept(wanted, location.lookup(wanted.aor, ask.now), ask.now)
+            bindings = location.lookup(wanted.aor, ask.now)
+            return accept(wanted, bindings, ask.now, domain, self._gruus)
         growth = max(0, location.growth(change))
         if growth and location.count + self._kept + growth > location.capacity:
             return BUSY

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.store.tables import location
 
-#: (aor, contact)
+#: (aor, key of the binding), as they stand in the columns `aor` and `contact`.
 Key = tuple[str, str]
 
 #: PostgreSQL takes keys of 2,704 octets; both columns and their headers must fit.
@@ -72,12 +72,12 @@ def unfit(change: Change) -> str | None:
     A change that fails would take everyone's in its transaction with it, so what a phone
     can do wrong is found before.
     """
-    keys = [(change.aor, contact) for contact in change.removed]
-    keys += [(change.aor, binding.contact) for binding in change.stored]
-    for aor, contact in keys:
-        if len(aor.encode()) + len(contact.encode()) > MAX_KEY_OCTETS:
+    keys = [(change.aor, key) for key in change.removed]
+    keys += [(change.aor, binding.key) for binding in change.stored]
+    for aor, key in keys:
+        if len(aor.encode()) + len(key.encode()) > MAX_KEY_OCTETS:
             return "contact too long"
-        if "\0" in aor or "\0" in contact:
+        if "\0" in aor or "\0" in key:
             return "NUL in a text"
     for binding in change.stored:
         texts = (
@@ -101,10 +101,10 @@ def fold(changes: Iterable[Change]) -> dict[Key, Binding | None]:
     """What is left of `changes`, done one after the other: a binding to store, None to remove."""
     left: dict[Key, Binding | None] = {}
     for change in changes:
-        for contact in change.removed:
-            left[change.aor, contact] = None
+        for key in change.removed:
+            left[change.aor, key] = None
         for binding in change.stored:
-            left[change.aor, binding.contact] = binding
+            left[change.aor, binding.key] = binding
     return left
 
 
@@ -116,9 +116,9 @@ def save(connection: Connection, changes: Iterable[Change]) -> None:
     """
     removed: list[dict[str, Any]] = []
     stored: list[dict[str, Any]] = []
-    for (aor, contact), binding in sorted(fold(changes).items(), key=lambda item: item[0]):
+    for (aor, key), binding in sorted(fold(changes).items(), key=lambda item: item[0]):
         if binding is None:
-            removed.append({"key_aor": aor, "key_contact": contact})
+            removed.append({"key_aor": aor, "key_contact": key})
         else:
             stored.append(_row(aor, binding))
     if removed:
@@ -138,7 +138,7 @@ def page(connection: Connection, now: float, after: Key, rows: int = PAGE) -> li
         (
             aor,
             Binding(
-                contact,
+                contact.removesuffix(f" {reg_id} {instance}") if reg_id else contact,
                 expires_at,
                 q,
                 call_id,
@@ -188,7 +188,7 @@ def _row(aor: str, binding: Binding) -> dict[str, Any]:
     """The columns of a binding."""
     return {
         "aor": aor,
-        "contact": binding.contact,
+        "contact": binding.key,
         "expires_at": binding.expires_at,
         "q": binding.q,
         "call_id": binding.call_id,
