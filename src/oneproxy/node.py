@@ -27,6 +27,7 @@ from oneproxy.ipc import child
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Follow, SitePart, SiteVersion, Start
 from oneproxy.policy.build import build
+from oneproxy.policy.domains import names_of
 from oneproxy.policy.live import Live
 from oneproxy.policy.order import Order
 from oneproxy.registrar.location import Location
@@ -154,7 +155,7 @@ class Node:
     def _assemble(self, secret: bytes) -> Engine:
         listeners: list[Listener] = list(self._listeners)
         own_hosts = {listener.sent_by for listener in listeners} | {listener.host for listener in listeners}
-        self._own = Own(listeners, self._live.domains, other_addresses(self._listeners))
+        self._own = Own(listeners, names_of(self._live.domains), other_addresses(self._listeners))
         self._policy = build(
             self._live,
             secret,
@@ -201,7 +202,7 @@ class Node:
         )
         if self._policy is not None:
             self._policy.take(site)
-            self._own.serve(site.domains)
+            self._own.serve(names_of(site.domains))
         log.info(
             "site", version=version.version, domains=len(site.domains), subscribers=len(site.subscribers)
         )

@@ -1,5 +1,6 @@
 """ACKs for 2xx: relayed without a transaction, since nothing answers them (RFC 3261 16.11, 17)."""
 
+from oneproxy.engine.decisions import Target
 from oneproxy.engine.flow import Flow, Flows, Hop
 from oneproxy.engine.forwarding import forwarded
 from oneproxy.engine.routing import Own, next_hop
@@ -21,44 +22,45 @@ class Acks:
         self._own = own
         self._prefix = prefix
 
-    def relay(
-        self, now: float, key: str, request: Request, passed: int, flow: Flow | None, is_lost: bool
-    ) -> None:
+    def relay(self, now: float, key: str, request: Request, passed: int, target: Target | None) -> None:
         """An ACK for a 2xx goes on without a transaction (RFC 3261 16.11, 17).
 
-        is_lost: the flow over which alone it could go on is closed.
+        target: None where nothing leads to its receiver any more.
         """
-        if is_lost:
+        if target is None:
             self._dropped["unroutable-ack"] += 1
             return
+        flow = target.flow
         # The same for every repetition of this ACK, and different from that of others.
         branch = f"{self._prefix}{to_tag(key)}"
-        hop = next_hop(request, request.uri, passed) if flow is None else None
+        hop = next_hop(request, target.uri, passed, target.route) if flow is None else None
         if hop is not None:
             flow = self._flows.towards(hop)
         if flow is None and hop is not None and request.max_forwards != 0:
-            self._relay_to_name(now, branch, request, passed, hop)
+            self._relay_to_name(now, branch, request, passed, target, hop)
         else:
-            self._send(branch, request, passed, flow)
+            self._send(branch, request, passed, target, flow)
 
-    def _relay_to_name(self, now: float, branch: str, request: Request, passed: int, hop: Hop) -> None:
+    def _relay_to_name(
+        self, now: float, branch: str, request: Request, passed: int, target: Target, hop: Hop
+    ) -> None:
         """Send an ACK on once the address is known; nobody repeats it but the callee's 2xx."""
 
         def found(_now: float, addresses: list[Hop]) -> None:
             flows = (self._flows.towards(address, hop[1]) for address in addresses)
-            self._send(branch, request, passed, next((flow for flow in flows if flow), None))
+            self._send(branch, request, passed, target, next((flow for flow in flows if flow), None))
 
         addresses = self._flows.find(now, hop, found)
         if addresses is not None:
             found(now, addresses)
 
-    def _send(self, branch: str, request: Request, passed: int, flow: Flow | None) -> None:
+    def _send(self, branch: str, request: Request, passed: int, target: Target, flow: Flow | None) -> None:
         if flow is None or request.max_forwards == 0:
             self._dropped["unroutable-ack"] += 1
             return
         via = flow.listener.via + branch
         spent = self._own.spent(request) if "proxy-authorization" in request.first else ()
-        data = forwarded(request, request.uri, via, passed, (), (), spent)
+        data = forwarded(request, target.uri, via, passed, target.route, (), spent)
         if flow.listener.is_stream:
             data = fitted(data) or data
         self._out.append((flow, data))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: RFC 3261 16.7 step 6: these say more about how to mend the request than other 4xx do.
 _TELLING: Final = frozenset((401, 407, 415, 420, 484))
+#: RFC 5626 5.3: after these, and no others, a phone is tried over its next flow.
+_FLOW_FAILED: Final = (408, 430)
 #: What stands for a branch that nothing came back from.
 _OWN: Final = {
     408: "Request Timeout",
@@ -41,6 +43,10 @@ class Starter(Protocol):
 
     def again(self, now: float, context: "Context", branch: "ClientTransaction") -> None:
         """Start a branch like this one, which failed, at its next address."""
+        ...
+
+    def instead(self, now: float, context: "Context", branch: "ClientTransaction", target: "Target") -> None:
+        """Start a branch to `target` in place of this one, which failed."""
         ...
 
     def redirected(
@@ -199,6 +205,10 @@ class Context:
         if branch.rest is not None and not is_late and not self._is_decided():
             self.forking.again(now, self, branch)
             return
+        instead = branch.attempt.target.instead
+        if instead is not None and error != "no-answer" and not self._is_decided():
+            self.forking.instead(now, self, branch, instead)
+            return
         self._note(branch, status, error, None, now)
         self.settle(now)
 
@@ -244,6 +254,10 @@ class Context:
             if rest.hops:
                 self.forking.again(now, self, branch)
                 return True
+        instead = branch.attempt.target.instead
+        if instead is not None and status in _FLOW_FAILED:
+            self.forking.instead(now, self, branch, instead)
+            return True
         return (
             300 <= status <= 399
             and branch.attempt.depth < self.recurse

@@ -53,7 +53,7 @@ ALLOW: Final = (
     "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, "
     "NOTIFY, PUBLISH"
 )
-_CAPABILITIES: Final = (ALLOW, "Accept: application/sdp, */*", "Supported: path, outbound")
+_CAPABILITIES: Final = (ALLOW, "Accept: application/sdp, */*", "Supported: path, outbound, gruu")
 _DRAINING: Final = Reply(503, "Service Unavailable", ("Retry-After: 5",))
 _LOOP: Final = Reply(482, "Loop Detected")
 _NO_TRANSACTION: Final = Reply(481, "Call/Transaction Does Not Exist")
@@ -118,6 +118,8 @@ class Engine:
             self._refusals,
             Acks(self._tables, flows, own, branches.prefix),
             2 * transactions,
+            own.is_here,
+            policy.redirected,
         )
         #: What our Via in a response begins with; only those responses are for us (18.1.2).
         self._vias = tuple(listener.via for listener in listeners)

@@ -23,10 +23,11 @@ class Target:
     Service-Route). flow: send on this flow, whatever the URI says (RFC 5626); None: by the
     route or the URI. first_response_s: how long to wait for any response, no_answer_s: how
     long for a final one, both from sending on; 0 for as long as RFC 3261 has it. headers:
-    whole lines to add for this target.
+    whole lines to add for this target. instead: tried in its place, at once, where it answers
+    430, answers nothing or can't be reached: another flow to the same phone (RFC 5626 5.3).
     """
 
-    __slots__ = ("first_response_s", "flow", "headers", "no_answer_s", "route", "uri")
+    __slots__ = ("first_response_s", "flow", "headers", "instead", "no_answer_s", "route", "uri")
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Target:
         first_response_s: float = 0.0,
         no_answer_s: float = 0.0,
         headers: tuple[str, ...] = (),
+        instead: "Target | None" = None,
     ) -> None:
         self.uri = uri
         self.route = route
@@ -43,6 +45,7 @@ class Target:
         self.first_response_s = first_response_s
         self.no_answer_s = no_answer_s
         self.headers = headers
+        self.instead = instead
 
 
 class Outcome:

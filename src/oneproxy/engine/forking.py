@@ -94,6 +94,13 @@ class Forking:
         if not context.waiting:
             context.settle(now)
 
+    def instead(self, now: float, context: Context, branch: ClientTransaction, target: Target) -> None:
+        """Start a branch to `target` in place of this one, which failed."""
+        attempt = branch.attempt
+        self._start(now, context, Attempt(target, attempt.depth, attempt.breadth, now))
+        if not context.waiting:
+            context.settle(now)
+
     def redirected(
         self, now: float, context: Context, branch: ClientTransaction, response: "Response"
     ) -> bool:
@@ -103,8 +110,9 @@ class Forking:
             tried = context.tried = set()
         tried.update(one.attempt.target.uri for one in context.branches)
         uris = [uri for uri in _contacts(response) if uri not in tried][:_MAX_CONTACTS]
+        # Two users whose phones name each other must not be rung in turn.
+        targets = [one for one in self._policy(context, uris) if one.uri not in tried] if uris else []
         tried.update(uris)
-        targets = self._policy(context, uris) if uris else []
         if targets:
             # What the branch was given is free again, and no more (RFC 5393 5.3.3).
             breadth = branch.attempt.breadth or MAX_BREADTH
@@ -226,9 +234,9 @@ class Forking:
         if ask is None:
             spent = self._own.spent(request) if "proxy-authorization" in request.first else ()
             if asked is None:
-                return forwarded(request, target.uri, via, context.passed, (), (), spent)
+                return forwarded(request, target.uri, via, context.passed, target.route, (), spent)
             dropped = (*spent, *asked.dropped)
-            return forwarded(request, target.uri, via, context.passed, (), (), dropped, asked.lines)
+            return forwarded(request, target.uri, via, context.passed, target.route, (), dropped, asked.lines)
         records: tuple[str, ...] = ()
         if request.method in _MAKES_DIALOG:
             records = self._record_routes(context, ask, target, flow)

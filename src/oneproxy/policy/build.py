@@ -7,10 +7,12 @@ from oneproxy.policy.live import Live, on_wire
 from oneproxy.policy.location import LocationStep
 from oneproxy.policy.order import Order
 from oneproxy.policy.sanity import Sanity
+from oneproxy.registrar.departures import Save
+from oneproxy.registrar.gruu import Gruus
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.reach import FlowOf
-from oneproxy.registrar.step import SUPPORTED, Answer, Registrar, Save
+from oneproxy.registrar.step import SUPPORTED, Answer, Registrar
 from oneproxy.site.model import Site
 
 __all__ = ["build", "on_wire"]
@@ -34,14 +36,17 @@ def build(
     location; without it all is loaded.
     """
     live = site if isinstance(site, Live) else Live(site)
-    domains = Domains(live.domains, own_hosts)
+    domains = Domains(live.domains, own_hosts, live.aliases, live.subscribers)
+    gruus = Gruus(secret)
     from_memory = live.without_database == "memory"
     return Order(
         [
             Sanity(domains.is_here, domains.is_node, SUPPORTED),
             Access(live.domains, live.subscribers, domains, Nonces(secret)),
-            Registrar(location, domains.find, live.subscribers, save, answer, flow_of, mirror, from_memory),
-            LocationStep(location, domains.find, live.subscribers, flow_of, mirror),
+            Registrar(
+                location, domains.find, live.subscribers, save, answer, flow_of, mirror, from_memory, gruus
+            ),
+            LocationStep(location, domains, live.subscribers, flow_of, gruus, mirror),
         ],
         [domains],
     )

@@ -2,31 +2,52 @@
 
 A node's own address stands for the domain where only one is served: gateways call and
 simple phones register at "user@192.0.2.1", and can mean nothing else.
+
+Domains and users may have other names: those of a domain are looked up like its own, and
+whatever a URI says, what comes out is the one AoR that bindings and passwords are kept under.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from types import MappingProxyType
 from typing import Final
 
+from oneproxy.policy.numbers import is_number, read_number
 from oneproxy.sip.uri import Uri
 from oneproxy.site.model import Domain, Site
 
 _USUAL_PORTS: Final = frozenset((5060, 5061))
+_NO_ALIASES: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def names_of(domains: Mapping[str, Domain]) -> list[str]:
+    """All names of the domains, aliases too."""
+    return [name for domain in domains.values() for name in (domain.name, *domain.aliases)]
 
 
 class Domains:
     """The served domains, and the addresses of this node."""
 
-    __slots__ = ("_by_host", "_hosts", "_only", "_ports")
+    __slots__ = ("_aliases", "_by_host", "_hosts", "_only", "_ports", "_subscribers")
 
-    def __init__(self, domains: Mapping[str, Domain], own_hosts: set[str]) -> None:
+    def __init__(
+        self,
+        domains: Mapping[str, Domain],
+        own_hosts: set[str],
+        aliases: Mapping[str, str] = _NO_ALIASES,
+        subscribers: Container[str] = (),
+    ) -> None:
         """domains: by name, in lower case. own_hosts: "host:port" and "host" of every
-        listener and of what it advertises, IPv6 with or without brackets.
+        listener and of what it advertises, IPv6 with or without brackets. aliases: other AoRs
+        of a user, as requests name them, to the AoR. subscribers: AoRs of those who exist. Both
+        are looked at anew each time.
         """
+        self._aliases = aliases
+        self._subscribers = subscribers
         self._by_host: dict[str, Domain] = {}
         self._only: Domain | None = None
-        self._serve(domains)
         self._hosts: set[str] = set()
         self._ports: set[int] = set()
+        self._serve(domains)
         for own in own_hosts:
             host, colon, port = own.lower().rpartition(":")
             if colon and port.isdecimal() and (host.endswith("]") or ":" not in host):
@@ -36,11 +57,13 @@ class Domains:
                 self._hosts.add(own.lower().strip("[]"))
 
     def take(self, site: Site) -> None:
-        """The site has changed: its domains are served from now on."""
+        """The site has changed: decide by this one from now on."""
         self._serve(site.domains)
 
     def _serve(self, domains: Mapping[str, Domain]) -> None:
-        self._by_host = {name.strip("[]"): domain for name, domain in domains.items()}
+        self._by_host = {
+            name.strip("[]"): domain for domain in domains.values() for name in (*domain.aliases, domain.name)
+        }
         self._only = next(iter(domains.values())) if len(domains) == 1 else None
 
     def find(self, uri: Uri) -> tuple[Domain, str] | None:
@@ -56,7 +79,21 @@ class Domains:
             domain = self._only
         elif uri.port is not None and not self._is_port(uri):
             return None
-        return domain, _aor(uri, domain)
+        return domain, self._aor(uri, domain)
+
+    def find_number(self, uri: Uri, caller: Uri | None) -> tuple[Domain, str] | None:
+        """The served domain and AoR that the number of a tel URI is for, or None.
+
+        The domain is that of its context, else the caller's, else the only one.
+        """
+        number = read_number(uri)
+        if number is None:
+            return None
+        domain = self._by_host.get(number.context)
+        if domain is None and caller is not None:
+            domain = self._by_host.get(caller.host)
+        domain = domain or self._only
+        return None if domain is None else (domain, self._aor_of_number(uri, domain))
 
     def claimed(self, uri: Uri) -> tuple[Domain, str] | None:
         """The served domain that a caller of this URI claims to belong to, and the AoR.
@@ -65,7 +102,7 @@ class Domains:
         reads it that the caller is of the domain, and must not save the proof of it.
         """
         domain = self._by_host.get(uri.host.rstrip("."))
-        return self.find(uri) if domain is None else (domain, _aor(uri, domain))
+        return self.find(uri) if domain is None else (domain, self._aor(uri, domain))
 
     def is_node(self, uri: Uri) -> bool:
         """Whether `uri` names this node or a served domain, and no user there."""
@@ -88,11 +125,26 @@ class Domains:
         """
         return uri.port in self._ports or (uri.port in _USUAL_PORTS and uri.host not in self._hosts)
 
+    def _aor(self, uri: Uri, domain: Domain) -> str:
+        user = uri.user
+        if user is None:
+            return domain.name
+        if user[0] == "+" or (uri.params and "user" in uri.params):
+            return self._aor_of_number(uri, domain)
+        if "%" in user or "#" in user:
+            user = uri.aor().rpartition("@")[0]
+        aor = f"{user}@{domain.name}"
+        aliases = self._aliases
+        return aliases.get(aor, aor) if aliases else aor
 
-def _aor(uri: Uri, domain: Domain) -> str:
-    user = uri.user
-    if user is None:
-        return domain.name
-    if "%" in user or "#" in user:
-        user = uri.aor().rpartition("@")[0]
-    return f"{user}@{domain.name}"
+    def _aor_of_number(self, uri: Uri, domain: Domain) -> str:
+        """The AoR where the user may be a number: the first of its spellings that is somebody's."""
+        number = read_number(uri) if is_number(uri) else None
+        users = [uri.aor().rpartition("@")[0]] if number is None else number.users
+        aors = [f"{user}@{domain.name}" for user in users]
+        for aor in aors:
+            if aor in self._aliases:
+                return self._aliases[aor]
+            if aor in self._subscribers:
+                return aor
+        return aors[0]

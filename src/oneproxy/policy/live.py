@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from oneproxy.policy.numbers import plain_number
 from oneproxy.sip.uri import escape_user, unescape
 from oneproxy.site.entries import Part, Registrar, part
 from oneproxy.site.model import Domain, Flood, Rule, Site, Subscriber
@@ -20,9 +21,12 @@ _NO_SITE: Final = Site({}, {})
 def on_wire(aor: str) -> str:
     """The form in which requests name `aor`, that people wrote into the configuration.
 
-    The user part escaped as far as a URI needs it, the host in lower case.
+    The user part escaped as far as a URI needs it, a global number without what stands in it
+    to please the eye, the host in lower case.
     """
     user, at, host = aor.rpartition("@")
+    if user[:1] == "+":
+        user = plain_number(user)
     octets = user.encode("utf-8").decode("latin-1")
     return f"{escape_user(unescape(octets))}{at}{host.lower()}"
 

@@ -3,21 +3,26 @@
 403  the Request-URI's domain is not served here: no relaying for everybody
 404  nobody of that name; 480  nobody there (RFC 3261 16.5)
 503  the user's contacts are not loaded yet and can't be read
-302  where the domain redirects (RFC 3261 8.3), with the preference of each contact
+300, 301, 302  where the domain redirects (RFC 3261 8.3), with the preference of each contact
 
 Contacts of one preference are tried at once, those of a lower one when all of these have
-failed (RFC 3261 16.6).
+failed (RFC 3261 16.6). A GRUU leads to the contacts of one instance (RFC 5627 6.1), a number
+to the user whose name or alias it is.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Container
 from typing import Final
 
 from oneproxy.engine.decisions import BEST, PENDING, Ask, Decision, Forward, Reply, Target
+from oneproxy.policy.domains import Domains
+from oneproxy.policy.targets import as_request_uri, find_targets, only_secure
 from oneproxy.registrar.answer import format_q
 from oneproxy.registrar.bindings import Binding
+from oneproxy.registrar.gruu import Gruus, of_epoch, of_instance
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.reach import FlowOf, is_reachable
+from oneproxy.sip.address import parse_address
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.site.model import Domain
@@ -30,80 +35,127 @@ NOT_KNOWN: Final = Reply(503, "Service Unavailable", ("Retry-After: 5",))
 #: How long the contacts of one preference may ring where others wait for their turn: some
 #: four rings, so that who carries the second phone gets to it before the caller gives up.
 NO_ANSWER_S: Final = 20.0
+_REASONS: Final = {300: "Multiple Choices", 301: "Moved Permanently", 302: "Moved Temporarily"}
 
 
 class LocationStep:
     """The last step: a request for a user goes to the user's contacts."""
 
-    __slots__ = ("_domain_of", "_flow_of", "_location", "_mirror", "_subscribers")
+    __slots__ = ("_domains", "_find", "_flow_of", "_gruus", "_location", "_mirror", "_subscribers")
 
     def __init__(
         self,
         location: Location,
-        domain_of: Callable[[Uri], tuple[Domain, str] | None],
+        domains: Domains,
         subscribers: Container[str],
         flow_of: FlowOf,
+        gruus: Gruus,
         mirror: Mirror | None = None,
     ) -> None:
-        """flow_of: the flow of a name, None where it is closed. mirror: as the registrar has it."""
+        """subscribers: the AoRs of who exists, asked anew each time. flow_of: the flow of a
+        name, None where it is closed. mirror: as the registrar has it."""
         self._location = location
-        self._domain_of = domain_of
+        self._domains = domains
+        self._find = domains.find
         self._subscribers = subscribers
         self._flow_of = flow_of
+        self._gruus = gruus
         self._mirror = mirror
 
     def decide(self, ask: Ask) -> Decision:
         """Forward, redirect or refuse; never passes."""
         uri = ask.uri
-        served = self._domain_of(uri)
+        served = self._find(uri) if uri.host else self._domains.find_number(uri, _caller(ask))
         if served is None:
-            # A number without a domain is nobody's user; routes would know where it goes.
+            # A number that no domain can be told for is nobody's user.
             return NOT_FOUND if uri.scheme == "tel" else NOT_SERVED
         domain, aor = served
-        bindings = self._location.lookup(aor, ask.now)
+        if uri.params and "gr" in uri.params:
+            bindings, refusal = self._instance(uri, domain, aor, ask.now)
+        else:
+            bindings = self._location.lookup(aor, ask.now)
+            refusal = UNAVAILABLE if aor in self._subscribers else NOT_FOUND
         if not bindings:
             if not self._location.knows(aor):
                 waits = self._mirror is not None and self._mirror.wait(aor, ask, self._decide_late)
                 return PENDING if waits else NOT_KNOWN
-            return UNAVAILABLE if aor in self._subscribers else NOT_FOUND
-        if domain.redirect:
-            return _redirect(bindings)
+            return refusal
         if uri.scheme == "sips":
-            bindings = _only_secure(bindings)
-        if not bindings:
-            return UNAVAILABLE
+            bindings = only_secure(bindings)
+            if not bindings:
+                return UNAVAILABLE
+        if domain.redirect:
+            return _redirect(bindings, domain, ask.now)
+        recurse = domain.follow_redirects
         if bindings[0].q == bindings[-1].q:
             # One preference: so it is with nearly everybody, and nothing is remembered.
             targets = find_targets(bindings, self._flow_of, 0.0)
-            return Forward(targets) if targets else UNAVAILABLE
-        return _Groups(bindings, self._flow_of).decide(ask) or UNAVAILABLE
+            return Forward(targets, recurse) if targets else UNAVAILABLE
+        return _Groups(bindings, self._flow_of, recurse).decide(ask) or UNAVAILABLE
 
     def _decide_late(self, ask: Ask, known: bool) -> Decision:
         """Decide on a request that has waited for the contacts of its user."""
         return self.decide(ask) if known else NOT_KNOWN
 
     def redirected(self, ask: Ask, contacts: list[str]) -> list[Target]:
-        """The contacts of the users of served domains that a 3xx names, and of nobody else.
+        """Where the contacts of a 3xx lead: to those of the users of served domains.
 
-        A callee must not send a call anywhere on our account, and to our own address least.
+        Elsewhere for callers alone who may send calls out: a callee must not have anybody's
+        call sent anywhere on our account, and to our own address nobody.
         """
         targets: list[Target] = []
         for contact in contacts:
             uri = parse_uri(contact)
-            served = None if isinstance(uri, Malformed) else self._domain_of(uri)
+            if isinstance(uri, Malformed):
+                continue
+            if ask.uri.scheme == "sips" and uri.scheme != "sips":
+                # RFC 3261 16.5: what is to be secure on the whole way goes on so.
+                continue
+            served = self._find(uri) if uri.host else self._domains.find_number(uri, _caller(ask))
             if served is not None:
-                targets += find_targets(self._location.lookup(served[1], ask.now), self._flow_of, 0.0)
+                bindings = self.bindings_of(uri, served, ask.now)
+                if uri.scheme == "sips":
+                    bindings = only_secure(bindings)
+                targets += find_targets(bindings, self._flow_of, 0.0)
+            elif (ask.trusted or ask.subscriber is not None) and not self._domains.is_here(uri):
+                elsewhere = as_request_uri(contact) if uri.scheme in ("sip", "sips") else None
+                targets += [] if elsewhere is None else [Target(elsewhere)]
         return targets
+
+    def bindings_of(self, uri: Uri, served: tuple[Domain, str], now: float) -> list[Binding]:
+        """The bindings that `uri`, of a served domain and AoR, leads to."""
+        domain, aor = served
+        if "gr" in uri.params:
+            return self._instance(uri, domain, aor, now)[0]
+        return self._location.lookup(aor, now)
+
+    def _instance(self, uri: Uri, domain: Domain, aor: str, now: float) -> tuple[list[Binding], Reply]:
+        """The bindings that a GRUU leads to, and what is answered where there are none.
+
+        RFC 5627 6.1: 404 for what is no GRUU of anybody, 480 for an instance that is not
+        registered. A temporary one of a registration that is over is nobody's.
+        """
+        name = uri.params["gr"]
+        if name is None:
+            owner = self._gruus.read(uri, domain.name)
+            if owner is None:
+                return [], NOT_FOUND
+            bindings = of_epoch(self._location.lookup(owner[0], now), owner[1])
+            return _newest(bindings), NOT_FOUND
+        bindings = self._location.lookup(aor, now)
+        is_known = bool(bindings) or aor in self._subscribers
+        return _newest(of_instance(bindings, name)), UNAVAILABLE if is_known else NOT_FOUND
 
 
 class _Groups:
     """The contacts of a user that are left to try, best preference first."""
 
-    __slots__ = ("_flow_of", "_left")
+    __slots__ = ("_flow_of", "_left", "_recurse")
 
-    def __init__(self, bindings: list[Binding], flow_of: FlowOf) -> None:
+    def __init__(self, bindings: list[Binding], flow_of: FlowOf, recurse: int) -> None:
         self._left = bindings
         self._flow_of = flow_of
+        self._recurse = recurse
 
     def decide(self, ask: Ask) -> Decision | None:
         """Forward to the contacts of the next preference that can be reached; None without any."""
@@ -113,54 +165,51 @@ class _Groups:
         while self._left:
             q = self._left[0].q
             group = [binding for binding in self._left if binding.q == q]
-            self._left = self._left[len(group) :]
-            targets = find_targets(group, self._flow_of, NO_ANSWER_S if self._left else 0.0)
+            phones = {binding.instance for binding in group if binding.reg_id}
+            left: list[Binding] = []
+            for binding in self._left[len(group) :]:
+                # RFC 5626 5.3: who has answered over one flow is not asked over another.
+                (group if binding.reg_id and binding.instance in phones else left).append(binding)
+            self._left = left
+            targets = find_targets(group, self._flow_of, NO_ANSWER_S if left else 0.0)
             if targets:
                 ask.step = self
-                return Forward(targets)
+                return Forward(targets, self._recurse)
         return None
 
 
-def find_targets(bindings: list[Binding], flow_of: FlowOf, no_answer_s: float) -> list[Target]:
-    """A target for each of `bindings` that can be reached now.
+def _newest(bindings: list[Binding]) -> list[Binding]:
+    """Of one instance: its flows, or else the contact that it registered last (RFC 5627 6.1)."""
+    flows = [binding for binding in bindings if binding.reg_id]
+    if flows or len(bindings) < 2:
+        return flows or bindings
+    return [max(bindings, key=_expiry)]
 
-    no_answer_s: how long each may take to answer; 0: as long as the caller waits.
+
+def _expiry(binding: Binding) -> float:
+    return binding.expires_at
+
+
+def _caller(ask: Ask) -> Uri | None:
+    """Who calls: the one that was proved, else who the From says."""
+    if ask.subscriber is not None:
+        uri = parse_uri(f"sip:{ask.subscriber}")
+    else:
+        address = parse_address(ask.request.get("from") or "")
+        uri = address if isinstance(address, Malformed) else parse_uri(address.uri)
+    return None if isinstance(uri, Malformed) else uri
+
+
+def _redirect(bindings: list[Binding], domain: Domain, now: float) -> Reply:
+    """RFC 3261 8.3, 21.3: where the user is, how much it likes to be called there, how long yet.
+
+    Without the contacts that only we can reach.
     """
-    targets: list[Target] = []
-    for binding in bindings:
-        contact = binding.contact
-        if "?" in contact or ";m" in contact or ";M" in contact or contact[0] in "tT":
-            request_uri = as_request_uri(contact)
-            if request_uri is None:
-                continue
-            contact = request_uri
-        flow = None
-        if binding.flow:
-            flow = flow_of(binding.flow)
-            if flow is None and not is_reachable(binding):
-                continue
-        targets.append(Target(contact, binding.path, flow, no_answer_s=no_answer_s))
-    return targets
-
-
-def as_request_uri(contact: str) -> str | None:
-    """A contact as a Request-URI; None for one that requests cannot be sent to.
-
-    RFC 3261 19.1.1, 16.6 step 2: no headers and no method parameter stand in one. A
-    number (tel) has no host to send to.
-    """
-    uri = parse_uri(contact)
-    if isinstance(uri, Malformed) or not uri.host:
-        return None
-    params = {name: value for name, value in uri.params.items() if name != "method"}
-    return Uri(uri.scheme, uri.user, uri.password, uri.host, uri.port, params, "", "").format()
-
-
-def _only_secure(bindings: list[Binding]) -> list[Binding]:
-    """RFC 5630 5.3: a SIPS request goes to SIPS contacts only."""
-    return [binding for binding in bindings if binding.contact[:5].lower() == "sips:"]
-
-
-def _redirect(bindings: list[Binding]) -> Reply:
-    contacts = [f"Contact: <{binding.contact}>;q={format_q(binding.q)}" for binding in bindings]
-    return Reply(302, "Moved Temporarily", tuple(contacts))
+    contacts = [
+        f"Contact: <{binding.contact}>;q={format_q(binding.q)};expires={round(binding.expires_at - now)}"
+        for binding in bindings
+        if not binding.flow or is_reachable(binding)
+    ]
+    if not contacts:
+        return UNAVAILABLE
+    return Reply(domain.redirect_status, _REASONS[domain.redirect_status], tuple(contacts))

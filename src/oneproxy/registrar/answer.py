@@ -6,18 +6,35 @@ from email.utils import format_datetime
 
 from oneproxy.engine.decisions import Reply
 from oneproxy.registrar.bindings import Binding
+from oneproxy.registrar.gruu import Gruus, public
 from oneproxy.registrar.request import Wanted
 from oneproxy.sip.fields import quote
+from oneproxy.site.model import Domain
 
 
-def accept(wanted: Wanted, bindings: Sequence[Binding], now: float) -> Reply:
-    """The 200 that lists `bindings`, with the whole seconds that each has left at `now`."""
-    headers = [f"Contact: {_format_contact(binding, now)}" for binding in bindings]
+def accept(
+    wanted: Wanted,
+    bindings: Sequence[Binding],
+    now: float,
+    domain: Domain | None = None,
+    gruus: Gruus | None = None,
+) -> Reply:
+    """The 200 that lists `bindings`, with the whole seconds that each has left at `now`.
+
+    domain: of the AoR; without it nothing is said of service routes and GRUUs. gruus: makes
+    those that are temporary.
+    """
+    if domain is None or not (domain.gruu and wanted.gruu):
+        gruus = None
+    headers = [f"Contact: {_format_contact(binding, now, wanted.aor, gruus)}" for binding in bindings]
     if wanted.path and wanted.shows_path:
         headers.append(f"Path: {', '.join(wanted.path)}")
     if wanted.outbound:
         # RFC 5626 6: it tells the client that its flows are kept apart and its reg-id counted.
         headers.append("Require: outbound")
+    if domain is not None and domain.service_route and bindings:
+        # RFC 3608 5: the way that the client's own requests take, as long as it is registered.
+        headers.append(f"Service-Route: {', '.join(f'<{uri}>' for uri in domain.service_route)}")
     headers.append(f"Date: {format_datetime(datetime.fromtimestamp(int(now), UTC), usegmt=True)}")
     return Reply(200, "OK", tuple(headers))
 
@@ -27,13 +44,16 @@ def format_q(q: int) -> str:
     return "1" if q == 1000 else f"0.{q:03}".rstrip("0").rstrip(".")
 
 
-def _format_contact(binding: Binding, now: float) -> str:
+def _format_contact(binding: Binding, now: float, aor: str, gruus: Gruus | None) -> str:
     text = f"<{binding.contact}>;expires={round(binding.expires_at - now)}"
     if binding.q != 1000:
         text += f";q={format_q(binding.q)}"
     # The client finds its own binding by these where it registered several (RFC 5626 6).
     if binding.instance:
         text += f";+sip.instance={quote(binding.instance)}"
+        if gruus is not None:
+            text += f";pub-gruu={quote(public(aor, binding))}"
+            text += f";temp-gruu={quote(gruus.temporary(aor, binding))}"
     if binding.reg_id:
         text += f";reg-id={binding.reg_id}"
     return text

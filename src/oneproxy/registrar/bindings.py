@@ -29,7 +29,7 @@ class Fate(Enum):
 class Binding(Struct, frozen=True, array_like=True, gc=False):
     """A contact at which an address-of-record can be reached (RFC 3261 10)."""
 
-    #: The contact's addr-spec as it was registered; unique within its AoR.
+    #: The contact's addr-spec as it was registered.
     contact: str
     #: Seconds since the epoch; a binding is gone from this instant on.
     expires_at: float
@@ -40,7 +40,8 @@ class Binding(Struct, frozen=True, array_like=True, gc=False):
     cseq: int
     #: Where the REGISTER came from: "udp:192.0.2.7:5060".
     source: str
-    #: When this contact was registered first, seconds since the epoch.
+    #: When this contact was registered first, or its instance by REGISTERs of this Call-ID;
+    #: seconds since the epoch.
     since: float
     #: Path values, first hop first (RFC 3327).
     path: tuple[str, ...] = ()
@@ -53,15 +54,29 @@ class Binding(Struct, frozen=True, array_like=True, gc=False):
     #: an empty text takes no memory of its own.
     flow: str = ""
 
+    @property
+    def key(self) -> str:
+        """What is unique within an AoR, as `make_key` has it."""
+        return make_key(self.contact, self.instance, self.reg_id) if self.reg_id else self.contact
+
+
+def make_key(contact: str, instance: str, reg_id: int) -> str:
+    """What is unique within an AoR: the contact, or, with a reg-id that counts, the flow.
+
+    RFC 5626 6: a phone may register one contact over several flows, which are bindings of
+    their own. No URI has a space in it.
+    """
+    return f"{contact} {reg_id} {instance}" if reg_id else contact
+
 
 class Change(Struct, frozen=True, array_like=True, gc=False):
     """What a REGISTER changes in the bindings of one AoR; committed whole or not at all."""
 
     #: "user@host", the host in lower case.
     aor: str
-    #: Contacts whose binding goes.
+    #: Keys of the bindings that go.
     removed: tuple[str, ...]
-    #: Bindings that are new or replace the one of the same contact.
+    #: Bindings that are new or replace the one of the same key.
     stored: tuple[Binding, ...]
 
 

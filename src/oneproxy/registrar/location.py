@@ -156,8 +156,8 @@ class Location:
             return
         unsaved = self.unsaved.get(change.aor)
         if unsaved:
-            removed = tuple(contact for contact in change.removed if contact not in unsaved)
-            stored = tuple(binding for binding in change.stored if binding.contact not in unsaved)
+            removed = tuple(key for key in change.removed if key not in unsaved)
+            stored = tuple(binding for binding in change.stored if binding.key not in unsaved)
             change = Change(change.aor, removed, stored)
         growth = self.growth(change)
         if growth > 0 and self.count + growth > self.capacity:
@@ -193,7 +193,7 @@ class Location:
         kept = self.unsaved.get(change.aor, ())
         contacts = dict.fromkeys(kept)
         contacts.update(dict.fromkeys(change.removed))
-        contacts.update(dict.fromkeys(binding.contact for binding in change.stored))
+        contacts.update(dict.fromkeys(binding.key for binding in change.stored))
         more = len(contacts) - len(kept)
         if len(contacts) > MAX_UNSAVED or self.unsaved_count + more > self.capacity:
             return False
@@ -209,8 +209,8 @@ class Location:
         if kept is None:
             return change
         touched = set(change.removed)
-        touched.update(binding.contact for binding in change.stored)
-        here = {binding.contact: binding for binding in self.stored(change.aor)}
+        touched.update(binding.key for binding in change.stored)
+        here = {binding.key: binding for binding in self.stored(change.aor)}
         left = [contact for contact in kept if contact not in touched]
         removed = tuple(contact for contact in left if contact not in here)
         stored = tuple(here[contact] for contact in left if contact in here)
@@ -274,18 +274,18 @@ class Location:
         Where the AoR was not known the later of two registrations of one contact counts.
         """
         kept = self.unsaved[aor]
-        ours = {binding.contact: binding for binding in stored if binding.contact in kept}
+        ours = {binding.key: binding for binding in stored if binding.key in kept}
         if not self.knows(aor):
             for binding in fresh:
-                mine = ours.get(binding.contact)
+                mine = ours.get(binding.key)
                 if mine is not None and _is_later(binding, mine):
-                    del ours[binding.contact]
-                    kept = tuple(contact for contact in kept if contact != binding.contact)
+                    del ours[binding.key]
+                    kept = tuple(contact for contact in kept if contact != binding.key)
             self.settle(aor)
             if kept:
                 self.unsaved[aor] = kept
                 self.unsaved_count += len(kept)
-        return [binding for binding in fresh if binding.contact not in kept] + list(ours.values())
+        return [binding for binding in fresh if binding.key not in kept] + list(ours.values())
 
     def _end_load(self) -> None:
         """Forget what the database does not have any more."""

@@ -14,6 +14,7 @@ from oneproxy.sip.fields import option_tags, parse_delta_seconds, parse_q, split
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request
 from oneproxy.sip.uri import Uri, parse_uri
+from oneproxy.site.model import Domain
 
 # What one binding may take, so that a full table has a known size.
 MAX_CONTACT: Final = 1024
@@ -53,8 +54,10 @@ class Wanted:
         "call_id",
         "contacts",
         "cseq",
+        "domain",
         "everything",
         "expires_s",
+        "gruu",
         "lacks_outbound",
         "outbound",
         "path",
@@ -69,6 +72,8 @@ class Wanted:
         self.cseq = cseq
         #: Where the request came from: "udp:192.0.2.7:5060".
         self.source = source
+        #: That of the AoR, as it was when the request came.
+        self.domain: Domain | None = None
         self.contacts: list[Contact] = []
         self.everything = False
         #: The Expires header; None where there is none.
@@ -81,6 +86,8 @@ class Wanted:
         #: whether that is wanted but the first proxy on the way did not do its part.
         self.outbound = False
         self.lacks_outbound = False
+        #: RFC 5627 5.2: whether the client knows what a GRUU is.
+        self.gruu = False
 
 
 def read_register(request: Request, aor: str, flow: Flow) -> Wanted | Malformed:
@@ -98,6 +105,7 @@ def read_register(request: Request, aor: str, flow: Flow) -> Wanted | Malformed:
     wanted.user_agent = (request.get("user-agent") or "")[:MAX_NAME]
     # Once for all contacts: there may be a thousand, and as many tags.
     tags = _tags(request)
+    wanted.gruu = "gruu" in tags
     if "path" in request.first:
         wanted.path = tuple(hop for value in request.all("path") for hop in split_list(value))
         if sum(map(len, wanted.path)) > MAX_PATH or not all(map(_is_hop, wanted.path)):

@@ -2,12 +2,15 @@
 
 Pure: bindings, request and time go in, a change or a refusal comes out. All contacts
 of a request are carried out or none is (10.3 step 7).
+
+A binding is that of a contact by its URI (RFC 3261 19.1.4), or, where the phone gives a
+reg-id that counts, by that and its instance alone (RFC 5626 6).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Final
 
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import Binding, Change, make_key
 from oneproxy.registrar.request import Contact, Wanted
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.uri import Uri, parse_uri, same_uri
@@ -27,10 +30,14 @@ class Refusal:
 
 OUT_OF_ORDER: Final = Refusal(500, "Out of Order")
 TOO_MANY: Final = Refusal(403, "Too Many Contacts")
+#: RFC 5627 5.1: a GRUU leads to a contact, so a contact that is one would lead in a circle.
+IS_GRUU: Final = Refusal(403, "Contact Is a GRUU")
 #: RFC 5626 6 and 11.6: the client may try again without reg-id.
 LACKS_OUTBOUND: Final = Refusal(439, "First Hop Lacks Outbound Support")
 #: RFC 5626 6: a REGISTER binds one contact to the one flow that it came on.
 ONE_FLOW: Final = Refusal(400, "One Contact for a Flow")
+#: RFC 3261 10.3 step 7: who asks for an hour or more is not told that it is too short.
+_NEVER_BRIEF_S: Final = 3600
 
 
 def register(
@@ -39,15 +46,18 @@ def register(
     now: float,
     limits: Domain,
     is_gone: Callable[[Binding], bool] | None = None,
+    drawn: float = 0.0,
 ) -> Change | Refusal:
     """The change that `wanted` makes to the bindings `stored` of its AoR.
 
     now: when the request came, seconds since the epoch. limits: the domain of the AoR.
     is_gone: whether a contact can't be reached any more, though its time is not over.
-    The change is empty for a query, and where what should go is already gone.
+    drawn: at random, 0 to 1: how much of what the time may be shortened by it is shortened.
+    The change is empty for a query, for a request that was carried out before, and where what
+    should go is already gone.
     Refusals: 423 for too short a time, 500 for a request that was overtaken by a later
-    one of the same Call-ID, 403 for more contacts than the domain allows, 439 and 400 for
-    a flow that cannot be bound (RFC 5626).
+    one of the same Call-ID, 403 for more contacts than the domain allows and for a GRUU,
+    439 and 400 for a flow that cannot be bound (RFC 5626).
     """
     if wanted.lacks_outbound:
         return LACKS_OUTBOUND
@@ -55,61 +65,142 @@ def register(
     if wanted.everything:
         if any(_overtaken(binding, wanted) for binding in live):
             return OUT_OF_ORDER
-        return Change(wanted.aor, tuple(binding.contact for binding in stored), ())
+        return Change(wanted.aor, tuple(binding.key for binding in stored), ())
     if not wanted.contacts:
         return Change(wanted.aor, (), ())
     # Every contact is compared with every binding: the product is bounded here.
     if len(wanted.contacts) > 2 * limits.max_contacts:
         return TOO_MANY
-    if wanted.outbound and sum(lasting_s(contact, wanted, limits) > 0 for contact in wanted.contacts) > 1:
-        return ONE_FLOW
+    lasting = [lasting_s(contact, wanted, limits) for contact in wanted.contacts]
+    refusal = _refuse(wanted, lasting, limits)
+    if refusal is not None:
+        return refusal
+    if _is_done(live, wanted, lasting):
+        return Change(wanted.aor, (), ())
     written: dict[str, Binding] = {}
     left = live
-    for contact in wanted.contacts:
-        expires_s = lasting_s(contact, wanted, limits)
-        if 0 < expires_s < limits.min_expires_s:
-            return Refusal(423, "Interval Too Brief", (f"Min-Expires: {limits.min_expires_s}",))
+    for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
         since = now
         kept: list[Binding] = []
         for binding in left:
             if not _is_at(binding, contact):
                 kept.append(binding)
+                if contact.instance == binding.instance != "" and binding.call_id == wanted.call_id:
+                    # RFC 5627 5.1: its temporary GRUUs stay good, wherever it is now.
+                    since = min(since, binding.since)
                 continue
-            if written.pop(binding.contact, None) is None and _overtaken(binding, wanted):
+            if written.pop(binding.key, None) is None and _overtaken(binding, wanted):
                 return OUT_OF_ORDER
             since = min(since, binding.since)
         left = kept
         if expires_s:
-            binding = _bind(contact, wanted, now, expires_s, since)
-            written[binding.contact] = binding
+            binding = _bind(contact, wanted, now, _granted_s(expires_s, limits, drawn), since)
+            written[binding.key] = binding
             left.append(binding)
     if len(left) > limits.max_contacts and len(left) > len(live):
-        # A page in a browser that is loaded again is a new contact, and the one before never
-        # says that it is gone: such contacts make room.
-        if is_gone is not None:
-            left = [binding for binding in left if binding.contact in written or not is_gone(binding)]
+        left = _make_room(left, written, limits, is_gone)
         if len(left) > limits.max_contacts:
             return TOO_MANY
-    staying = {binding.contact for binding in left}
-    removed = tuple(binding.contact for binding in stored if binding.contact not in staying)
+    staying = {binding.key for binding in left}
+    removed = tuple(binding.key for binding in stored if binding.key not in staying)
     return Change(wanted.aor, removed, tuple(written.values()))
 
 
 def apply_change(stored: Sequence[Binding], change: Change) -> list[Binding]:
     """The bindings after `change`: those untouched first, in their order."""
     touched = set(change.removed)
-    touched.update(binding.contact for binding in change.stored)
-    return [binding for binding in stored if binding.contact not in touched] + list(change.stored)
+    touched.update(binding.key for binding in change.stored)
+    return [binding for binding in stored if binding.key not in touched] + list(change.stored)
 
 
 def lasting_s(contact: Contact, wanted: Wanted, limits: Domain) -> int:
-    """Seconds that the binding shall last; 0 takes it away (RFC 3261 10.3 step 7).
+    """Seconds that the binding may last; 0 takes it away (RFC 3261 10.3 step 7).
 
     The contact's own time counts before that of the request; without either the domain's
-    longest is given, and never more than that (step 7: the registrar may shorten).
+    default is given, and never more than its longest (step 7: the registrar may shorten).
     """
     asked_s = contact.expires_s if contact.expires_s is not None else wanted.expires_s
-    return limits.max_expires_s if asked_s is None else min(asked_s, limits.max_expires_s)
+    if asked_s is None:
+        asked_s = limits.default_expires_s or limits.max_expires_s
+    return min(asked_s, limits.max_expires_s)
+
+
+def _refuse(wanted: Wanted, lasting: list[int], limits: Domain) -> Refusal | None:
+    """What stands in the way of all contacts, whatever is bound. lasting: `lasting_s` of each."""
+    shortest_s = min(limits.min_expires_s, _NEVER_BRIEF_S)
+    bound = 0
+    for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
+        if expires_s:
+            bound += 1
+            if expires_s < shortest_s:
+                return Refusal(423, "Interval Too Brief", (f"Min-Expires: {limits.min_expires_s}",))
+            if contact.uri.params and "gr" in contact.uri.params and _is_of(contact.uri, limits):
+                return IS_GRUU
+    return ONE_FLOW if wanted.outbound and bound > 1 else None
+
+
+def _is_of(uri: Uri, domain: Domain) -> bool:
+    return uri.host == domain.name.strip("[]") or uri.host in domain.aliases
+
+
+def _is_done(live: Sequence[Binding], wanted: Wanted, lasting: list[int]) -> bool:
+    """Whether this very request was carried out before.
+
+    Its transaction is over, or was another node's, and the phone never got the answer: told
+    "out of order", it would take itself for not registered. 10.3 step 7 means later requests.
+    """
+    written = {
+        binding.key: binding
+        for binding in live
+        if binding.cseq == wanted.cseq and binding.call_id == wanted.call_id
+    }
+    if not written:
+        return False
+    for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
+        if not expires_s:
+            if any(_is_at(binding, contact) for binding in live):
+                return False
+            continue
+        found = written.get(make_key(contact.uri.text, contact.instance, contact.reg_id))
+        if found is None or found.q != contact.q:
+            return False
+        if found.flow != contact.flow or found.path != wanted.path:
+            return False
+    return any(lasting)
+
+
+def _granted_s(expires_s: int, limits: Domain, drawn: float) -> int:
+    """What is granted of `expires_s`: a little less, each time another.
+
+    Phones that registered in one second, after a power cut, would come back together for ever.
+    """
+    if expires_s <= limits.min_expires_s:
+        return expires_s
+    shortened_s = expires_s - int(expires_s * limits.spread_percent * drawn / 100)
+    return max(shortened_s, limits.min_expires_s, 1)
+
+
+def _make_room(
+    left: list[Binding],
+    written: Container[str],
+    limits: Domain,
+    is_gone: Callable[[Binding], bool] | None,
+) -> list[Binding]:
+    """`left` without contacts that have to go for those that are `written`."""
+    if is_gone is not None:
+        # A page in a browser that is loaded again is a new contact, and the one before may not
+        # have said that it is gone: such contacts make room.
+        left = [binding for binding in left if binding.key in written or not is_gone(binding)]
+    too_many = len(left) - limits.max_contacts
+    if too_many > 0 and limits.when_full == "replace":
+        old = sorted((one for one in left if one.key not in written), key=_registered_at)
+        gone = {binding.key for binding in old[:too_many]}
+        left = [binding for binding in left if binding.key not in gone]
+    return left
+
+
+def _registered_at(binding: Binding) -> float:
+    return binding.since
 
 
 def _overtaken(binding: Binding, wanted: Wanted) -> bool:
@@ -120,12 +211,13 @@ def _overtaken(binding: Binding, wanted: Wanted) -> bool:
 def _is_at(binding: Binding, contact: Contact) -> bool:
     """Whether `binding` is that of `contact`.
 
-    By the comparison of URIs (RFC 3261 19.1.4), or because it is of the same flow of the
-    same phone, which may have got another address meanwhile (RFC 5626 6).
+    One of a flow is told by instance and reg-id: the phone may have got another address, and
+    two flows may have one contact (RFC 5626 6). Others by the comparison of URIs, also where
+    the phone has begun or ceased to do outbound.
     """
+    if contact.reg_id and binding.reg_id:
+        return binding.reg_id == contact.reg_id and binding.instance == contact.instance
     if binding.contact == contact.uri.text:
-        return True
-    if contact.reg_id and binding.reg_id == contact.reg_id and binding.instance == contact.instance:
         return True
     bound: Uri | Malformed = parse_uri(binding.contact)
     return not isinstance(bound, Malformed) and same_uri(bound, contact.uri)

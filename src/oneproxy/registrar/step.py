@@ -10,16 +10,20 @@ or served from memory and stored when that is possible again. What the database 
 not have (the connection broke during the commit) is stored again as it is in memory.
 """
 
+import random
 from collections import deque
 from collections.abc import Callable, Container, Iterator
 from typing import Final
 
 from oneproxy.engine.decisions import PENDING, Ask, Decision, Reply
+from oneproxy.engine.flow import Flow
 from oneproxy.registrar.answer import accept
 from oneproxy.registrar.bindings import Binding, Change, Fate, is_static
+from oneproxy.registrar.departures import Departures, Save, Waiting, Write, is_gone
+from oneproxy.registrar.gruu import Gruus
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
-from oneproxy.registrar.reach import FlowOf, is_reachable
+from oneproxy.registrar.reach import FlowOf
 from oneproxy.registrar.request import Wanted, read_register
 from oneproxy.registrar.rules import Refusal, register
 from oneproxy.sip.address import parse_address
@@ -27,11 +31,10 @@ from oneproxy.sip.malformed import REASONS, Malformed
 from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.site.model import Domain, Site
 
-Save = Callable[[Change, Callable[[Fate], None]], bool]
 Answer = Callable[[Ask, Decision], None]
 
-#: Option tags that a REGISTER may require (RFC 3261 8.2.2.3, RFC 3327, RFC 5626).
-SUPPORTED: Final = frozenset({"outbound", "path"})
+#: Option tags that a REGISTER may require (RFC 3261 8.2.2.3, RFC 3327, RFC 5626, RFC 5627).
+SUPPORTED: Final = frozenset({"gruu", "outbound", "path"})
 #: REGISTERs that may wait for one AoR: several phones of one person, after a power cut.
 MAX_WAITING: Final = 16
 RETRY_AFTER_S: Final = 5
@@ -63,7 +66,7 @@ class _Write:
         self.change = change
         #: Room that is kept for it in the location.
         self.growth = growth
-        self.waiting: deque[tuple[Ask, Wanted, Domain]] = deque()
+        self.waiting: Waiting = deque()
 
     def done(self, fate: Fate) -> None:
         """Called once, by whoever saves."""
@@ -75,9 +78,12 @@ class Registrar:
 
     __slots__ = (
         "_answer",
+        "_departures",
         "_domain_of",
+        "_draw",
         "_flow_of",
         "_from_memory",
+        "_gruus",
         "_kept",
         "_left",
         "_location",
@@ -98,13 +104,17 @@ class Registrar:
         flow_of: FlowOf,
         mirror: Mirror | None = None,
         from_memory: bool = False,
+        gruus: Gruus | None = None,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         """domain_of: the served domain of a URI and the AoR that the URI is there.
 
-        save: takes a change and calls back, later, with what became of it; False when it
-        can't take it. answer: hands in the decision on an ask that was PENDING. flow_of: the
-        flow of a name, None where it is closed. mirror: who knows when an AoR is loaded;
-        None where all are. from_memory: as the site says, until `take`.
+        subscribers: asked anew each time. save: takes a change and calls back, later, with
+        what became of it; False when it can't take it. answer: hands in the decision on an ask
+        that was PENDING. flow_of: the flow of a name, None where it is closed. mirror: who
+        knows when an AoR is loaded; None where all are. from_memory: as the site says, until
+        `take`. gruus: makes temporary GRUUs; without it there are none. draw: a number from 0
+        to 1, by which the times that are granted differ.
         """
         self._location = location
         self._domain_of = domain_of
@@ -117,8 +127,11 @@ class Registrar:
             mirror.resend = self.resend
         #: Whether a REGISTER that can't be stored is served all the same.
         self._from_memory = from_memory
+        self._gruus = gruus
+        self._draw = draw
         #: By AoR.
-        self._writes: dict[str, _Write] = {}
+        self._writes: dict[str, Write] = {}
+        self._departures = Departures(location, flow_of, self._writes, save, self._go_on)
         self._kept = 0
         #: AoRs left to store again, and how many are on their way.
         self._left: Iterator[str] = iter(())
@@ -142,6 +155,7 @@ class Registrar:
         wanted = read_register(ask.request, aor, ask.flow)
         if isinstance(wanted, Malformed):
             return Reply(400, REASONS[wanted])
+        wanted.domain = domain
         self._location.sweep(ask.now, SWEPT)
         if not self._location.knows(aor):
             return self._await_aor(ask, wanted, domain)
@@ -155,7 +169,16 @@ class Registrar:
             self._finish_resent(write, fate)
         else:
             self._answer(write.ask, self._finished(write.ask, write.wanted, write.change, fate))
-        waiting = write.waiting
+        self._go_on(write.waiting)
+        if self._departures:
+            self._departures.start()
+
+    def closed(self, _now: float, flow: Flow) -> None:
+        """A connection is closed: whom nothing else leads to is registered no more."""
+        self._departures.closed(flow.name)
+
+    def _go_on(self, waiting: Waiting) -> None:
+        """Carry out what waited, up to the first that has to be saved."""
         while waiting:
             ask, wanted, domain = waiting.popleft()
             if ask.answered:
@@ -174,9 +197,8 @@ class Registrar:
     def _finished(self, ask: Ask, wanted: Wanted, change: Change, fate: Fate) -> Decision:
         """The answer to a REGISTER, whose `change` has come to its end."""
         if fate is Fate.STORED:
-            self._location.apply(change)
             self._location.settle(change.aor)
-            return accept(wanted, self._location.lookup(change.aor, ask.now), ask.now)
+            return self._make_true(ask, wanted, change)
         if fate is Fate.REFUSED:
             return NOT_SAVED
         if self._from_memory:
@@ -189,8 +211,18 @@ class Registrar:
         """Accept what can't be stored now."""
         if not self._location.keep_unsaved(change):
             return BUSY
+        return self._make_true(ask, wanted, change)
+
+    def _make_true(self, ask: Ask, wanted: Wanted, change: Change) -> Decision:
+        """Have calls see `change` from now on; the 200 to who asked for it."""
         self._location.apply(change)
-        return accept(wanted, self._location.lookup(change.aor, ask.now), ask.now)
+        self._departures.registered(change)
+        return self._accept(ask, wanted)
+
+    def _accept(self, ask: Ask, wanted: Wanted) -> Decision:
+        """The 200 with what is bound."""
+        bindings = self._location.lookup(wanted.aor, ask.now)
+        return accept(wanted, bindings, ask.now, wanted.domain, self._gruus)
 
     def _finish_resent(self, write: _Write, fate: Fate) -> None:
         """What was stored again is stored, can't be, or has to wait for the next time."""
@@ -265,25 +297,23 @@ class Registrar:
 
     def _is_gone(self, binding: Binding) -> bool:
         """Whether the one connection over which a contact can be reached is closed."""
-        return binding.flow != "" and self._flow_of(binding.flow) is None and not is_reachable(binding)
+        return is_gone(binding, self._flow_of)
 
-    def _carry_out(
-        self, ask: Ask, wanted: Wanted, domain: Domain, waiting: "deque[tuple[Ask, Wanted, Domain]] | None"
-    ) -> Decision:
+    def _carry_out(self, ask: Ask, wanted: Wanted, domain: Domain, waiting: Waiting | None) -> Decision:
         """Apply the rules; start the write that they ask for. waiting: who comes after it."""
         location = self._location
         aor = wanted.aor
         stored = location.stored(aor)
-        static = [binding.contact for binding in stored if is_static(binding)]
+        static = [binding.key for binding in stored if is_static(binding)]
         if static:
             stored = [binding for binding in stored if not is_static(binding)]
-        change = register(stored, wanted, ask.now, domain, self._is_gone)
+        change = register(stored, wanted, ask.now, domain, self._is_gone, self._draw())
         if isinstance(change, Refusal):
             return Reply(change.status, change.reason, change.headers)
         if static:
             change = _without(change, static)
         if not change.stored and not change.removed:
-            return accept(wanted, location.lookup(aor, ask.now), ask.now)
+            return self._accept(ask, wanted)
         growth = max(0, location.growth(change))
         if growth and location.count + self._kept + growth > location.capacity:
             return BUSY
@@ -304,5 +334,5 @@ class Registrar:
 
 def _without(change: Change, static: list[str]) -> Change:
     """`change` without what it does to contacts that were added by hand."""
-    stored = tuple(binding for binding in change.stored if binding.contact not in static)
+    stored = tuple(binding for binding in change.stored if binding.key not in static)
     return Change(change.aor, change.removed, stored)

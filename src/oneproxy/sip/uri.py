@@ -250,6 +250,11 @@ def escape_user(text: str) -> str:
     return _escape(text, _USER)
 
 
+def escape_parameter(text: str) -> str:
+    """Escape what cannot stand bare in the value of a parameter (RFC 3261 25.1: pvalue)."""
+    return _escape(text, _PARAMETER)
+
+
 def _escape(text: str, bare: str) -> str:
     """Escape every character of `text` (Latin-1) that is not in `bare`."""
     if not text.strip(bare):

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Delete, Select, and_, bindparam, delete, sele
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.store.tables import location
 
-#: (aor, contact)
+#: (aor, key of the binding), as they stand in the columns `aor` and `contact`.
 Key = tuple[str, str]
 
 #: PostgreSQL takes keys of 2,704 octets; both columns and their headers must fit.
@@ -90,12 +90,12 @@ def unfit(change: Change) -> str | None:
     A change that fails would take everyone's in its transaction with it, so what a phone
     can do wrong is found before.
     """
-    keys = [(change.aor, contact) for contact in change.removed]
-    keys += [(change.aor, binding.contact) for binding in change.stored]
-    for aor, contact in keys:
-        if len(aor.encode()) + len(contact.encode()) > MAX_KEY_OCTETS:
+    keys = [(change.aor, key) for key in change.removed]
+    keys += [(change.aor, binding.key) for binding in change.stored]
+    for aor, key in keys:
+        if len(aor.encode()) + len(key.encode()) > MAX_KEY_OCTETS:
             return "contact too long"
-        if "\0" in aor or "\0" in contact:
+        if "\0" in aor or "\0" in key:
             return "NUL in a text"
     for binding in change.stored:
         texts = (
@@ -119,10 +119,10 @@ def fold(changes: Iterable[Change]) -> dict[Key, Binding | None]:
     """What is left of `changes`, done one after the other: a binding to store, None to remove."""
     left: dict[Key, Binding | None] = {}
     for change in changes:
-        for contact in change.removed:
-            left[change.aor, contact] = None
+        for key in change.removed:
+            left[change.aor, key] = None
         for binding in change.stored:
-            left[change.aor, binding.contact] = binding
+            left[change.aor, binding.key] = binding
     return left
 
 
@@ -134,9 +134,9 @@ def save(connection: Connection, changes: Iterable[Change]) -> None:
     """
     removed: list[dict[str, Any]] = []
     stored: list[tuple[Any, ...]] = []
-    for (aor, contact), binding in sorted(fold(changes).items(), key=_key_of):
+    for (aor, key), binding in sorted(fold(changes).items(), key=_key_of):
         if binding is None:
-            removed.append({"key_aor": aor, "key_contact": contact})
+            removed.append({"key_aor": aor, "key_contact": key})
         else:
             stored.append(_row(aor, binding))
     if removed:
@@ -205,7 +205,7 @@ def _bindings(
         (
             aor,
             Binding(
-                contact,
+                contact.removesuffix(f" {reg_id} {instance}") if reg_id else contact,
                 expires_at,
                 q,
                 call_id,
@@ -259,7 +259,7 @@ def _row(aor: str, binding: Binding) -> tuple[Any, ...]:
     """The columns of a binding."""
     return (
         aor,
-        binding.contact,
+        binding.key,
         binding.expires_at,
         binding.q,
         binding.call_id,

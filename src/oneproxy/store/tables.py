@@ -15,11 +15,12 @@ KEY: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 metadata: Final = MetaData()
 
-#: One row per contact of an address-of-record; the columns are those of `Binding`.
+#: One row per binding of an address-of-record; the columns are those of `Binding`.
 location: Final = Table(
     "location",
     metadata,
     Column("aor", KEY, primary_key=True),
+    # `Binding.key`: with reg-id and instance behind it where several flows may have one contact.
     Column("contact", KEY, primary_key=True),
     Column("expires_at", Double, nullable=False),
     Column("q", Integer, nullable=False),

@@ -20,7 +20,15 @@ from system.agents.digest import credentials
 from system.agents.message import Headers, Message
 
 PATIENCE_S: Final = 10.0
-_REASONS: Final = {100: "Trying", 180: "Ringing", 200: "OK", 486: "Busy Here", 503: "Service Unavailable"}
+_REASONS: Final = {
+    100: "Trying",
+    180: "Ringing",
+    200: "OK",
+    302: "Moved Temporarily",
+    430: "Flow Failed",
+    486: "Busy Here",
+    503: "Service Unavailable",
+}
 _T1_S: Final = 0.5
 
 

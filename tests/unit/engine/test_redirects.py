@@ -105,3 +105,14 @@ def test_a_redirect_to_a_number_alone_is_for_policy_to_place() -> None:
     world.peer("192.0.2.10").send(request("INVITE"))
     redirect(world.peer("192.0.2.20"), "<tel:+351123>")
     assert world.peer("192.0.2.40").take_request("INVITE").uri == "sip:+351123@192.0.2.40"
+
+
+def test_two_users_whose_phones_name_each_other_are_not_rung_in_turn() -> None:
+    """Policy turns the names of users into their contacts, which may have been tried."""
+    world = called(5)
+    contacts = {"sip:alice@example.com": "sip:alice@192.0.2.30", "sip:bob@example.com": "sip:bob@192.0.2.20"}
+    world.redirects = lambda uris: [Target(contacts[uri]) for uri in uris]
+    redirect(world.peer("192.0.2.20"), "<sip:alice@example.com>")
+    redirect(world.peer("192.0.2.30"), "<sip:bob@example.com>")
+    assert world.peer("192.0.2.20").has_nothing
+    assert world.peer("192.0.2.10").take_response(302).get("contact") == "<sip:bob@example.com>"

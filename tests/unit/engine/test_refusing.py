@@ -144,7 +144,7 @@ def test_options_to_oneproxy_is_answered_by_it(uri: str) -> None:
     answer = caller.take_response(200)
     assert "INVITE" in (answer.get("allow") or "")
     assert answer.get("accept") is not None
-    assert answer.get("supported") == "path, outbound"
+    assert answer.get("supported") == "path, outbound, gruu"
     assert (world.asked, world.engine.sizes()) == ([], EMPTY)
 
 

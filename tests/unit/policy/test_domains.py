@@ -3,8 +3,8 @@
 import pytest
 
 from asking import uri_of
-from oneproxy.policy.domains import Domains
-from oneproxy.site.model import Domain
+from oneproxy.policy.domains import Domains, names_of
+from oneproxy.site.model import Domain, Site
 
 ONE = {"example.com": Domain("example.com")}
 TWO = ONE | {"open.org": Domain("open.org")}
@@ -113,3 +113,94 @@ def test_a_caller_claims_a_domain_whatever_the_port(uri: str, aor: str | None) -
 def test_a_uri_may_name_this_node(uri: str, is_node: bool, is_here: bool) -> None:
     domains = Domains(TWO, OWN)
     assert (domains.is_node(uri_of(uri)), domains.is_here(uri_of(uri))) == (is_node, is_here)
+
+
+def test_other_names_of_a_domain_stand_for_it() -> None:
+    served = {"example.com": Domain("example.com", aliases=("example.org", "pbx.local"))}
+    assert names_of(served) == ["example.com", "example.org", "pbx.local"]
+    domains = Domains(served, OWN)
+    for host in ("example.com", "EXAMPLE.org", "pbx.local"):
+        assert found(domains, f"sip:bob@{host}") == ("example.com", "bob@example.com")
+        assert domains.is_here(uri_of(f"sip:bob@{host}"))
+        assert domains.is_node(uri_of(f"sip:{host}"))
+    claimed = domains.claimed(uri_of("sip:bob@example.org:7777"))
+    assert claimed is not None
+    assert claimed[1] == "bob@example.com"
+
+
+ALIASES = {
+    "info@example.com": "bob@example.com",
+    "+35121123@example.com": "bob@example.com",
+    "7042@open.org": "carol@open.org",
+}
+
+
+@pytest.mark.parametrize(
+    ("uri", "aor"),
+    [
+        ("sip:info@example.com", "bob@example.com"),
+        ("sip:%69nfo@example.com", "bob@example.com"),
+        ("sip:+351-21-123@example.com", "bob@example.com"),
+        ("sip:21-123;phone-context=+351@example.com;user=phone", "bob@example.com"),
+        ("sip:70-42@open.org;user=phone", "carol@open.org"),
+        ("sip:70-42@open.org", "70-42@open.org"),
+        ("sip:alice@open.org;user=phone", "alice@open.org"),
+        ("sip:%61lice@open.org;user=phone", "alice@open.org"),
+        ("sip:info@open.org", "info@open.org"),
+        ("sip:+35121999@example.com", "+35121999@example.com"),
+    ],
+)
+def test_other_names_of_a_user_stand_for_the_user(uri: str, aor: str) -> None:
+    served = Domains(TWO, OWN, ALIASES).find(uri_of(uri))
+    assert served is not None
+    assert served[1] == aor
+
+
+def test_an_alias_that_comes_later_counts_from_then_on() -> None:
+    aliases: dict[str, str] = {}
+    domains = Domains(ONE, OWN, aliases)
+    assert found(domains, "sip:info@example.com") == ("example.com", "info@example.com")
+    aliases["info@example.com"] = "bob@example.com"
+    assert found(domains, "sip:info@example.com") == ("example.com", "bob@example.com")
+
+
+@pytest.mark.parametrize(
+    ("uri", "caller", "aor"),
+    [
+        ("tel:+351-21-123", None, None),
+        ("tel:+351-21-123", "sip:alice@example.com", "bob@example.com"),
+        ("tel:+351-21-123", "sip:alice@open.org", "+35121123@open.org"),
+        ("tel:+351-21-123", "sip:alice@elsewhere.org", None),
+        ("tel:70-42;phone-context=Open.org", "sip:alice@example.com", "carol@open.org"),
+        ("tel:70-42;phone-context=elsewhere.org", "sip:alice@open.org", "carol@open.org"),
+        ("tel:21-123;phone-context=+351", "sip:alice@example.com", "bob@example.com"),
+    ],
+)
+def test_a_number_without_a_domain_is_of_its_context_or_of_its_caller(
+    uri: str, caller: str | None, aor: str | None
+) -> None:
+    """RFC 3966 5.1.5."""
+    by = None if caller is None else uri_of(caller)
+    served = Domains(TWO, OWN, ALIASES).find_number(uri_of(uri), by)
+    assert (None if served is None else served[1]) == aor
+
+
+def test_a_number_without_a_domain_is_of_the_only_domain() -> None:
+    served = Domains(ONE, OWN, ALIASES).find_number(uri_of("tel:+351.21.123"), uri_of("sip:a@elsewhere.org"))
+    assert served is not None
+    assert served[1] == "bob@example.com"
+
+
+def test_a_local_number_is_the_user_that_exists() -> None:
+    domains = Domains(ONE, OWN, {}, {"21123@example.com"})
+    served = domains.find(uri_of("sip:21-123;phone-context=+351@example.com;user=phone"))
+    assert served is not None
+    assert served[1] == "21123@example.com"
+
+
+def test_a_site_that_changed_is_decided_by_from_then_on() -> None:
+    domains = Domains(ONE, OWN)
+    domains.take(Site({"open.org": Domain("open.org", aliases=("open.net",))}, {}))
+    assert found(domains, "sip:bob@example.com") is None
+    assert found(domains, "sip:bob@open.net") == ("open.org", "bob@open.org")
+    assert found(domains, "sip:bob@192.0.2.1") == ("open.org", "bob@open.org")

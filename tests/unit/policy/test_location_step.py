@@ -3,12 +3,13 @@
 import pytest
 
 from asking import NOW, invite, shown
-from oneproxy.engine.decisions import BEST, Ask, Decision, Forward, Outcome
+from oneproxy.engine.decisions import BEST, Ask, Decision, Forward, Outcome, Target
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.location import NO_ANSWER_S, LocationStep
 from oneproxy.policy.order import Order
 from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.gruu import Gruus
 from oneproxy.registrar.location import Location
 from oneproxy.site.model import Domain
 
@@ -20,22 +21,29 @@ def bound(
     path: tuple[str, ...] = (),
     flow: str = "",
     source: str = "udp:192.0.2.7:5062",
+    instance: str = "",
+    reg_id: int = 0,
 ) -> Binding:
-    return Binding(contact, NOW + left_s, q, "c1", 1, source, NOW, path, flow=flow)
+    return Binding(contact, NOW + left_s, q, "c1", 1, source, NOW, path, "", instance, reg_id, flow)
 
 
-def step_of(*bindings: Binding, redirect: bool = False, flows: dict[str, Flow] | None = None) -> LocationStep:
+ALIASES = {"+35121123@example.com": "bob@example.com"}
+
+
+def step_of(
+    *bindings: Binding, flows: dict[str, Flow] | None = None, domain: Domain | None = None, **more: object
+) -> LocationStep:
+    """more: of the domain, as `Domain` has it."""
     location = Location(100)
     location.apply(Change("bob@example.com", (), bindings))
-    domains = Domains(
-        {"example.com": Domain("example.com", redirect=redirect)}, {"192.0.2.1:5060", "192.0.2.1"}
-    )
+    served = domain or Domain("example.com", **more)  # type: ignore[arg-type]
     known = frozenset({"bob@example.com", "carol@example.com"})
-    return LocationStep(location, domains.find, known, (flows or {}).get)
+    domains = Domains({"example.com": served}, {"192.0.2.1:5060", "192.0.2.1"}, ALIASES, known)
+    return LocationStep(location, domains, known, (flows or {}).get, Gruus(b"farm"))
 
 
-def decided(*bindings: Binding, uri: str = "sip:bob@example.com", redirect: bool = False) -> Decision:
-    return step_of(*bindings, redirect=redirect).decide(invite(uri))
+def decided(*bindings: Binding, uri: str = "sip:bob@example.com", **more: object) -> Decision:
+    return step_of(*bindings, **more).decide(invite(uri))  # type: ignore[arg-type]
 
 
 def targets(decision: Decision | None) -> list[tuple[str, tuple[str, ...]]]:
@@ -186,7 +194,7 @@ def test_a_domain_that_redirects_says_where_the_user_is() -> None:
     assert shown(decision) == (
         302,
         "Moved Temporarily",
-        ("Contact: <tel:+12025550123>;q=1", "Contact: <sip:bob@192.0.2.4>;q=0.5"),
+        ("Contact: <tel:+12025550123>;q=1;expires=60", "Contact: <sip:bob@192.0.2.4>;q=0.5;expires=60"),
     )
 
 
@@ -221,8 +229,208 @@ def test_a_secure_request_goes_to_secure_contacts_only() -> None:
     assert shown(decided(bound("sip:bob@192.0.2.4"), uri="sips:bob@example.com"))[0] == 480
 
 
-def test_a_redirect_leads_to_users_of_served_domains_alone() -> None:
+def redirected(
+    step: LocationStep, *contacts: str, uri: str = "sip:bob@example.com", **ask: object
+) -> list[str]:
+    asked = invite(uri)
+    for name, value in ask.items():
+        setattr(asked, name, value)
+    return [target.uri for target in Order([step]).redirected(asked, list(contacts))]
+
+
+CONTACTS = (
+    "sip:bob@example.com",
+    "sip:carol@example.com",
+    "sip:bob@192.0.2.66;method=BYE?a=b",
+    "tel:+351-21-123",
+    "mailto:bob@example.com",
+    "bob",
+)
+
+
+def test_a_redirect_leads_strangers_to_users_of_served_domains_alone() -> None:
     step = step_of(bound("sip:bob@192.0.2.20"))
-    contacts = ["sip:bob@example.com", "sip:carol@example.com", "sip:bob@192.0.2.66", "tel:+351123", "bob"]
-    assert [target.uri for target in Order([step]).redirected(invite(), contacts)] == ["sip:bob@192.0.2.20"]
-    assert Order([]).redirected(invite(), contacts) == []
+    assert redirected(step, *CONTACTS) == ["sip:bob@192.0.2.20", "sip:bob@192.0.2.20"]
+    assert Order([]).redirected(invite(), list(CONTACTS)) == []
+
+
+@pytest.mark.parametrize("ask", [{"trusted": True}, {"subscriber": "alice@example.com"}])
+def test_a_redirect_leads_whom_we_know_elsewhere_too(ask: dict[str, object]) -> None:
+    found = redirected(step_of(bound("sip:bob@192.0.2.20")), *CONTACTS, **ask)  # type: ignore[arg-type]
+    assert found == ["sip:bob@192.0.2.20", "sip:bob@192.0.2.66", "sip:bob@192.0.2.20"]
+
+
+@pytest.mark.parametrize("contact", ["sip:bob@192.0.2.1:5060", "sip:192.0.2.1", "sip:x@192.0.2.1;lr"])
+def test_a_redirect_never_leads_to_ourselves(contact: str) -> None:
+    served = {name: Domain(name) for name in ("example.com", "open.org")}
+    domains = Domains(served, {"192.0.2.1:5060", "192.0.2.1"})
+    step = LocationStep(Location(10), domains, (), lambda _: None, Gruus(b"farm"))
+    assert redirected(step, contact, trusted=True) == []
+
+
+def test_a_secure_request_is_redirected_to_what_is_secure() -> None:
+    step = step_of(bound("sip:bob@192.0.2.4"), bound("sips:bob@192.0.2.5"))
+    contacts = ("sip:bob@example.com", "sips:bob@example.com", "sip:x@192.0.2.66", "sips:x@192.0.2.66")
+    found = redirected(step, *contacts, uri="sips:bob@example.com", trusted=True)
+    assert found == ["sips:bob@192.0.2.5", "sips:x@192.0.2.66"]
+
+
+def test_as_many_rounds_of_redirects_are_followed_as_the_domain_says() -> None:
+    for bindings in ((bound("sip:a@h"),), (bound("sip:a@h"), bound("sip:b@h", q=1))):
+        for rounds in (0, 3):
+            decision = decided(*bindings, follow_redirects=rounds)
+            assert isinstance(decision, Forward)
+            assert decision.recurse == rounds
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(300, "Multiple Choices"), (301, "Moved Permanently"), (302, "Moved Temporarily")]
+)
+def test_a_domain_redirects_with_the_status_that_it_says(status: int, reason: str) -> None:
+    decision = decided(bound("sip:bob@192.0.2.4"), redirect=True, redirect_status=status)
+    assert shown(decision) == (status, reason, ("Contact: <sip:bob@192.0.2.4>;q=1;expires=60",))
+
+
+def test_a_redirect_names_no_contact_that_only_we_can_reach() -> None:
+    page = bound(WEB, flow="wss/0a.1")
+    decision = decided(page, bound("sip:bob@192.0.2.4", flow="tcp/0a.2"), redirect=True)
+    assert shown(decision)[2] == ("Contact: <sip:bob@192.0.2.4>;q=1;expires=60",)
+    assert shown(decided(page, redirect=True)) == (480, "Temporarily Unavailable", ())
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "tel:+351-21-123",
+        "sip:+351.21.123@example.com",
+        "sip:21-123;phone-context=+351@example.com;user=phone",
+    ],
+)
+def test_a_number_leads_to_the_user_whose_alias_it_is(uri: str) -> None:
+    assert uris(decided(bound("sip:bob@192.0.2.4"), uri=uri)) == ["sip:bob@192.0.2.4"]
+    assert shown(decided(uri=uri))[0] == 480
+
+
+def test_a_number_without_a_domain_is_looked_up_where_the_caller_is_proved_to_be() -> None:
+    served = {name: Domain(name) for name in ("example.com", "open.org")}
+    location = Location(10)
+    location.apply(Change("+1@open.org", (), (bound("sip:one@h"),)))
+    step = LocationStep(location, Domains(served, set()), (), lambda _: None, Gruus(b"farm"))
+    ask = invite("tel:+1", sender="<sip:alice@example.com>")
+    assert shown(step.decide(ask))[0] == 404
+    ask.subscriber = "zoe@open.org"
+    assert uris(step.decide(ask)) == ["sip:one@h"]
+
+
+def chain(decision: Decision | None) -> list[list[str]]:
+    """The names of the flows of each target, in the order in which they are tried."""
+    assert isinstance(decision, Forward), decision
+    chains = []
+    for target in decision.targets:
+        flows = []
+        one: Target | None = target
+        while one is not None:
+            assert one.flow is not None
+            flows.append(one.flow.name)
+            one = one.instead
+        chains.append(flows)
+    return chains
+
+
+def flow_of(number: int, instance: str = "<urn:uuid:1>", q: int = 1000) -> Binding:
+    return bound("sip:bob@192.168.1.5", q, flow=f"tcp/0a.{number}", instance=instance, reg_id=number)
+
+
+FLOWS = {
+    f"tcp/0a.{number}": Flow(LISTENER, "203.0.113.9", number, f"tcp/0a.{number}") for number in range(1, 6)
+}
+
+
+def test_the_flows_of_a_phone_are_tried_one_at_a_time_the_newest_first() -> None:
+    """RFC 5626 5.3."""
+    phones = (flow_of(1), flow_of(2), flow_of(4, "<urn:uuid:2>"), flow_of(3))
+    decision = step_of(*phones, flows=FLOWS).decide(invite())
+    assert chain(decision) == [["tcp/0a.3", "tcp/0a.2", "tcp/0a.1"], ["tcp/0a.4"]]
+
+
+def test_a_flow_that_is_closed_is_no_way_to_a_phone_wherever_its_uri_leads() -> None:
+    """RFC 5626 5.3: the flow was registered, not the URI."""
+    left = {name: flow for name, flow in FLOWS.items() if name != "tcp/0a.3"}
+    phone = [flow_of(1), flow_of(3)]
+    assert chain(step_of(*phone, flows=left).decide(invite())) == [["tcp/0a.1"]]
+    direct = bound("sip:bob@192.0.2.4", flow="tcp/0a.9", instance="<urn:uuid:1>", reg_id=1)
+    assert shown(step_of(direct).decide(invite()))[0] == 480
+
+
+def test_flows_of_one_phone_with_different_preferences_are_not_tried_after_its_answer() -> None:
+    order = Order([step_of(flow_of(1, q=500), flow_of(2), flow_of(4, "<urn:uuid:2>", q=500), flows=FLOWS)])
+    ask = invite()
+    decision = order.decide(ask)
+    assert chain(decision) == [["tcp/0a.1", "tcp/0a.2"]]
+    fail(ask, decision, 486)
+    assert chain(order.decide(ask)) == [["tcp/0a.4"]]
+
+
+DESK = bound("sip:bob@192.0.2.4", instance="<urn:uuid:1>")
+MOBILE = bound("sip:bob@192.0.2.5", instance="<urn:uuid:2>")
+GRUU = "sip:bob@example.com;gr=urn:uuid:1"
+
+
+def test_a_public_gruu_leads_to_its_instance_alone() -> None:
+    assert uris(decided(DESK, MOBILE, uri=GRUU)) == ["sip:bob@192.0.2.4"]
+    assert redirected(step_of(DESK, MOBILE), GRUU) == ["sip:bob@192.0.2.4"]
+
+
+def test_a_gruu_leads_to_the_contact_that_its_instance_registered_last() -> None:
+    """RFC 5627 6.1."""
+    moved = bound("sip:bob@192.0.2.9", left_s=90, instance="<urn:uuid:1>")
+    assert uris(decided(moved, DESK, MOBILE, uri=GRUU)) == ["sip:bob@192.0.2.9"]
+
+
+def test_a_gruu_leads_over_the_newest_flow_of_its_instance() -> None:
+    phones = (flow_of(1), flow_of(2), flow_of(4, "<urn:uuid:2>"))
+    assert chain(step_of(*phones, flows=FLOWS).decide(invite(GRUU))) == [["tcp/0a.2", "tcp/0a.1"]]
+
+
+@pytest.mark.parametrize(
+    ("uri", "status"),
+    [
+        ("sip:bob@example.com;gr=urn:uuid:3", 480),
+        ("sip:carol@example.com;gr=urn:uuid:1", 480),
+        ("sip:dave@example.com;gr=urn:uuid:1", 404),
+        ("sip:bob@example.com;gr", 404),
+        ("sip:tgruu.AAAA@example.com;gr", 404),
+        ("sip:bob@elsewhere.org;gr=urn:uuid:1", 403),
+    ],
+)
+def test_a_gruu_of_nobody_is_not_found_and_one_that_is_not_registered_unavailable(
+    uri: str, status: int
+) -> None:
+    """RFC 5627 6.1."""
+    assert shown(decided(DESK, uri=uri))[0] == status
+
+
+def test_a_temporary_gruu_leads_to_its_instance_until_the_registration_ends() -> None:
+    gruu = Gruus(b"farm").temporary("bob@example.com", DESK)
+    assert uris(decided(DESK, MOBILE, uri=gruu)) == ["sip:bob@192.0.2.4"]
+    assert shown(decided(MOBILE, uri=gruu))[0] == 404
+    assert shown(decided(uri=gruu))[0] == 404
+    assert redirected(step_of(DESK, MOBILE), gruu) == ["sip:bob@192.0.2.4"]
+
+
+def test_a_secure_gruu_leads_to_a_secure_contact_alone() -> None:
+    assert shown(decided(DESK, uri=GRUU.replace("sip:", "sips:")))[0] == 480
+
+
+def test_users_that_come_later_count_from_then_on() -> None:
+    known: set[str] = set()
+    step = LocationStep(
+        Location(10),
+        Domains({"example.com": Domain("example.com")}, set()),
+        known,
+        lambda _: None,
+        Gruus(b"farm"),
+    )
+    assert shown(step.decide(invite()))[0] == 404
+    known.add("bob@example.com")
+    assert shown(step.decide(invite()))[0] == 480

@@ -97,6 +97,46 @@ def test_too_short_a_time_is_refused_with_the_shortest_allowed(expires_s: int) -
     assert refused(result) == (423, "Interval Too Brief", ("Min-Expires: 60",))
 
 
+def test_who_asks_for_an_hour_is_not_told_that_it_is_too_short() -> None:
+    """RFC 3261 10.3 step 7."""
+    limits = Domain("example.com", min_expires_s=7200, max_expires_s=86400)
+    assert changed(register([], wanted(contact(DESK, 3600)), NOW, limits)).stored[0].expires_at == NOW + 3600
+    assert refused(register([], wanted(contact(DESK, 3599)), NOW, limits))[2] == ("Min-Expires: 7200",)
+
+
+@pytest.mark.parametrize(("default_s", "lasting_s"), [(0, 3600), (300, 300), (7200, 3600)])
+def test_who_says_no_time_gets_the_default_of_the_domain(default_s: int, lasting_s: int) -> None:
+    limits = Domain("example.com", default_expires_s=default_s)
+    assert changed(register([], wanted(contact(DESK)), NOW, limits)).stored[0].expires_at == NOW + lasting_s
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "drawn", "granted_s"),
+    [
+        (3600, 0.0, 3600),
+        (3600, 0.5, 3420),
+        (3600, 1.0, 3240),
+        (7200, 1.0, 3240),
+        (600, 0.999, 541),
+        (65, 1.0, 60),
+        (61, 0.5, 60),
+        (60, 1.0, 60),
+    ],
+)
+def test_what_is_granted_is_shortened_at_random_but_never_below_the_shortest(
+    asked_s: int, drawn: float, granted_s: int
+) -> None:
+    limits = Domain("example.com", min_expires_s=60, max_expires_s=3600, spread_percent=10)
+    change = changed(register([], wanted(contact(DESK, asked_s)), NOW, limits, drawn=drawn))
+    assert change.stored[0].expires_at == NOW + granted_s
+
+
+def test_without_a_shortest_time_a_second_stays_a_second() -> None:
+    limits = Domain("example.com", min_expires_s=0, spread_percent=50)
+    change = changed(register([], wanted(contact(DESK, 1)), NOW, limits, drawn=1.0))
+    assert change.stored[0].expires_at == NOW + 1
+
+
 def test_one_contact_that_is_refused_refuses_all() -> None:
     result = register([bound()], wanted(contact(DESK, 0), contact(MOBILE, 5), cseq=2), NOW, LIMITS)
     assert refused(result)[0] == 423
@@ -159,7 +199,7 @@ def test_a_star_with_nothing_bound_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("cseq", [4, 5])
-@pytest.mark.parametrize("asked", [wanted(contact(DESK)), wanted(contact(DESK, 0)), everything()])
+@pytest.mark.parametrize("asked", [wanted(contact(DESK, q=1)), wanted(contact(DESK, 0)), everything()])
 def test_a_request_overtaken_by_a_later_one_fails(asked: Wanted, cseq: int) -> None:
     asked.cseq = cseq
     assert refused(register([bound(cseq=5)], asked, NOW, LIMITS)) == (500, "Out of Order", ())
@@ -169,6 +209,16 @@ def test_a_request_overtaken_by_a_later_one_fails(asked: Wanted, cseq: int) -> N
 def test_another_call_id_starts_its_own_count(asked: Wanted) -> None:
     asked.cseq = 1
     assert isinstance(register([bound(call_id="before the reboot", cseq=5)], asked, NOW, LIMITS), Change)
+
+
+def test_a_request_that_was_carried_out_before_changes_nothing_and_is_no_fault() -> None:
+    asked = wanted(contact(DESK), contact(MOBILE, 0), cseq=5)
+    stored = apply_change([], changed(register([], asked, NOW, LIMITS)))
+    assert register(stored, asked, NOW + 33, LIMITS) == Change(AOR, (), ())
+    asked.contacts[0].flow = "tcp/0.9"
+    assert refused(register(stored, asked, NOW + 33, LIMITS))[0] == 500
+    query = wanted(contact(MOBILE, 0), cseq=5)
+    assert register(stored, query, NOW, LIMITS) == Change(AOR, (), ())
 
 
 def test_one_contact_out_of_order_fails_all() -> None:
@@ -226,6 +276,31 @@ def test_expired_contacts_do_not_count_against_the_limit() -> None:
     assert isinstance(register(stored, wanted(contact(DESK), cseq=2), NOW, LIMITS), Change)
 
 
+def test_a_full_domain_that_replaces_lets_the_oldest_contact_go() -> None:
+    replacing = Domain("example.com", max_contacts=3, when_full="replace")
+    stored = [
+        bound(f"sip:alice@192.0.2.{last}", since=NOW - age) for last, age in ((1, 50), (2, 90), (3, 70))
+    ]
+    change = changed(register(stored, wanted(contact(DESK), cseq=2), NOW, replacing))
+    assert (change.removed, [one.contact for one in change.stored]) == (("sip:alice@192.0.2.2",), [DESK])
+    two = changed(register(stored, wanted(contact(DESK), contact(MOBILE), cseq=2), NOW, replacing))
+    assert two.removed == ("sip:alice@192.0.2.2", "sip:alice@192.0.2.3")
+
+
+def test_a_full_domain_that_replaces_refuses_more_contacts_in_one_request_than_it_may_have() -> None:
+    replacing = Domain("example.com", max_contacts=1, when_full="replace")
+    result = register([bound()], wanted(contact(DESK), contact(MOBILE), cseq=2), NOW, replacing)
+    assert refused(result) == (403, "Too Many Contacts", ())
+
+
+def test_what_is_gone_makes_room_before_what_is_old() -> None:
+    replacing = Domain("example.com", max_contacts=2, when_full="replace")
+    stored = [bound(since=NOW - 500), bound(MOBILE, since=NOW - 5)]
+    asked = wanted(contact("sip:alice@192.0.2.9"), cseq=2)
+    change = changed(register(stored, asked, NOW, replacing, lambda one: one.contact == MOBILE))
+    assert change.removed == (MOBILE,)
+
+
 def test_an_address_above_a_lowered_limit_can_refresh_and_remove_but_not_add() -> None:
     stored = [bound(f"sip:alice@192.0.2.{last}") for last in (1, 2, 3, 4, 5)]
     refresh = wanted(contact("sip:alice@192.0.2.5"), cseq=2)
@@ -261,6 +336,47 @@ def after(*requests: Wanted) -> list[tuple[str, str]]:
 
 def test_a_new_flow_of_the_same_phone_and_reg_id_replaces_the_old_one() -> None:
     assert after(of_flow(DESK), of_flow(MOBILE)) == [(MOBILE, "tcp/0.1")]
+
+
+def test_two_flows_of_one_contact_are_two_bindings() -> None:
+    second = of_flow(DESK, reg_id=2)
+    assert after(of_flow(DESK), second) == [(DESK, "tcp/0.1"), (DESK, "tcp/0.2")]
+    assert after(of_flow(DESK), second, of_flow(DESK, expires_s=0)) == [(DESK, "tcp/0.2")]
+
+
+def test_a_contact_without_a_reg_id_takes_the_place_of_its_flows_and_they_of_it() -> None:
+    plain = of_flow(DESK, reg_id=0)
+    assert after(of_flow(DESK), of_flow(DESK, reg_id=2), plain) == [(DESK, "tcp/0.0")]
+    assert after(plain, of_flow(DESK)) == [(DESK, "tcp/0.1")]
+
+
+def test_an_instance_that_moves_is_known_since_it_came_under_its_call_id() -> None:
+    """RFC 5627 5.1: its temporary GRUUs are good as long as Call-ID and registration last."""
+    [desk] = changed(register([], of_flow(DESK, reg_id=0), NOW, LIMITS)).stored
+    moved = of_flow(MOBILE, reg_id=0)
+    moved.cseq = 2
+    assert changed(register([desk], moved, NOW + 50, LIMITS)).stored[0].since == NOW
+    moved.call_id = "another"
+    assert changed(register([desk], moved, NOW + 50, LIMITS)).stored[0].since == NOW + 50
+
+
+@pytest.mark.parametrize(
+    ("uri", "is_refused"),
+    [
+        ("sip:alice@example.com;gr=urn:uuid:1", True),
+        ("sip:tgruu.x@example.org;gr", True),
+        ("sip:alice@elsewhere.org;gr=urn:uuid:1", False),
+        ("sip:alice@example.com", False),
+    ],
+)
+def test_a_contact_that_is_a_gruu_of_ours_is_refused(uri: str, is_refused: bool) -> None:
+    """RFC 5627 5.1."""
+    limits = Domain("example.com", aliases=("example.org",))
+    result = register([], wanted(contact(uri)), NOW, limits)
+    assert isinstance(result, Refusal) is is_refused
+    if isinstance(result, Refusal):
+        assert refused(result) == (403, "Contact Is a GRUU", ())
+    assert isinstance(register([bound(uri)], wanted(contact(uri, 0), cseq=2), NOW, limits), Change)
 
 
 def test_flows_of_other_phones_and_reg_ids_stay() -> None:

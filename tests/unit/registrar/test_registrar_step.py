@@ -30,7 +30,9 @@ class Played:
         self.flows: dict[str, Flow] = {}
         domains = Domains(SERVED, {"192.0.2.1:5060", "192.0.2.1"})
         known = frozenset({"alice@example.com", "bob@example.com"})
-        self.step = Registrar(self.location, domains.find, known, self.save, self.answer, self.flows.get)
+        self.step = Registrar(
+            self.location, domains.find, known, self.save, self.answer, self.flows.get, draw=lambda: 0.0
+        )
 
     def save(self, change: Change, done: Callable[[Fate], None]) -> bool:
         if self.has_room:
@@ -192,6 +194,7 @@ def test_whoever_saves_may_call_back_at_once() -> None:
         save,
         lambda _, one: answers.append(one),
         lambda name: None,
+        draw=lambda: 0.0,
     )
     assert step.decide(register(DESK)) is PENDING
     assert [shown(answer)[0] for answer in answers] == [200]

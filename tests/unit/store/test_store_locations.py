@@ -71,6 +71,23 @@ def test_saving_replaces_what_has_the_same_contact_and_removes_what_goes(connect
     ]
 
 
+def test_two_flows_of_one_contact_are_two_rows(connection: Connection) -> None:
+    """RFC 5626 6: bindings are told by instance and reg-id."""
+
+    def of_flow(reg_id: int, flow: str) -> Binding:
+        return Binding("sip:1", NOW + 60, 1000, "c", 1, "tcp:h", NOW, (), "", "<urn:x>", reg_id, flow)
+
+    one, two, moved = of_flow(1, "tcp/1"), of_flow(2, "tcp/2"), of_flow(2, "tcp/3")
+    save(connection, [Change("a@x", (), (binding("sip:1"), one, two))])
+    save(connection, [Change("a@x", (binding("sip:1").key,), (moved,))])
+    connection.commit()
+    assert stored(connection) == [("a@x", one), ("a@x", moved)]
+    save(connection, [Change("a@x", (one.key,), ())])
+    connection.commit()
+    assert stored(connection) == [("a@x", moved)]
+    assert page(connection, NOW, "a@x") == ([], True)
+
+
 def test_saving_twice_has_no_further_effect(connection: Connection) -> None:
     changes = [Change("a@x", ("sip:1",), (binding("sip:2"),)), Change("a@x", (), (binding("sip:1"),))]
     for _ in range(2):
@@ -239,7 +256,7 @@ def test_people_can_read_the_table(connection: Connection) -> None:
     row = connection.execute(text("SELECT * FROM location")).mappings().one()
     assert dict(row) == {
         "aor": "a@x",
-        "contact": "sip:1",
+        "contact": "sip:1 1 <urn:x>",
         "expires_at": NOW,
         "q": 500,
         "call_id": "call",
