@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from postgres import Cluster
 from system.agents.digest import credentials
 from system.server import Server, configuration
 from system.wire import Client
@@ -124,6 +125,36 @@ def test_changes_made_live_survive_a_restart_with_the_unchanged_file(operator: O
     assert operator.server.stop() == 0
     operator.server.start()
     assert (operator.register("alice", "third"), operator.register("alice", "new")) == (200, 401)
+
+
+def test_a_file_without_a_site_leaves_it_to_the_database(operator: Operator) -> None:
+    assert operator.server.stop() == 0
+    text = operator.server.config.read_text()
+    operator.server.config.write_text(text.partition("[[domain]]")[0])
+    operator.server.start()
+    assert operator.register("alice", "old") == 200
+
+
+def test_a_start_while_the_database_is_away_ends_in_service(postgres: Cluster, tmp_path: Path) -> None:
+    operator = Operator(tmp_path, postgres.database())
+    last = tmp_path / "oneproxy-site.last"
+    try:
+        give_up_at = time.monotonic() + 5
+        while not last.exists():
+            assert time.monotonic() < give_up_at
+        assert last.stat().st_mode & 0o777 == 0o600
+        assert operator.server.stop() == 0
+        postgres.stop()
+        try:
+            operator.server.launch()
+            while "started without the database" not in operator.server.log():
+                assert time.monotonic() < give_up_at + 20, operator.server.log()
+        finally:
+            postgres.start()
+        operator.server.wait_until_answering(20.0)
+        assert operator.register("alice", "old") == 200
+    finally:
+        operator.close()
 
 
 def test_what_export_prints_is_taken_back_without_a_difference(operator: Operator) -> None:
