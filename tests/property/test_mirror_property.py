@@ -227,7 +227,7 @@ class Mirroring(RuleBasedStateMachine):
 
     @invariant()
     def bindings_are_counted(self) -> None:
-        tables = [self.location._bindings, self.location._before or {}]
+        tables: list[dict[str, list[Binding]]] = [self.location._bindings, self.location._before or {}]
         assert self.location.count == sum(len(bindings) for table in tables for bindings in table.values())
         assert self.location.unsaved_count == sum(map(len, self.location.unsaved.values()))
 
