@@ -1,6 +1,10 @@
 """The steps of a node, made from its site and put in their order."""
 
+from collections.abc import Container
+
+from oneproxy.access.bans import Bans, Shut
 from oneproxy.access.nonces import Nonces
+from oneproxy.access.replays import Replays
 from oneproxy.access.step import Access
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.location import LocationStep
@@ -21,19 +25,40 @@ def build(
     save: Save,
     answer: Answer,
     flow_of: FlowOf = lambda _: None,
+    shut: Shut | None = None,
+    gateways: Container[str] = (),
+    since: float = 0.0,
 ) -> Order:
     """The policy of a node.
 
     secret: the farm's. own_hosts: "host:port" and "host" of every listener. save, answer:
-    as the registrar takes them. flow_of: `Flows.named`; without it no flow is open.
+    as the registrar takes them. flow_of: `Flows.named`; without it no flow is open. shut:
+    the table of banned sources that transport looks into. gateways: addresses that are never
+    banned. since: when the node began, seconds since the epoch; 0 for any time.
     """
     domains = Domains(site.domains, own_hosts)
     subscribers = {on_wire(aor): subscriber for aor, subscriber in site.subscribers.items()}
+    aliases = {
+        on_wire(f"{alias}@{aor.rpartition('@')[2]}"): on_wire(aor)
+        for aor, subscriber in site.subscribers.items()
+        for alias in subscriber.aliases
+    }
     known = frozenset(subscribers)
+    access = Access(
+        site,
+        subscribers,
+        domains,
+        Nonces(secret),
+        Replays(since),
+        Bans(shut),
+        aliases,
+        gateways,
+        on_wire,
+    )
     return Order(
         [
             Sanity(domains.is_here, domains.is_node, SUPPORTED),
-            Access(site.domains, subscribers, domains, Nonces(secret)),
+            access,
             Registrar(location, domains.find, known, save, answer, flow_of),
             LocationStep(location, domains.find, known, flow_of),
         ]
