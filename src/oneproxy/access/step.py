@@ -86,9 +86,11 @@ class Access:
         self._domains = domains
         self._nonces = nonces
         self._rules = Rules(site.access)
-        self._guard = Guard(site.flood, self._rules.spares, bans or Bans(), gateways)
-        self._owners = Owners(subscribers, aliases or {}, on_wire)
-        self._verifier = Verifier(subscribers, domains, nonces, replays or Replays(), self._guard)
+        self._guard = Guard(site.flood, self._rules.spares, Bans() if bans is None else bans, gateways)
+        self._owners = Owners(subscribers, {} if aliases is None else aliases, on_wire)
+        self._verifier = Verifier(
+            subscribers, domains, nonces, Replays() if replays is None else replays, self._guard
+        )
         self._realms: dict[str, Realm] = {}
         self._methods: frozenset[str] = frozenset()
         self._set_domains(site.domains)

@@ -110,10 +110,10 @@ class UdpListener(Listener):
             self._loop = None
         self.socket.close()
 
-    def drain(self, receive: Callable[[Flow, bytes], None], now: float) -> int:
+    def drain(self, receive: Callable[[Flow, bytes], None], now: float = 0.0) -> int:
         """Hand what has come to `receive`, at most a batch; how many datagrams it was.
 
-        now: seconds since the epoch.
+        now: seconds since the epoch; bans end by it.
         """
         read = self.socket.recvfrom_into
         buffer = self._buffer
