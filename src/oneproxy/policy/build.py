@@ -5,7 +5,7 @@ from collections.abc import Container
 from oneproxy.access.bans import Bans, Shut
 from oneproxy.access.nonces import Nonces
 from oneproxy.access.replays import Replays
-from oneproxy.access.step import Access
+from oneproxy.access.step import Access, Screen
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.location import LocationStep
 from oneproxy.policy.order import Order
@@ -54,9 +54,11 @@ def build(
         aliases,
         gateways,
         on_wire,
+        lambda aor, now: [binding.source for binding in location.lookup(aor, now)],
     )
     return Order(
         [
+            Screen(access),
             Sanity(domains.is_here, domains.is_node, SUPPORTED),
             access,
             Registrar(location, domains.find, known, save, answer, flow_of),

@@ -221,6 +221,40 @@ def test_the_last_good_sources_of_an_account_are_remembered_and_no_more() -> Non
     assert causes == ["account-closed"] * 2 + [""] * 4
 
 
+@pytest.mark.parametrize(
+    ("authenticate", "cause"), [(("REGISTER", "INVITE"), ""), (("INVITE",), "account-closed")]
+)
+def test_where_the_phones_of_an_account_registered_it_is_not_closed(
+    authenticate: tuple[str, ...], cause: str
+) -> None:
+    domains = {"example.com": Domain("example.com", authenticate, ("MD5",))}
+    nonces = Nonces(b"farm")
+    # A node that has just started: it knows bindings, and nobody's password was proved yet.
+    step = Access(
+        Site(domains, USERS, flood=Flood()),
+        USERS,
+        Domains(domains, {"192.0.2.1"}),
+        nonces,
+        registered=lambda aor, now: (
+            ["udp:198.51.100.1:5060", "tls:[2001:db8:0:1::7]:5061"] if (aor, now) == (ALICE, NOW) else []
+        ),
+    )
+    step.ban(ALICE, NOW, NOW + 600, "wrong passwords")
+
+    def proved(host: str) -> str:
+        value = credentials(
+            nonces.make(NOW, digest_source(host)), "INVITE", "sip:bob@example.com", algorithm="MD5"
+        )
+        request = request_of("INVITE", "sip:bob@example.com", f"Proxy-Authorization: {value}")
+        decision = step.decide(ask_of(request, NOW, Flow(LISTENER, host, 5062, f"udp/{host}")))
+        assert decision is None or isinstance(decision, Reply)
+        return "" if decision is None else decision.cause
+
+    # Where the domain takes registrations without a password they prove nothing.
+    assert [proved("198.51.100.1"), proved("2001:db8:0:1::9")] == [cause, cause]
+    assert proved("203.0.113.1") == "account-closed"
+
+
 def test_nobody_gets_an_office_banned_by_datagrams_in_its_name() -> None:
     world = World(Flood(wrong_passwords=5, account_wrong_passwords=0))
     assert world.prove("198.51.100.1") == ""
