@@ -88,6 +88,7 @@ class Ask:
         "now",
         "outcomes",
         "request",
+        "screened",
         "step",
         "subscriber",
         "transaction",
@@ -108,6 +109,8 @@ class Ask:
         #: source needs none.
         self.subscriber: str | None = None
         self.trusted = False
+        #: Whether address rules and the flood guard have let it in.
+        self.screened = False
         #: Places of header lines that were for this proxy alone and are not passed on.
         self.consumed: tuple[int, ...] = ()
         #: Kept for the step that decided, from one question about this request to the next.
@@ -124,17 +127,25 @@ class Reply:
 
     headers: whole lines. stateless: nothing is remembered, so that a challenge costs
     no memory (RFC 3261 8.2.7); only for answers that are the same when asked again.
+    cause: a stable code that it is counted and logged by, "" for no refusal; peers are not
+    told it.
     """
 
-    __slots__ = ("headers", "reason", "stateless", "status")
+    __slots__ = ("cause", "headers", "reason", "stateless", "status")
 
     def __init__(
-        self, status: int, reason: str, headers: tuple[str, ...] = (), stateless: bool = False
+        self,
+        status: int,
+        reason: str,
+        headers: tuple[str, ...] = (),
+        stateless: bool = False,
+        cause: str = "",
     ) -> None:
         self.status = status
         self.reason = reason
         self.headers = headers
         self.stateless = stateless
+        self.cause = cause
 
 
 class Forward:

@@ -1,7 +1,11 @@
 """The steps of a node, made from its site and put in their order."""
 
+from collections.abc import Container
+
+from oneproxy.access.bans import Bans, Shut
 from oneproxy.access.nonces import Nonces
-from oneproxy.access.step import Access
+from oneproxy.access.replays import Replays
+from oneproxy.access.step import Access, Screen
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.live import Live, on_wire
 from oneproxy.policy.location import LocationStep
@@ -27,22 +31,40 @@ def build(
     answer: Answer,
     flow_of: FlowOf = lambda _: None,
     mirror: Mirror | None = None,
+    shut: Shut | None = None,
+    gateways: Container[str] = (),
+    since: float = 0.0,
 ) -> Order:
     """The policy of a node.
 
     site: what the node keeps of it, which changes in place; or one that stays as it is.
     secret: the farm's. own_hosts: "host:port" and "host" of every listener. save, answer:
-    as the registrar takes them. flow_of: `Flows.named`; without it no flow is open. mirror: of the
-    location; without it all is loaded.
+    as the registrar takes them. flow_of: `Flows.named`; without it no flow is open. mirror: of
+    the location; without it all is loaded. shut: the table of banned sources that transport
+    looks into. gateways: addresses that are never banned. since: when the node began, seconds
+    since the epoch; 0 for any time.
     """
     live = site if isinstance(site, Live) else Live(site)
     domains = Domains(live.domains, own_hosts, live.aliases, live.subscribers)
     gruus = Gruus(secret)
     from_memory = live.without_database == "memory"
+    access = Access(
+        live.site,
+        live.subscribers,
+        domains,
+        Nonces(secret),
+        Replays(since),
+        Bans(shut),
+        live.aliases,
+        gateways,
+        on_wire,
+        lambda aor, now: [binding.source for binding in location.lookup(aor, now)],
+    )
     return Order(
         [
+            Screen(access),
             Sanity(domains.is_here, domains.is_node, SUPPORTED),
-            Access(live.domains, live.subscribers, domains, Nonces(secret)),
+            access,
             Registrar(
                 location, domains.find, live.subscribers, save, answer, flow_of, mirror, from_memory, gruus
             ),

@@ -1,6 +1,7 @@
 """The step that finds a user of a served domain: proxying or redirecting to the contacts.
 
-403  the Request-URI's domain is not served here: no relaying for everybody
+403  the Request-URI's domain is not served here: only who is trusted, or has proved to be a
+     subscriber, is relayed there, by its name (RFC 3263)
 404  nobody of that name; 480  nobody there (RFC 3261 16.5)
 503  the user's contacts are not loaded yet and can't be read
 300, 301, 302  where the domain redirects (RFC 3261 8.3), with the preference of each contact
@@ -27,7 +28,7 @@ from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.site.model import Domain
 
-NOT_SERVED: Final = Reply(403, "Domain Not Served")
+NOT_SERVED: Final = Reply(403, "Domain Not Served", cause="not-served")
 NOT_FOUND: Final = Reply(404, "Not Found")
 UNAVAILABLE: Final = Reply(480, "Temporarily Unavailable")
 NOT_KNOWN: Final = Reply(503, "Service Unavailable", ("Retry-After: 5",))
@@ -68,7 +69,7 @@ class LocationStep:
         served = self._find(uri) if uri.host else self._domains.find_number(uri, _caller(ask))
         if served is None:
             # A number that no domain can be told for is nobody's user.
-            return NOT_FOUND if uri.scheme == "tel" else NOT_SERVED
+            return NOT_FOUND if uri.scheme == "tel" else _relay(ask)
         domain, aor = served
         if uri.params and "gr" in uri.params:
             bindings, refusal = self._instance(uri, domain, aor, ask.now)
@@ -184,6 +185,14 @@ def _newest(bindings: list[Binding]) -> list[Binding]:
     if flows or len(bindings) < 2:
         return flows or bindings
     return [max(bindings, key=_expiry)]
+
+
+def _relay(ask: Ask) -> Decision:
+    """To a domain that is not served here, for those who may have it."""
+    if not ask.trusted and ask.subscriber is None:
+        return NOT_SERVED
+    request_uri = as_request_uri(ask.uri.text)
+    return NOT_SERVED if request_uri is None else Forward([Target(request_uri)])
 
 
 def _expiry(binding: Binding) -> float:
