@@ -27,7 +27,9 @@ def test_registers_are_carried_out_in_the_order_in_which_they_come(registrar: Re
 
 
 def test_step_1_a_domain_that_is_not_ours_is_not_registered_for(registrar: Registering) -> None:
-    assert registrar.register(DESK, uri="sip:elsewhere.org").status == 403
+    assert registrar.register(DESK, uri="sip:elsewhere.org").status == 407
+    stranger = "<sip:zoe@elsewhere.org>"
+    assert registrar.register(DESK, uri="sip:elsewhere.org", to=stranger).status == 403
     assert registrar.register(DESK, to="<sip:alice@elsewhere.org>").status == 404
 
 
