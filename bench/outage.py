@@ -51,8 +51,9 @@ def main() -> int:
             )
             print(
                 f"{without}: {outcome.calls.done} calls done, {outcome.calls.failed} failed,"
-                f" {outcome.calls.retransmissions} messages sent again; registrations: {answers}, {silent} without"
-                f" an answer; {len(outcome.stored)} users in the table, {len(different)} that differ from memory",
+                f" {outcome.calls.retransmissions} messages sent again; registrations: {answers},"
+                f" {silent} without an answer; {len(outcome.stored)} users in the table,"
+                f" {len(different)} that differ from memory",
                 flush=True,
             )
             bad += outcome.calls.failed + silent + len(different)
