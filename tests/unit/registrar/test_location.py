@@ -192,3 +192,13 @@ def test_changes_of_others_beyond_the_room_are_left_out_and_counted() -> None:
     location.changed(Change("b@x", (), (bound("2"),)))
     location.changed(Change("alice@example.com", (), (bound("1", q=1),)))
     assert (location.count, location.left_out, found(location, aor="b@x")) == (1, 1, [])
+
+
+def test_equal_user_agents_are_one_text_in_memory() -> None:
+    location = Location(10)
+    made = [structs.replace(bound(), user_agent=b"Phone/1".decode()) for _ in range(3)]
+    location.load([("a@x", made[0]), ("b@x", made[1])])
+    location.apply(Change("c@x", (), (made[2],)))
+    texts = {id(location.stored(aor)[0].user_agent) for aor in ("a@x", "b@x", "c@x")}
+    assert len(texts) == 1
+    assert location.stored("c@x")[0].user_agent == "Phone/1"
