@@ -1,6 +1,6 @@
 """Makes the asks that deciding rooms are tested with, from as little text as a test needs."""
 
-from oneproxy.access.digest import make_ha1, make_response
+from oneproxy.access.digest import ALGORITHMS, make_ha1, make_response
 from oneproxy.engine.decisions import Ask, Decision, Reply
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.sip.check import check
@@ -63,13 +63,19 @@ def register(
     call_id: str = "reg-1",
     cseq: int = 1,
     now: float = NOW,
+    sender: str | None = None,
 ) -> Ask:
-    return ask_of(request_of("REGISTER", uri, *headers, sender=to, to=to, call_id=call_id, cseq=cseq), now)
+    """sender: who registers, where it is not the one that To names."""
+    request = request_of(
+        "REGISTER", uri, *headers, sender=to if sender is None else sender, to=to, call_id=call_id, cseq=cseq
+    )
+    return ask_of(request, now)
 
 
-def subscriber(aor: str, password: str = "secret") -> Subscriber:
+def subscriber(aor: str, password: str = "secret", may_use: tuple[str, ...] = ()) -> Subscriber:
     user, _, realm = aor.rpartition("@")
-    return Subscriber(aor, {name: make_ha1(name, user, realm, password) for name in ("MD5", "SHA-256")})
+    ha1 = {name: make_ha1(name, user, realm, password) for name in ALGORITHMS}
+    return Subscriber(aor, ha1, may_use=may_use)
 
 
 def shown(decision: Decision | None) -> tuple[int, str, tuple[str, ...]]:
@@ -93,11 +99,12 @@ def credentials(
     algorithm: str = "SHA-256",
     qop: str | None = "auth",
     body: str = "",
+    nc: str = "00000001",
 ) -> str:
     """The value of an Authorization header that answers `nonce`."""
     ha1 = make_ha1(algorithm, user, realm, password)
-    proved = make_response(algorithm, ha1, method, uri, nonce, qop, "00000001", "0a4f113b", body)
-    end = "" if qop is None else f', qop={qop}, nc=00000001, cnonce="0a4f113b"'
+    proved = make_response(algorithm, ha1, method, uri, nonce, qop, nc, "0a4f113b", body)
+    end = "" if qop is None else f', qop={qop}, nc={nc}, cnonce="0a4f113b"'
     return (
         f'Digest username="{user}", realm="{realm}", nonce="{nonce}", uri="{uri}",'
         f' response="{proved}", algorithm={algorithm}{end}'

@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from oneproxy import logs
+from oneproxy.access.bans import Bans
+from oneproxy.access.causes import ORDINARY
+from oneproxy.access.step import Access
 from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask, Decision
 from oneproxy.engine.dialog import DialogMark
@@ -35,6 +38,7 @@ from oneproxy.sip.host import parse_hostport
 from oneproxy.sip.malformed import Malformed
 from oneproxy.site.model import Listen
 from oneproxy.transport.address import WILDCARDS, local_addresses
+from oneproxy.transport.banned import Shut
 from oneproxy.transport.codec import Codec, StreamCodec
 from oneproxy.transport.connections import Connections, Limits
 from oneproxy.transport.credentials import Credentials, CredentialsError
@@ -55,6 +59,8 @@ _BEYOND_BINDINGS_S: Final = 300.0
 _LAST_LOOK_S: Final = 0.5
 _GOOD_BYE_S: Final = 1.0
 _COUNTS_EVERY_S: Final = 60.0
+#: Characters of what a peer wrote that a line of the log takes.
+_LOGGED: Final = 128
 
 log = structlog.get_logger()
 
@@ -70,6 +76,13 @@ class Node:
         machine = self._machine
         self._connections = Connections(Limits(machine.connections, machine.connections_per_source))
         self._listeners = bind_all(machine.listen, self._connections)
+        #: Sources that are banned: policy writes it, and who reads from sockets looks into it.
+        shut: Shut = {}
+        self._bans = Bans(shut)
+        self._connections.shut = shut
+        for listener in self._listeners:
+            if isinstance(listener, UdpListener):
+                listener.shut = shut
         self._driver = Driver(self._clock, self._listeners, self._connections)
         self._names = Names(reach(self._listeners), name_servers(machine.dns_servers))
         self._names.on_found = self._driver.flush_soon
@@ -164,6 +177,8 @@ class Node:
             self._answer,
             self._ways.named,
             self._mirror,
+            bans=self._bans,
+            since=self._clock.now(),
         )
         engine = Engine(
             self._clock.now(),
@@ -177,6 +192,11 @@ class Node:
             self._machine.calls,
         )
         engine.on_malformed = self._note_malformed
+        engine.trust.on_refused = self._note_refused
+        for step in self._policy.steps:
+            if isinstance(step, Access):
+                engine.trust.screen = step.screen
+                engine.trust.trusts = step.trusts
         return engine
 
     def _note_malformed(self, now: float, flow: Flow, fault: Malformed) -> None:
@@ -208,6 +228,21 @@ class Node:
         if not self._has_site.done():
             self._has_site.set_result(None)
 
+    def _note_refused(self, ask: Ask, cause: str) -> None:
+        """Log it at a limited rate, without what would tell a password."""
+        if cause in ORDINARY:
+            return
+        request = ask.request
+        self._faults.warning(
+            "request refused",
+            ask.now,
+            key=cause,
+            code=cause,
+            method=request.method[:_LOGGED],
+            source=f"{ask.flow.host}:{ask.flow.port}",
+            account=(request.get("to" if request.method == "REGISTER" else "from") or "")[:_LOGGED],
+        )
+
     def _answer(self, ask: Ask, decision: Decision) -> None:
         """A decision that policy had to wait for."""
         self._engine.answer(self._clock.now(), ask, decision)
@@ -215,8 +250,10 @@ class Node:
 
     def _log_counts(self) -> None:
         counted = self._engine.counters.totals()
-        counted["unsent"] = sum(one.unsent for one in self._listeners if isinstance(one, UdpListener))
+        datagrams = [one for one in self._listeners if isinstance(one, UdpListener)]
+        counted["unsent"] = sum(one.unsent for one in datagrams)
         counted.update(self._connections.counts)
+        counted["dropped.banned"] = sum(one.banned for one in datagrams) + counted.get("dropped.banned", 0)
         counted["faults"] = self._driver.faults + self._connections.counts["faults"]
         counted["names_refused"] = self._names.refused
         counted["names_failed"] = self._names.answers.failures

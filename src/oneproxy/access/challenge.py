@@ -28,8 +28,8 @@ class Challenge:
         # In the domain's order: a client takes the first that it knows (RFC 7616 3.7).
         self._pieces = [(before, f'", algorithm={name}, qop="auth"') for name in domain.algorithms]
 
-    def make(self, nonce: str, stale: bool) -> Reply:
-        """The response. stale: the password was right, only the nonce was not (RFC 7616 3.3)."""
+    def make(self, nonce: str, stale: bool, cause: str) -> Reply:
+        """The response. stale: only the nonce was not good (RFC 7616 3.3). cause: why it is sent."""
         end = _STALE if stale else ""
         headers = tuple([f"{before}{nonce}{after}{end}" for before, after in self._pieces])
-        return Reply(self._status, self._reason, headers, stateless=True)
+        return Reply(self._status, self._reason, headers, stateless=True, cause=cause)

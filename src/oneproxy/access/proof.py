@@ -1,10 +1,13 @@
 """Digest credentials as a request presents them, checked for what they must hold (RFC 7616 3.4)."""
 
+from string import hexdigits
 from typing import Final
 
+from oneproxy.access.replays import ONCE
 from oneproxy.sip.credentials import Credentials
 from oneproxy.sip.malformed import Malformed
 
+_NC_DIGITS: Final = 8
 _ALGORITHMS: Final = {"MD5": "MD5", "SHA-256": "SHA-256", "SHA-512-256": "SHA-512-256"}
 
 
@@ -12,10 +15,10 @@ class Proof:
     """What a client says to prove that it knows the password.
 
     algorithm: spelled as we spell it, "" for one that is unknown here. qop: "auth",
-    "auth-int", or None from a client of RFC 2069.
+    "auth-int", or None from a client of RFC 2069. count: what nc says, ONCE without one.
     """
 
-    __slots__ = ("algorithm", "cnonce", "nc", "nonce", "qop", "response", "uri", "user")
+    __slots__ = ("algorithm", "cnonce", "count", "nc", "nonce", "qop", "response", "uri", "user")
 
     def __init__(self, user: str, nonce: str, uri: str, response: str) -> None:
         self.user = user
@@ -25,6 +28,7 @@ class Proof:
         self.algorithm = "MD5"
         self.qop: str | None = None
         self.nc = ""
+        self.count = ONCE
         self.cnonce = ""
 
 
@@ -47,8 +51,12 @@ def read_proof(credentials: Credentials) -> Proof | Malformed:
     if qop is None:
         return proof if proof.algorithm == "MD5" else Malformed.CREDENTIALS
     proof.qop = qop if qop == "auth" else qop.lower()
-    proof.nc = params.get("nc", "")
+    proof.nc = nc = params.get("nc", "")
     proof.cnonce = params.get("cnonce", "")
-    if proof.qop not in ("auth", "auth-int") or not proof.nc or not proof.cnonce:
+    if proof.qop not in ("auth", "auth-int") or not proof.cnonce:
         return Malformed.CREDENTIALS
+    # RFC 7616 3.4: eight hexadecimal digits; fewer say as much.
+    if not nc or len(nc) > _NC_DIGITS or nc.strip(hexdigits):
+        return Malformed.CREDENTIALS
+    proof.count = int(nc, 16)
     return proof

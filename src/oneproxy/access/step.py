@@ -1,216 +1,222 @@
-"""The step that asks for a password (RFC 3261 22, RFC 7616, RFC 8760).
+"""The step that says who may ask for anything: address rules, the flood guard, the password.
 
-REGISTER is challenged by the domain of its Request-URI, which is the registrar's; any
-other request by the domain of its From, since that is whom the caller claims to be. A
-caller of a domain that is not served here is a call from outside: it cannot prove
-anything to us, and later steps let it reach the users of served domains only.
+Each refusal has a cause (`causes`), which is counted and logged, and which the peer is not told.
 
-Nothing tells a guesser which users exist: an unknown one is challenged, and refused by
-the same response after the same work as a known one with the wrong password.
+A REGISTER for a served domain is challenged by that domain, the registrar's; any other request by
+the domain of its From, since that is whom the caller claims to be. A caller of a domain that is
+not served here is a call from outside: it cannot prove anything to us, and later steps let it
+reach the users of served domains only. A caller of ours who wants something elsewhere is always
+asked who he is, since only then is it relayed (RFC 3261 22, RFC 7616, RFC 8760).
 """
 
-import os
-from collections.abc import Mapping
-from enum import IntEnum
-from typing import Final, Protocol
+from collections.abc import Callable, Container, Mapping
+from typing import Final
 
-from oneproxy.access.challenge import Challenge
-from oneproxy.access.digest import ALGORITHMS, hash_text, make_response, same_response
-from oneproxy.access.nonces import Age, Nonces
-from oneproxy.access.proof import Proof, read_proof
+from oneproxy.access import causes
+from oneproxy.access.bans import ACCOUNT, SOURCE, Ban, Bans
+from oneproxy.access.guard import Guard
+from oneproxy.access.nonces import Nonces
+from oneproxy.access.owners import Owners
+from oneproxy.access.replays import Replays
+from oneproxy.access.rules import DENY, TRUST, Rules
+from oneproxy.access.sources import source_of
+from oneproxy.access.verify import PROVED, Domains, Realm, Verifier
 from oneproxy.engine.decisions import Ask, Decision, Reply
+from oneproxy.engine.flow import Flow
 from oneproxy.sip.address import parse_address
-from oneproxy.sip.credentials import parse_credentials
+from oneproxy.sip.identity import trusted_lines
 from oneproxy.sip.malformed import REASONS, Malformed
 from oneproxy.sip.message import Request
-from oneproxy.sip.uri import Uri, escape_user, parse_uri, same_uri
+from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.site.model import Domain, Site, Subscriber
 
-#: Proofs for our realm that are worked out for one request. Several proxies of a realm
-#: on the way may each have asked (RFC 3261 22.3); a header full of them is an attack.
-MAX_PROOFS: Final = 4
-
-FORBIDDEN: Final = Reply(403, "Forbidden")
-BAD_FROM: Final = Reply(400, REASONS[Malformed.FROM])
 #: Schemes of who may call.
 CALLERS: Final = frozenset(("sip", "sips", "tel"))
-MALFORMED: Final = Reply(400, REASONS[Malformed.CREDENTIALS])
 
-
-class Domains(Protocol):
-    """Whose a URI is."""
-
-    def find(self, uri: Uri) -> tuple[Domain, str] | None:
-        """The served domain that a request for `uri` is for, and the AoR there."""
-        ...
-
-    def claimed(self, uri: Uri) -> tuple[Domain, str] | None:
-        """The served domain that a caller with `uri` claims to be of, and the AoR."""
-        ...
-
-    def is_node(self, uri: Uri) -> bool:
-        """Whether `uri` names this node or a served domain, and no user there."""
-        ...
-
-
-class _Verdict(IntEnum):
-    """What the credentials of a request are worth; the best of several counts."""
-
-    ABSENT = 0
-    MALFORMED = 1
-    WRONG = 2
-    STALE = 3
-    RIGHT = 4
-
-
-class _Guard:
-    """What one domain asks for, as registrar (401) and as proxy (407)."""
-
-    __slots__ = ("algorithms", "domain", "proxy", "registrar")
-
-    def __init__(self, domain: Domain) -> None:
-        self.domain = domain
-        self.algorithms = frozenset(domain.algorithms)
-        self.registrar = Challenge(domain, 401)
-        self.proxy = Challenge(domain, 407)
+_FORBIDDEN: Final = (403, "Forbidden", ())
+#: Nothing is remembered for these, whoever they are given to: each is the same when asked again.
+REFUSED: Final = {
+    cause: Reply(*_FORBIDDEN, stateless=True, cause=cause)
+    for cause in (causes.ADDRESS_DENIED, causes.BANNED, causes.FLOOD)
+}
+MALFORMED: Final = Reply(
+    400, REASONS[Malformed.CREDENTIALS], stateless=True, cause=causes.MALFORMED_CREDENTIALS
+)
+BAD_FROM: Final = Reply(400, REASONS[Malformed.FROM], stateless=True, cause=causes.BAD_FROM)
+#: What was proved has used up its nonce: sent again it would be another answer, so these are kept.
+OTHER_USER: Final = Reply(*_FORBIDDEN, cause=causes.OTHER_USER)
+ACCOUNT_REFUSED: Final = {cause: Reply(*_FORBIDDEN, cause=cause) for cause in (causes.BANNED, causes.FLOOD)}
+#: Whoever has these has shown the password, so the client need not ask for it.
+_ON_NONCE: Final = frozenset((causes.STALE, causes.REPLAYED))
 
 
 class Access:
-    """Lets pass who needs no password or has proved it; challenges or refuses the rest."""
+    """Lets pass who is trusted, needs no password or has proved it; refuses the rest."""
 
-    __slots__ = ("_decoy", "_domains", "_guards", "_methods", "_nonces", "_subscribers")
+    __slots__ = (
+        "_domains",
+        "_guard",
+        "_methods",
+        "_nonces",
+        "_owners",
+        "_realms",
+        "_rules",
+        "_subscribers",
+        "_verifier",
+    )
 
     def __init__(
         self,
-        served: Mapping[str, Domain],
+        site: Site,
         subscribers: Mapping[str, Subscriber],
         domains: Domains,
         nonces: Nonces,
+        replays: Replays | None = None,
+        bans: Bans | None = None,
+        aliases: Mapping[str, str] | None = None,
+        gateways: Container[str] = (),
+        on_wire: Callable[[str], str] = str,
     ) -> None:
-        """served: the domains by name. subscribers: by AoR, as requests name it."""
-        self._guards: dict[str, _Guard] = {}
-        self._methods: frozenset[str] = frozenset()
-        self._guard(served)
+        """subscribers: by AoR, as requests name it; aliases: such AoRs to those of their owners.
+
+        gateways: addresses that are never banned. All three are live. on_wire: gives an AoR of
+        the site the form in which requests name it.
+        """
         self._subscribers = subscribers
         self._domains = domains
         self._nonces = nonces
-        # What the responses of unknown users are compared with: nobody knows a password
-        # that hashes to it.
-        secret = os.urandom(32)
-        self._decoy = {name: hash_text(name, secret) for name in ALGORITHMS}
+        self._rules = Rules(site.access)
+        self._guard = Guard(site.flood, self._rules.spares, Bans() if bans is None else bans, gateways)
+        self._owners = Owners(subscribers, {} if aliases is None else aliases, on_wire)
+        self._verifier = Verifier(
+            subscribers, domains, nonces, Replays() if replays is None else replays, self._guard
+        )
+        self._realms: dict[str, Realm] = {}
+        self._methods: frozenset[str] = frozenset()
+        self._set_domains(site.domains)
 
     def take(self, site: Site) -> None:
-        """The site has changed: ask for what its domains ask for from now on."""
-        self._guard(site.domains)
+        """The site has changed: decide by this one from now on. Bans and nonces stay."""
+        self._rules = Rules(site.access)
+        self._guard.take(site.flood, self._rules.spares)
+        self._owners.take()
+        self._set_domains(site.domains)
 
-    def _guard(self, served: Mapping[str, Domain]) -> None:
-        self._guards = {domain.name: _Guard(domain) for domain in served.values()}
+    def _set_domains(self, served: Mapping[str, Domain]) -> None:
+        self._realms = {domain.name: Realm(domain) for domain in served.values()}
         self._methods = frozenset(method for domain in served.values() for method in domain.authenticate)
+
+    # What the engine asks.
 
     def decide(self, ask: Ask) -> Decision | None:
         """Challenge, refuse, or pass with `ask.subscriber` set where one was proved."""
+        refusal = self.screen(ask)
+        if refusal is not None or ask.trusted:
+            return refusal
         request = ask.request
-        if request.method not in self._methods or ask.trusted:
+        ask.consumed = trusted_lines(request)
+        served = self._domains.find(ask.uri)
+        if request.method == "REGISTER" and served is not None:
+            return self._ask_registrant(ask, self._realms[served[0].name])
+        is_elsewhere = served is None and ask.uri.scheme != "tel" and not self._domains.is_node(ask.uri)
+        if not is_elsewhere and request.method not in self._methods:
             return None
-        registers = request.method == "REGISTER"
-        uri = _address_uri(request, "to" if registers else "from")
-        if not registers and (uri is None or uri.scheme not in CALLERS):
+        uri = _address_uri(request, "from")
+        if uri is None or uri.scheme not in CALLERS:
             # Who cannot be read is nobody's caller: a phone would show a served name
             # that no password was asked for.
             return BAD_FROM
-        claimed = None if uri is None else self._domains.claimed(uri)
-        served = self._domains.find(ask.uri) if registers else claimed
-        if served is None or request.method not in served[0].authenticate:
+        claimed = self._domains.claimed(uri)
+        if claimed is None or (request.method not in claimed[0].authenticate and not is_elsewhere):
             return None
-        guard = self._guards[served[0].name]
-        verdict, aor = self._verify(ask, guard, "authorization" if registers else "proxy-authorization")
-        if verdict is _Verdict.MALFORMED:
-            return MALFORMED
-        if verdict is not _Verdict.RIGHT:
-            challenge = guard.registrar if registers else guard.proxy
-            return challenge.make(self._nonces.make(ask.now), verdict is _Verdict.STALE)
-        if claimed is None or claimed[1] != aor:
-            # RFC 3261 22.1, 10.3 step 3: proved, but not that this is theirs to use.
-            return FORBIDDEN
+        return self._ask_caller(ask, self._realms[claimed[0].name], claimed[1])
+
+    def screen(self, ask: Ask) -> Reply | None:
+        """Address rules and flood guard alone: refuse, or pass with `ask.trusted` set where it is so."""
+        if ask.trusted:
+            return None
+        flow = ask.flow
+        rules = self._rules
+        if rules.any:
+            action = rules.find(flow.host, flow.client_name, ask.request.method)
+            if action == TRUST:
+                ask.trusted = True
+                return None
+            if action == DENY:
+                return REFUSED[causes.ADDRESS_DENIED]
+        cause = self._guard.admit(flow.host, ask.now)
+        return REFUSED[cause] if cause else None
+
+    def trusts(self, flow: Flow, method: str) -> bool:
+        """Whether what comes on `flow` may say who somebody is (RFC 3325)."""
+        rules = self._rules
+        return rules.any and rules.find(flow.host, flow.client_name, method) == TRUST
+
+    # Bans, by hand.
+
+    def bans(self, now: float) -> list[Ban]:
+        """Sources and accounts that are shut out at present, the oldest first."""
+        self._guard.bans.expire(now)
+        return self._guard.bans.all()
+
+    def ban(self, name: str, now: float, until: float, why: str) -> None:
+        """Shut out a source ("192.0.2.7", "2001:db8::1") or an account (its AoR)."""
+        if "@" in name:
+            self._guard.bans.add(Ban(ACCOUNT, name, now, until, why), everywhere=False)
+        else:
+            everywhere = not self._guard.is_shared(name)
+            self._guard.bans.add(Ban(SOURCE, source_of(name), now, until, why), everywhere)
+
+    def lift(self, name: str) -> bool:
+        """Let in a source or an account, by the name that it is listed by; whether it was banned."""
+        return self._guard.bans.lift(name)
+
+    # Passwords.
+
+    def _ask_registrant(self, ask: Ask, realm: Realm) -> Decision | None:
+        """The digest of a REGISTER for a served domain (RFC 3261 22.2, 10.3 step 3)."""
+        if "REGISTER" not in realm.domain.authenticate:
+            return None
+        cause, aor = self._verifier.verify(ask, realm, "authorization")
+        if cause != PROVED:
+            return self._challenge(ask, realm, cause, 401)
+        # RFC 3261 10.2: From is whoever registers for To, mostly the same. In a third-party
+        # registration both have to be his to use.
+        if not self._owns(ask.request, "to", aor) or not self._owns(ask.request, "from", aor):
+            return OTHER_USER
+        return self._admit(ask, aor)
+
+    def _ask_caller(self, ask: Ask, realm: Realm, claimed: str) -> Decision | None:
+        """The digest of whoever says that he is of a served domain (RFC 3261 22.3, 22.1)."""
+        cause, aor = self._verifier.verify(ask, realm, "proxy-authorization")
+        if cause != PROVED:
+            return self._challenge(ask, realm, cause, 407)
+        if not self._owners.may_use(aor, claimed):
+            return OTHER_USER
+        # RFC 3261 22.3: what was for us is not shown to the callee, who could use it.
+        values = ask.request.values
+        ours = [at for at in ask.request.positions("proxy-authorization") if realm.quoted in values[at]]
+        ask.consumed = (*ask.consumed, *ours)
+        return self._admit(ask, aor)
+
+    def _owns(self, request: Request, header: str, aor: str) -> bool:
+        uri = _address_uri(request, header)
+        claimed = None if uri is None else self._domains.claimed(uri)
+        return claimed is not None and self._owners.may_use(aor, claimed[1])
+
+    def _admit(self, ask: Ask, aor: str) -> Decision | None:
+        cause = self._guard.admit_account(aor, ask.now)
+        if cause:
+            return ACCOUNT_REFUSED[cause]
         ask.subscriber = aor
-        if not registers:
-            # RFC 3261 22.3: what was for us is not shown to the callee, who could use it.
-            realm = f'"{served[0].name}"'
-            ask.consumed = tuple(
-                at for at in request.positions("proxy-authorization") if realm in request.values[at]
-            )
         return None
 
-    def _verify(self, ask: Ask, guard: _Guard, header: str) -> tuple[_Verdict, str]:
-        """The best verdict on the credentials in `header`, and the AoR that they are of.
-
-        Those for other realms belong to other proxies and are not looked at (RFC 3261
-        22.3).
-        """
-        realm = guard.domain.name
-        best = _Verdict.ABSENT
-        tried = 0
-        for value in ask.request.all(header):
-            # Saves the reading of what is for others; the realm itself is compared below.
-            if realm not in value:
-                continue
-            tried += 1
-            if tried > MAX_PROOFS:
-                break
-            credentials = parse_credentials(value)
-            if isinstance(credentials, Malformed):
-                best = max(best, _Verdict.MALFORMED)
-                continue
-            if not credentials.is_digest or credentials.params.get("realm") != realm:
-                continue
-            proof = read_proof(credentials)
-            if isinstance(proof, Malformed) or not self._is_for(proof.uri, ask):
-                best = max(best, _Verdict.MALFORMED)
-                continue
-            aor = f"{escape_user(proof.user)}@{realm}"
-            verdict = self._judge(proof, aor, ask, guard)
-            if verdict is _Verdict.RIGHT:
-                return verdict, aor
-            best = max(best, verdict)
-        return best, ""
-
-    def _judge(self, proof: Proof, aor: str, ask: Ask, guard: _Guard) -> _Verdict:
-        """Whether `proof` shows the password of `aor`; the same work whoever that is."""
-        algorithm = proof.algorithm
-        if algorithm not in guard.algorithms:
-            return _Verdict.WRONG
-        subscriber = self._subscribers.get(aor)
-        ha1 = None if subscriber is None else subscriber.ha1.get(algorithm)
-        request = ask.request
-        expected = make_response(
-            algorithm,
-            ha1 or self._decoy[algorithm],
-            request.method,
-            proof.uri,
-            proof.nonce,
-            proof.qop,
-            proof.nc,
-            proof.cnonce,
-            request.body,
-        )
-        age = self._nonces.check(proof.nonce, ask.now)
-        if not same_response(expected, proof.response) or ha1 is None:
-            return _Verdict.WRONG
-        # RFC 7616 3.3: who knows the password is not asked for it again because of a
-        # nonce, be it old or made before the farm's secret changed.
-        return _Verdict.RIGHT if age is Age.FRESH else _Verdict.STALE
-
-    def _is_for(self, text: str, ask: Ask) -> bool:
-        """Whether a proof made for the URI `text` is one for this request (RFC 7616 3.4.6).
-
-        Proxies on the way may have changed the Request-URI into another that means the
-        same, hence the comparison of URIs. Widespread clients put the address that they
-        send to in place of the Request-URI; that means this very server and is let pass.
-        """
-        if text == ask.request.uri:
-            return True
-        uri = parse_uri(text)
-        return not isinstance(uri, Malformed) and (same_uri(uri, ask.uri) or self._domains.is_node(uri))
+    def _challenge(self, ask: Ask, realm: Realm, cause: str, status: int) -> Reply:
+        if cause == causes.MALFORMED_CREDENTIALS:
+            return MALFORMED
+        challenge = realm.registrar if status == 401 else realm.proxy
+        nonce = self._nonces.make(ask.now, source_of(ask.flow.host))
+        return challenge.make(nonce, cause in _ON_NONCE, cause)
 
 
 def _address_uri(request: Request, name: str) -> Uri | None:

@@ -42,18 +42,15 @@ from oneproxy.engine.routing import Own, unstrict
 from oneproxy.engine.sending import Sender
 from oneproxy.engine.server import ServerTransaction, to_tag
 from oneproxy.engine.tables import Tables
+from oneproxy.engine.trust import Trust
 from oneproxy.sip.check import check
 from oneproxy.sip.framing import fitted
+from oneproxy.sip.identity import TRUSTED_ONLY
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.response import respond
 from oneproxy.sip.uri import Uri, parse_uri
 
-ALLOW: Final = (
-    "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, "
-    "NOTIFY, PUBLISH"
-)
-_CAPABILITIES: Final = (ALLOW, "Accept: application/sdp, */*", "Supported: path, outbound")
 _DRAINING: Final = Reply(503, "Service Unavailable", ("Retry-After: 5",))
 _LOOP: Final = Reply(482, "Loop Detected")
 _NO_TRANSACTION: Final = Reply(481, "Call/Transaction Does Not Exist")
@@ -121,6 +118,7 @@ class Engine:
         )
         #: What our Via in a response begins with; only those responses are for us (18.1.2).
         self._vias = tuple(listener.via for listener in listeners)
+        self.trust = Trust(self.counters)
 
     @property
     def on_malformed(self) -> "Callable[[float, Flow, Malformed], None]":
@@ -258,6 +256,8 @@ class Engine:
             if mark and request.method != "REGISTER":
                 name = self._mark.flow(mark, request)
                 if name is not None:
+                    if not TRUSTED_ONLY.isdisjoint(request.first):
+                        request = self.trust.strip_request(flow, request)
                     came = flow if natted or flow.reliable else None
                     self._inside.relay(now, key, back, came, request, passed, name)
                     return
@@ -274,7 +274,7 @@ class Engine:
             # OPTIONS to OneProxy too: whoever asks so where to send calls looks elsewhere.
             self._refusals.refuse(key, back, request, _DRAINING)
         elif request.method == "OPTIONS" and uri.user is None and self._own.is_here(uri):
-            self._answer_options(key, back, request)
+            self._answer_options(key, back, Ask(request, uri, flow, now))
         elif len(self._servers) >= self._limit:
             self._refusals.refuse(key, back, request, FULL, "full")
         elif self.gate.calls_left <= 0 and request.method == "INVITE":
@@ -311,6 +311,7 @@ class Engine:
     def _decide(self, now: float, key: str, back: Flow, natted: bool, ask: Ask) -> None:
         decision = self._policy.decide(ask)
         if decision.__class__ is Reply and decision.stateless:
+            self.trust.note(ask, decision)
             tag = to_tag(key)
             data = respond(ask.request, decision.status, decision.reason, tag, decision.headers)
             self.out.append((back, data))
@@ -343,6 +344,7 @@ class Engine:
                 context.recurse = decision.recurse
                 self._forking.fork(now, context, decision.targets)
             case Reply():
+                self.trust.note(ask, decision)
                 server.reply(now, decision.status, decision.reason, decision.headers)
             case Pending():
                 server.pend(now, ask)
@@ -414,9 +416,12 @@ class Engine:
         elif server.context is not None:
             server.context.cancel(now, reason)
 
-    def _answer_options(self, key: str, back: Flow, request: Request) -> None:
+    def _answer_options(self, key: str, back: Flow, ask: Ask) -> None:
         """RFC 3261 11.2: OPTIONS to OneProxy itself; nothing needs to be remembered."""
-        self.out.append((back, respond(request, 200, "OK", to_tag(key), _CAPABILITIES)))
+        answer = self.trust.answer_options(ask)
+        self.out.append(
+            (back, respond(ask.request, answer.status, answer.reason, to_tag(key), answer.headers))
+        )
 
     # Responses.
 
@@ -428,7 +433,10 @@ class Engine:
         client = self._clients.get(branch if method != "CANCEL" else f"{branch} CANCEL")
         if client is None or client.method != method:
             self.counters.stray_responses += 1
-        elif response.status >= 300 and (response.fault is not None or "to" not in response.first):
+            return
+        if response.status > 100:
+            response = self.trust.strip_response(flow, method, response)
+        if response.status >= 300 and (response.fault is not None or "to" not in response.first):
             # It would have to be acknowledged, or answer in place of others: it can't be.
             self._refusals.drop(now, flow, response.fault or Malformed.TO)
         elif client.fits:

@@ -9,6 +9,7 @@ class Counters:
     __slots__ = (
         "calls",
         "dropped",
+        "refused",
         "requests",
         "responses",
         "retransmissions",
@@ -25,8 +26,13 @@ class Counters:
         self.stray_responses = 0
         #: What was refused or dropped by the engine itself, by code.
         self.dropped: Counter[str] = Counter()
+        #: What policy refused, by the cause of its reply.
+        self.refused: Counter[str] = Counter()
 
     def totals(self) -> dict[str, int]:
-        """Everything by name; codes as "dropped.<code>"."""
-        named = {name: getattr(self, name) for name in self.__slots__ if name != "dropped"}
-        return named | {f"dropped.{code}": count for code, count in sorted(self.dropped.items())}
+        """Everything by name; codes as "dropped.<code>" and "refused.<code>"."""
+        coded = ("dropped", "refused")
+        named = {name: getattr(self, name) for name in self.__slots__ if name not in coded}
+        for name in coded:
+            named |= {f"{name}.{code}": count for code, count in sorted(getattr(self, name).items())}
+        return named

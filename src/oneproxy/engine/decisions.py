@@ -121,17 +121,25 @@ class Reply:
 
     headers: whole lines. stateless: nothing is remembered, so that a challenge costs
     no memory (RFC 3261 8.2.7); only for answers that are the same when asked again.
+    cause: a stable code that it is counted and logged by, "" for no refusal; peers are not
+    told it.
     """
 
-    __slots__ = ("headers", "reason", "stateless", "status")
+    __slots__ = ("cause", "headers", "reason", "stateless", "status")
 
     def __init__(
-        self, status: int, reason: str, headers: tuple[str, ...] = (), stateless: bool = False
+        self,
+        status: int,
+        reason: str,
+        headers: tuple[str, ...] = (),
+        stateless: bool = False,
+        cause: str = "",
     ) -> None:
         self.status = status
         self.reason = reason
         self.headers = headers
         self.stateless = stateless
+        self.cause = cause
 
 
 class Forward:

@@ -1,6 +1,10 @@
 """The steps of a node, made from its site and put in their order."""
 
+from collections.abc import Container
+
+from oneproxy.access.bans import Bans
 from oneproxy.access.nonces import Nonces
+from oneproxy.access.replays import Replays
 from oneproxy.access.step import Access
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.live import Live, on_wire
@@ -25,21 +29,37 @@ def build(
     answer: Answer,
     flow_of: FlowOf = lambda _: None,
     mirror: Mirror | None = None,
+    bans: Bans | None = None,
+    gateways: Container[str] = (),
+    since: float = 0.0,
 ) -> Order:
     """The policy of a node.
 
     site: what the node keeps of it, which changes in place; or one that stays as it is.
     secret: the farm's. own_hosts: "host:port" and "host" of every listener. save, answer:
     as the registrar takes them. flow_of: `Flows.named`; without it no flow is open. mirror: of the
-    location; without it all is loaded.
+    location; without it all is loaded. bans: with the table that transport looks into. gateways:
+    addresses that are never banned. since: when the node began, seconds since the epoch; 0 for
+    any time.
     """
     live = site if isinstance(site, Live) else Live(site)
     domains = Domains(live.domains, own_hosts)
     from_memory = live.without_database == "memory"
+    access = Access(
+        live.site,
+        live.subscribers,
+        domains,
+        Nonces(secret),
+        Replays(since),
+        bans,
+        live.aliases,
+        gateways,
+        on_wire,
+    )
     return Order(
         [
             Sanity(domains.is_here, domains.is_node, SUPPORTED),
-            Access(live.domains, live.subscribers, domains, Nonces(secret)),
+            access,
             Registrar(location, domains.find, live.subscribers, save, answer, flow_of, mirror, from_memory),
             LocationStep(location, domains.find, live.subscribers, flow_of, mirror),
         ],

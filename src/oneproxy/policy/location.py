@@ -1,6 +1,7 @@
 """The step that finds a user of a served domain: proxying or redirecting to the contacts.
 
-403  the Request-URI's domain is not served here: no relaying for everybody
+403  the Request-URI's domain is not served here: only who is trusted, or has proved to be a
+     subscriber, is relayed there, by its name (RFC 3263)
 404  nobody of that name; 480  nobody there (RFC 3261 16.5)
 503  the user's contacts are not loaded yet and can't be read
 302  where the domain redirects (RFC 3261 8.3), with the preference of each contact
@@ -22,7 +23,7 @@ from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.site.model import Domain
 
-NOT_SERVED: Final = Reply(403, "Domain Not Served")
+NOT_SERVED: Final = Reply(403, "Domain Not Served", cause="not-served")
 NOT_FOUND: Final = Reply(404, "Not Found")
 UNAVAILABLE: Final = Reply(480, "Temporarily Unavailable")
 NOT_KNOWN: Final = Reply(503, "Service Unavailable", ("Retry-After: 5",))
@@ -58,7 +59,7 @@ class LocationStep:
         served = self._domain_of(uri)
         if served is None:
             # A number without a domain is nobody's user; routes would know where it goes.
-            return NOT_FOUND if uri.scheme == "tel" else NOT_SERVED
+            return NOT_FOUND if uri.scheme == "tel" else _relay(ask)
         domain, aor = served
         bindings = self._location.lookup(aor, ask.now)
         if not bindings:
@@ -119,6 +120,14 @@ class _Groups:
                 ask.step = self
                 return Forward(targets)
         return None
+
+
+def _relay(ask: Ask) -> Decision:
+    """To a domain that is not served here, for those who may have it."""
+    if not ask.trusted and ask.subscriber is None:
+        return NOT_SERVED
+    request_uri = as_request_uri(ask.uri.text)
+    return NOT_SERVED if request_uri is None else Forward([Target(request_uri)])
 
 
 def find_targets(bindings: list[Binding], flow_of: FlowOf, no_answer_s: float) -> list[Target]:

@@ -25,6 +25,14 @@ _SPELLED: Final[dict[str, str]] = {
 }
 
 
+# How credentials look without what stands in quotes, and what follows from it: the names of
+# what does, and the parameters that do not. A client writes all of its credentials in one way.
+_Shape = tuple[str, ...]
+_shapes: dict[_Shape, tuple[tuple[str, ...], dict[str, str]]] = {}
+_SHAPES: Final = 1024
+_SHAPE_LENGTH: Final = 256
+
+
 class _Scheme:
     """A scheme and its parameters.
 
@@ -107,7 +115,35 @@ def _parse(value: str) -> tuple[str, dict[str, str], str] | Malformed:
 
 
 def _parse_params(text: str) -> dict[str, str] | None:
-    """Read `name=token, name="quoted"`, or None. A name that stands twice is a fault."""
+    """Read `name=token, name="quoted"`, or None. A name that stands twice is a fault.
+
+    By their shape where it was seen before: 2 us for the ten of an INVITE, not 11.
+    """
+    if "\\" in text:
+        return _parse_each(text)
+    pieces = text.split('"')
+    shape = tuple(pieces[::2])
+    known = _shapes.get(shape)
+    if known is not None:
+        return dict(zip(known[0], pieces[1::2], strict=True)) | known[1]
+    params = _parse_each(text)
+    if params:
+        _learn(shape, pieces[1::2], params)
+    return params
+
+
+def _learn(shape: _Shape, quoted: list[str], params: dict[str, str]) -> None:
+    """Remember a shape that was read, if what stands in quotes is each the value of a name."""
+    names = tuple([piece.rpartition(",")[2].strip(_SPACE + "=").lower() for piece in shape[:-1]])
+    if [params.get(name) for name in names] != quoted or sum(map(len, shape)) > _SHAPE_LENGTH:
+        return
+    if len(_shapes) >= _SHAPES:
+        _shapes.clear()
+    _shapes[shape] = names, {name: value for name, value in params.items() if name not in names}
+
+
+def _parse_each(text: str) -> dict[str, str] | None:
+    """As `_parse_params`, one after the other."""
     params: dict[str, str] = {}
     has_escapes = "\\" in text
     at = 0

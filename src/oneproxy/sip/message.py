@@ -213,6 +213,11 @@ class Response(Message):
                 return method
         return (self.get("cseq") or "").replace("\t", " ").rpartition(" ")[2]
 
+    def may_hold(self, *texts: str) -> bool:
+        """Whether one of these may stand in the message: in lower case, ASCII."""
+        text = self._text.lower()
+        return any(one in text for one in texts)
+
     def without_top_via(self) -> bytes | None:
         """The response for the next hop upstream (RFC 3261 16.7 step 3).
 

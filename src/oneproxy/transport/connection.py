@@ -252,6 +252,9 @@ class Connection(Flow):
     def readable(self) -> None:
         """Read what has come, as much as there is a share of this turn of the loop for."""
         table = self._table
+        if table.shut and table.is_shut(self.host):
+            self.lost("banned")
+            return
         most = table.turns.share(self, self.state == OPENING)
         if most:
             self._read(most)

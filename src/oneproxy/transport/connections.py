@@ -17,6 +17,7 @@ from oneproxy.sip.fields import split_list
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.via import Via, parse_via
+from oneproxy.transport.banned import Shut, is_shut
 from oneproxy.transport.connection import CLOSING, Connection
 from oneproxy.transport.turns import OCTETS, Turns
 from oneproxy.transport.wire import Wire
@@ -79,6 +80,9 @@ class Connections:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.counts: Counter[str] = Counter()
+        #: Whose connections are closed as soon as they say something, and refused. How many were
+        #: is in `counts`, as "dropped.banned".
+        self.shut: Shut = {}
         #: Those that have something to write once the batch is over.
         self.dirty: list[Connection] = []
         # One buffer for all: an idle connection has none of its own.
@@ -143,10 +147,20 @@ class Connections:
         """Look after these from now on."""
         self._credentials.add(credentials)
 
+    def is_shut(self, host: str) -> bool:
+        """Whether nothing is taken from `host`; it is counted then."""
+        if self.shut and is_shut(self.shut, host, self.wire.now()):
+            self.counts["dropped.banned"] += 1
+            return True
+        return False
+
     # Into the table and out of it.
 
     def accept(self, listener: "StreamListener", sock: socket.socket, host: str, port: int) -> None:
         """Take in a connection that a peer has opened, or close it where there are too many."""
+        if self.is_shut(host):
+            sock.close()
+            return
         limits = self.limits
         source = _source(host)
         if len(self._by_name) - self._opened >= limits.connections:

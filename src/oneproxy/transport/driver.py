@@ -75,8 +75,8 @@ class Driver:
             if isinstance(listener, StreamListener):
                 listener.close()
                 continue
-            self.now()
-            while self._loop.time() < until and listener.drain(self.received):
+            now = self.now()
+            while self._loop.time() < until and listener.drain(self.received, now):
                 self.flush()
         self._connections.finish(until)
 

@@ -9,6 +9,7 @@ from oneproxy.engine.flow import Flow, Listener
 from oneproxy.sip.host import format_host
 from oneproxy.transport import icmp, stun
 from oneproxy.transport.address import seen_address
+from oneproxy.transport.banned import Shut, is_shut
 from oneproxy.transport.wire import Wire
 
 #: Datagrams read before others get their turn: enough to empty a burst, few enough
@@ -55,8 +56,10 @@ class UdpListener(Listener):
         "_view",
         "_wire",
         "address",
+        "banned",
         "bound",
         "ipv6",
+        "shut",
         "socket",
         "unsent",
     )
@@ -84,6 +87,9 @@ class UdpListener(Listener):
         self.bound = f"{format_host(address)}:{bound}"
         #: Datagrams dropped because the socket's buffer was full.
         self.unsent = 0
+        #: Whose datagrams are dropped as they come, and how many were.
+        self.shut: Shut = {}
+        self.banned = 0
         # Reading into one buffer saves an allocation of 64 KiB for every datagram.
         self._buffer = bytearray(_MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
@@ -104,12 +110,16 @@ class UdpListener(Listener):
             self._loop = None
         self.socket.close()
 
-    def drain(self, receive: Callable[[Flow, bytes], None]) -> int:
-        """Hand what has come to `receive`, at most a batch; how many datagrams it was."""
+    def drain(self, receive: Callable[[Flow, bytes], None], now: float = 0.0) -> int:
+        """Hand what has come to `receive`, at most a batch; how many datagrams it was.
+
+        now: seconds since the epoch.
+        """
         read = self.socket.recvfrom_into
         buffer = self._buffer
         view = self._view
         flows = self._flows
+        shut = self.shut
         for count in range(BATCH):
             try:
                 size, address = read(buffer)
@@ -118,6 +128,9 @@ class UdpListener(Listener):
             except OSError:
                 # An error of a datagram that was sent earlier.
                 self._read_errors()
+                continue
+            if shut and is_shut(shut, address[0], now):
+                self.banned += 1
                 continue
             if buffer[0] < _STUN:
                 self._answer_stun(bytes(view[:size]), address)
@@ -148,8 +161,7 @@ class UdpListener(Listener):
     def _readable(self) -> None:
         wire = self._wire
         assert wire is not None
-        wire.now()
-        self.drain(wire.received)
+        self.drain(wire.received, wire.now())
         wire.flush()
 
     def _read_errors(self) -> None:

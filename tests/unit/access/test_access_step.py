@@ -4,10 +4,11 @@ import pytest
 
 from asking import NOW, ask_of, credentials, invite, nonce_in, register, request_of, shown, subscriber
 from oneproxy.access.nonces import LIFETIME_S, Nonces
-from oneproxy.access.step import MAX_PROOFS, Access
+from oneproxy.access.step import Access
+from oneproxy.access.verify import MAX_PROOFS
 from oneproxy.engine.decisions import Ask, Decision, Reply
 from oneproxy.policy.domains import Domains
-from oneproxy.site.model import Domain
+from oneproxy.site.model import Domain, Site
 
 DOMAIN = Domain("example.com", algorithms=("SHA-256", "MD5"))
 BOTH = ("MD5", "SHA-256")
@@ -16,7 +17,8 @@ BOTH = ("MD5", "SHA-256")
 def access(*domains: Domain, secret: bytes = b"farm") -> Access:
     served = {domain.name: domain for domain in domains or (DOMAIN,)}
     subscribers = {aor: subscriber(aor) for aor in ("alice@example.com", "bob@example.com")}
-    return Access(served, subscribers, Domains(served, {"192.0.2.1:5060", "192.0.2.1"}), Nonces(secret))
+    domains_of = Domains(served, {"192.0.2.1:5060", "192.0.2.1"})
+    return Access(Site(served, subscribers), subscribers, domains_of, Nonces(secret))
 
 
 def proved(step: Access, ask: Ask, **how: object) -> tuple[Decision | None, Ask]:
@@ -285,8 +287,8 @@ def test_a_trusted_source_needs_no_password() -> None:
     assert access().decide(ask) is None
 
 
-def test_a_register_for_a_domain_that_is_not_served_passes_to_the_steps_behind() -> None:
-    assert access().decide(register(uri="sip:elsewhere.org")) is None
+def test_a_register_of_an_outsider_for_a_domain_that_is_not_served_passes_to_the_steps_behind() -> None:
+    assert access().decide(register(uri="sip:elsewhere.org", to="<sip:carol@elsewhere.org>")) is None
 
 
 @pytest.mark.parametrize(

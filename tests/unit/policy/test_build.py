@@ -92,7 +92,11 @@ def test_a_caller_from_outside_reaches_users_and_nothing_else() -> None:
 
 
 def test_a_register_elsewhere_is_not_relayed() -> None:
-    assert shown(Built().policy.decide(register(uri="sip:elsewhere.org"))) == (403, "Domain Not Served", ())
+    outsider = "<sip:carol@elsewhere.org>"
+    decision = Built().policy.decide(register(uri="sip:elsewhere.org", to=outsider))
+    assert shown(decision) == (403, "Domain Not Served", ())
+    # Who says that he is of ours is asked to prove it first.
+    assert shown(Built().policy.decide(register(uri="sip:elsewhere.org")))[0] == 407
 
 
 def test_a_domain_without_passwords_registers_at_once() -> None:

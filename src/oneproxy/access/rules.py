@@ -1,0 +1,126 @@
+"""Address rules: what a source may do, by its network or by the name in its TLS certificate.
+
+The longest prefix that a rule with this method has wins; of one prefix, a rule for named
+methods wins over one for all. A name that was proven in a certificate says more than any
+address. Looking one up takes a step for each length of prefix that there is, whatever the
+number of rules, and the hosts seen last are remembered.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+from oneproxy.site.model import Rule
+
+TRUST: Final = "trust"
+ALLOW: Final = "allow"
+DENY: Final = "deny"
+#: No rule fits, which allows.
+NONE: Final = ""
+
+_REMEMBERED: Final = 65_536
+#: Stands for every method that no rule names.
+_OTHERS: Final = ""
+_BITS: Final = 128
+#: Where IPv4 begins in IPv6 (RFC 4291 2.5.5.2): one table holds both.
+_MAPPED: Final = 0xFFFF << 32
+_MAPPED_BITS: Final = 96
+
+_Actions = dict[str, str]
+
+
+class Rules:
+    """The rules of one site; another site gets other ones."""
+
+    __slots__ = ("_by_client", "_by_length", "_known", "_named", "_spared", "any")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        tables: dict[int, dict[int, _Actions]] = {}
+        self._by_client: dict[str, _Actions] = {}
+        #: The first 64 bits of longer IPv6 networks that are trusted.
+        self._spared: set[int] = set()
+        named: set[str] = set()
+        for rule in rules:
+            named.update(rule.methods)
+            if rule.client:
+                actions = self._by_client.setdefault(rule.client.lower(), {})
+            else:
+                network, length = _place(rule.source)
+                actions = tables.setdefault(length, {}).setdefault(network, {})
+                if rule.action == TRUST and length > 64:
+                    self._spared.add(network >> (length - 64))
+            for method in rule.methods or (_OTHERS,):
+                # Two rules that say different things of the same are a mistake of the site, and
+                # never get here; if they did the first would hold.
+                actions.setdefault(method, rule.action)
+        #: The longest first: how far an address is shifted, and the networks of that length.
+        self._by_length = [(_BITS - length, tables[length]) for length in sorted(tables, reverse=True)]
+        self._named = frozenset(named)
+        self._known: dict[str, _Actions] = {}
+        self.any = bool(tables or self._by_client)
+
+    def find(self, host: str, client: str, method: str) -> str:
+        """What a peer may do: TRUST, ALLOW, DENY, or NONE where no rule fits.
+
+        host: an IP address. client: the name in its certificate, "" where it showed none.
+        """
+        if method not in self._named:
+            method = _OTHERS
+        if client:
+            actions = self._by_client.get(client)
+            if actions is not None:
+                action = actions.get(method) or actions.get(_OTHERS)
+                if action is not None:
+                    return action
+        known = self._known.get(host)
+        if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[host] = {}
+        action = known.get(method)
+        if action is None:
+            action = known[method] = self._look_up(host, method)
+        return action
+
+    def spares(self, host: str) -> bool:
+        """Whether somebody at this address, or in its IPv6 network of 64 bits, is trusted.
+
+        Then nothing may keep all of it out.
+        """
+        if not self.any:
+            return False
+        if any(self.find(host, "", method) == TRUST for method in (_OTHERS, *self._named)):
+            return True
+        return bool(self._spared) and ":" in host and _number(host) >> 64 in self._spared
+
+    def _look_up(self, host: str, method: str) -> str:
+        number = _number(host)
+        if number < 0:
+            return NONE
+        for shift, networks in self._by_length:
+            actions = networks.get(number >> shift)
+            if actions is not None:
+                action = actions.get(method) or actions.get(_OTHERS)
+                if action is not None:
+                    return action
+        return NONE
+
+
+def _number(host: str) -> int:
+    """An address as 128 bits; -1 for what is none."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return -1
+    return int(address) if isinstance(address, IPv6Address) else _MAPPED | int(address)
+
+
+def _place(source: str) -> tuple[int, int]:
+    """The first bits of a network, and how many they are of 128."""
+    network = ip_network(source)
+    length = network.prefixlen
+    number = int(network.network_address)
+    if not isinstance(network, IPv6Network):
+        number |= _MAPPED
+        length += _MAPPED_BITS
+    return number >> (_BITS - length), length
