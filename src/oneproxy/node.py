@@ -26,7 +26,9 @@ from oneproxy.engine.decisions import Ask, Decision
 from oneproxy.engine.dialog import DialogMark
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.engine.routing import Own
+from oneproxy.inquiries import Inquiries
 from oneproxy.ipc import child
+from oneproxy.ipc.desk import NodeHealth
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Follow, SitePart, SiteVersion, Start
 from oneproxy.policy.build import build
@@ -93,6 +95,9 @@ class Node:
         self._live = Live()
         self._has_site: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._policy: Order | None = None
+        self._loaded_once = False
+        self._inquiries = Inquiries(self._bans, self._health, self._clock.now, self._link.report)
+        self._link.on_inquiry = self._inquiries.take
         self._counted: dict[str, int] = {}
         self._faults = logs.RateLimited(log)
 
@@ -122,6 +127,7 @@ class Node:
 
     def _loaded(self) -> None:
         """All bindings have come."""
+        self._loaded_once = True
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         took_s = self._clock.now() - self._loading_since
@@ -242,6 +248,9 @@ class Node:
             source=f"{ask.flow.host}:{ask.flow.port}",
             account=(request.get("to" if request.method == "REGISTER" else "from") or "")[:_LOGGED],
         )
+
+    def _health(self) -> NodeHealth:
+        return NodeHealth(self._live.version, self._location.count, self._loaded_once, len(self._bans))
 
     def _answer(self, ask: Ask, decision: Decision) -> None:
         """A decision that policy had to wait for."""
