@@ -4,6 +4,7 @@ What the benchmarks of whole processes share; the pieces are those of the system
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -64,8 +65,8 @@ class Load:
         if result.done != len(USERS):
             raise RuntimeError(f"only {result.done} of {len(USERS)} users registered: {result.errors}")
 
-    def calls(self, count: int, rate: int, talk_ms: int = 1000) -> Result:
-        """Place `count` calls to users drawn at random, `rate` a second."""
+    def calls(self, count: int, rate: int, talk_ms: int = 1000, options: Sequence[str] = ()) -> Result:
+        """Place `count` calls to users drawn at random, `rate` a second. options: more of SIPp's."""
         dialled = write_users(self._folder / "dialled", USERS, "RANDOM")
         with Sipp(
             "call",
@@ -77,7 +78,7 @@ class Load:
             rate=rate,
             lost=self._lost,
             timeout_s=count // rate + 90,
-            options=["-d", str(talk_ms)],
+            options=["-d", str(talk_ms), *options],
         ) as calling:
             return calling.result()
 

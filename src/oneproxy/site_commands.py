@@ -73,8 +73,7 @@ def export(config: Config = None, version: Shown = None) -> None:
         found = sites.latest() if version is None else _find(sites, version)
         lines = list(to_toml(sites.entries(found.version)))
     # UTF-8 whatever the terminal's: TOML is.
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    typer.echo("\n".join(lines), nl=False)
+    typer.echo("\n".join(lines).encode(), nl=False)
 
 
 def versions(config: Config = None, most: Most = 20) -> None:
@@ -233,7 +232,7 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """On a terminal a table, elsewhere a line for each row, its values parted by tabs."""
     from oneproxy.site.difference import shown
 
-    if not sys.stdout.isatty():
+    if not _is_terminal():
         for row in rows:
             typer.echo("\t".join(map(shown, row)))
         return
@@ -245,3 +244,7 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(shown(value)) for value in row))
     Console(highlight=False).print(table)
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()

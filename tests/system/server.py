@@ -188,6 +188,11 @@ class Server:
 
     def start(self, within_s: float = 20.0) -> None:
         """Start it and wait until it answers OPTIONS."""
+        self.launch()
+        self.wait_until_answering(within_s)
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._prefix, *self.command()],
@@ -197,7 +202,6 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        self.wait_until_answering(within_s)
 
     def wait_until_answering(self, within_s: float) -> float:
         """Ask by OPTIONS until a 200 comes; returns the seconds that it took."""

@@ -38,12 +38,19 @@ def invoke(*words: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Configuration, float]]:
+def sites() -> list[Wanted | None]:
+    """The sites that a run was asked to apply."""
+    return []
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch, sites: list[Wanted | None]) -> list[tuple[Configuration, float]]:
     """Stands in for the supervisor: what it was asked to run, each being ready at once."""
     asked: list[tuple[Configuration, float]] = []
 
     def run(configuration: Configuration, drain_s: float, on_ready: Any, site: Wanted | None) -> int:
         asked.append((configuration, drain_s))
+        sites.append(site)
         on_ready(["udp 127.0.0.1:5060"], site is not None)
         return 0
 
@@ -111,6 +118,39 @@ def test_run_without_a_file_tells_a_newcomer_what_to_do(runs: list[tuple[Configu
     assert first == f"OneProxy {__version__} is ready: udp 127.0.0.1:5060"
     for word in ("alice@127.0.0.1", "bob@127.0.0.1", "password secret", "Ctrl-C", "oneproxy run --config"):
         assert word in output
+
+
+def test_run_tells_a_newcomer_nothing_of_accounts_that_another_site_has_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(_configuration: Configuration, _drain_s: float, on_ready: Any, _site: Wanted | None) -> int:
+        on_ready(["udp 127.0.0.1:5060"], False)
+        return 0
+
+    monkeypatch.setattr(supervisor, "run", run)
+    monkeypatch.setattr("oneproxy.logs.configure", lambda process: None)
+    assert invoke("run")[1] == f"OneProxy {__version__} is ready: udp 127.0.0.1:5060\n"
+
+
+def test_run_has_the_site_of_its_file_applied(
+    tmp_path: Path, runs: list[object], sites: list[Wanted | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "edge")
+    file = write(tmp_path, GOOD)
+    invoke("run", "--config", str(file))
+    write(tmp_path, "# A comment is no difference.\n" + GOOD)
+    invoke("run", "--config", str(file))
+    write(tmp_path, GOOD.replace("example.com", "example.org"))
+    invoke("run", "--config", str(file))
+    write(tmp_path, GOOD.partition("[[domain]]")[0])
+    invoke("run", "--config", str(file))
+    invoke("run")
+    first, same, other, none, sample_site = sites
+    assert first is not None and other is not None and sample_site is not None
+    assert (first.file, first.who, first.first_only) == (f"edge:{file}", "run", False)
+    assert (same, none) == (first, None)
+    assert other.digest != first.digest
+    assert (sample_site.file, sample_site.first_only) == ("the sample", True)
 
 
 def test_run_with_a_file_says_that_it_is_ready_and_no_more(

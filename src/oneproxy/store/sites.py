@@ -136,6 +136,8 @@ class Sites:
             if file is not None:
                 site_rows.note_file(connection, file, version.version, fresh.at)
             connection.commit()
+            # Our own commit does not change the number that SQLite tells those who look.
+            self._seen = None
             return Written(version, differing)
 
         return self._read(work)

@@ -1,0 +1,135 @@
+"""The site in a node: parts that come, and the instant when they are true."""
+
+import pytest
+
+from asking import invite, shown, subscriber
+from oneproxy.policy.build import build
+from oneproxy.policy.live import Live, on_wire
+from oneproxy.registrar.location import Location
+from oneproxy.site.entries import encode_value
+from oneproxy.site.model import Domain, Flood, Row, Rule, Site, Subscriber
+
+HA1 = {"MD5": "0" * 32}
+
+
+def row(section: str, key: str, **table: object) -> Row:
+    return section, key, encode_value(table)
+
+
+def user(name: str, *aliases: str) -> Row:
+    return row("subscriber", f"{name}@x.org", aor=f"{name}@x.org", ha1=HA1, aliases=aliases)
+
+
+def test_nothing_is_true_before_the_word() -> None:
+    live = Live()
+    live.stage([row("domain", "x.org", name="x.org"), user("a", "info")], True)
+    live.stage([user("b")], False)
+    assert (live.domains, live.subscribers, live.aliases, live.version) == ({}, {}, {}, 0)
+    site = live.become(7, 5.0, True)
+    assert list(live.domains) == ["x.org"]
+    assert list(live.subscribers) == ["a@x.org", "b@x.org"]
+    assert live.aliases == {"info@x.org": "a@x.org"}
+    assert (live.version, live.at) == (7, 5.0)
+    assert site.subscribers is live.subscribers
+    assert site.domains is live.domains
+
+
+def test_mappings_are_changed_in_place() -> None:
+    live = Live(Site({"x.org": Domain("x.org")}, {"a@x.org": Subscriber("a@x.org", HA1, ("info", "old"))}))
+    held = (live.domains, live.subscribers, live.aliases)
+    assert live.aliases == {"info@x.org": "a@x.org", "old@x.org": "a@x.org"}
+    # The alias moves to who comes first in the part, and to who comes last.
+    live.stage([user("Z", "info"), user("a", "new"), ("domain", "x.org", ""), user("c")], True)
+    live.become(2, 0.0, False)
+    assert live.aliases == {"info@x.org": "Z@x.org", "new@x.org": "a@x.org"}
+    live.stage(
+        [("subscriber", "c@x.org", ""), ("subscriber", "a@x.org", ""), ("subscriber", "no@x.org", "")], True
+    )
+    live.become(3, 0.0, False)
+    assert (list(live.subscribers), live.domains) == (["Z@x.org"], {})
+    assert live.aliases == {"info@x.org": "Z@x.org"}
+    assert all(
+        one is other for one, other in zip(held, (live.domains, live.subscribers, live.aliases), strict=True)
+    )
+
+
+def test_a_whole_version_leaves_nothing_of_what_was_before() -> None:
+    live = Live(
+        Site({"x.org": Domain("x.org")}, {}, (Rule("10.0.0.0/8", "", "deny"),), Flood(ban_s=1), "memory")
+    )
+    live.stage([user("a")], True)
+    site = live.become(1, 0.0, True)
+    assert site == Site({}, live.subscribers)
+
+
+def test_a_change_that_is_not_finished_is_forgotten() -> None:
+    live = Live()
+    live.stage([user("a")], True)
+    live.stage([user("b")], True)
+    live.become(1, 0.0, False)
+    assert list(live.subscribers) == ["b@x.org"]
+
+
+def test_rules_floods_and_the_registrar_come_and_go() -> None:
+    live = Live()
+    rule = row("access", "source 10.0.0.0/8", source="10.0.0.0/8", action="deny")
+    live.stage([rule, row("flood", "", ban_s=5), row("registrar", "", without_database="memory")], True)
+    site = live.become(1, 0.0, False)
+    assert site.access == (Rule("10.0.0.0/8", "", "deny"),)
+    assert (site.flood, site.without_database) == (Flood(ban_s=5), "memory")
+    live.stage([("access", "source 10.0.0.0/8", ""), ("flood", "", ""), ("registrar", "", "")], True)
+    assert live.become(2, 0.0, False) == Site({}, {})
+
+
+def test_what_cannot_be_understood_is_named_and_the_others_are_taken() -> None:
+    live = Live()
+    odd = live.stage(
+        [("subscriber", "a@x.org", "{}"), ("domain", "x.org", "oops"), user("b"), row("route", "1")], True
+    )
+    live.become(1, 0.0, True)
+    assert (odd, list(live.subscribers)) == (["subscriber a@x.org", "domain x.org"], ["b@x.org"])
+
+
+def test_keys_are_as_requests_name_them() -> None:
+    live = Live()
+    live.stage([row("subscriber", "jäs@x.org", aor="jäs@x.org", ha1=HA1, aliases=["é"])], True)
+    live.become(1, 0.0, False)
+    aor = on_wire("jäs@x.org")
+    assert aor != "jäs@x.org"
+    assert (list(live.subscribers), live.aliases) == ([aor], {on_wire("é@x.org"): aor})
+
+
+def test_one_of_two_subscribers_that_requests_cannot_tell_apart_leaves_the_other() -> None:
+    live = Live()
+    live.stage([user("a%62"), user("ab")], True)
+    live.become(1, 0.0, False)
+    live.stage([("subscriber", "a%62@x.org", "")], True)
+    live.become(2, 0.0, False)
+    assert [one.aor for one in live.subscribers.values()] == ["ab@x.org"]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_every_step_decides_by_the_new_site(gone: bool) -> None:
+    live = Live()
+    policy = build(
+        live, b"farm", {"192.0.2.1:5060", "192.0.2.1"}, Location(9), lambda *_: True, lambda *_: None
+    )
+    assert shown(policy.decide(invite()))[0] == 403
+    alice = subscriber("alice@example.com")
+    live.stage(
+        [
+            row("domain", "example.com", name="example.com", authenticate=["INVITE"]),
+            row("subscriber", alice.aor, aor=alice.aor, ha1=alice.ha1),
+        ],
+        True,
+    )
+    policy.take(live.become(1, 0.0, True))
+    assert shown(policy.decide(invite()))[0] == 407
+    live.stage(
+        [("domain", "example.com", "")]
+        if gone
+        else [row("domain", "example.com", name="example.com", authenticate=[])],
+        True,
+    )
+    policy.take(live.become(2, 0.0, False))
+    assert shown(policy.decide(invite()))[0] == (403 if gone else 404)
