@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from enum import Enum
+from enum import StrEnum
 from hashlib import sha256
 from typing import Annotated, Final
 
@@ -16,7 +16,7 @@ EXIT_MISTAKE: Final = 2
 TOKEN_OCTETS: Final = 32
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """What the owner of a token may do."""
 
     READ = "read"

@@ -18,7 +18,7 @@ import pytest
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Failed, Follow, FromChild, Ready, SitePart, SiteVersion, Start, Stop, Wanted
 from oneproxy.ipc.stream import Decoder, encode
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import Binding, Change, Fate
 from oneproxy.site import last
 from oneproxy.site.entries import encode_value
 from oneproxy.site.last import LastSite, Writer
@@ -89,7 +89,7 @@ class Node:
 
     async def open(self) -> None:
         self.secret = await self.link.start()
-        self.link.follow(lambda: self.version, self._part, self._is)
+        self.link.follow_site(lambda: self.version, self._part, self._is)
 
     def _part(self, part: SitePart) -> None:
         self.came = [*([] if part.first else self.came), *part.entries]
@@ -237,17 +237,20 @@ def test_without_the_database_it_starts_with_the_last_site_and_goes_on_with_the_
         async def scene(node: Node) -> None:
             await node.until(1)
             assert (node.site, node.secret) == (site("a"), secret)
-            saved: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            saved: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
             change = Change("a@x", (), (Binding("sip:a", 9e9, 0, "c", 1, "udp:192.0.2.1:5060", 1.0),))
             assert node.link.save(change, saved.set_result)
-            assert await saved is False
+            assert await saved is Fate.UNKNOWN
             postgres.start()
             # The file's own site was waiting, and is applied now.
             await node.until(2)
             assert node.site == site("a", "b")
-            again: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            assert node.link.save(change, again.set_result)
-            assert await again is True
+            again: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
+            # It takes changes again once it is told that they are stored.
+            async with asyncio.timeout(10):
+                while not node.link.save(change, again.set_result):
+                    await asyncio.sleep(0.01)
+            assert await again is Fate.STORED
 
         with_node(tmp_path, scene)
     finally:

@@ -143,7 +143,6 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
     assert found.site.access == (Rule("10.0.0.0/8", "", "trust", ("INVITE",)),)
     assert found.site.domains == {"example.com": Domain("example.com", algorithms=("SHA-256", "MD5"))}
     assert found.site.idle_sections == (
-        "admin",
         "farm.address",
         "farm.peers",
         "provider",
