@@ -1,6 +1,7 @@
 """Bans, health, and what is answered when recorder or database are away or too slow."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -95,7 +96,7 @@ READS = (
     "/v1/locations/alice@x.org",
     "/v1/bans",
 )
-WRITES = (
+WRITES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/subscribers", {"aor": "zoe@x.org", "password": "p"}),
     ("PUT", "/v1/domains/x.org", {}),
     ("DELETE", "/v1/subscribers/alice@x.org", None),
