@@ -51,6 +51,11 @@ class RecorderDesk:
         self._keeper: asyncio.Task[None] | None = None
         self._seldom = logs.RateLimited(log)
 
+    @property
+    def connected(self) -> bool:
+        """Whether the recorder has welcomed us on the present connection."""
+        return self._connection is not None
+
     def start(self) -> None:
         """Connect, and connect again whenever that ends, until `close`."""
         self._keeper = asyncio.create_task(self._keep_connected())

@@ -141,11 +141,24 @@ def test_no_answer_holds_a_secret_of_the_site() -> None:
         ]
         answers = [(await api.ask("GET", path)).text for path in paths]
         edits = [
-            {"section": "provider", "key": "carrier", "table": {"gateway": [{"name": "b", "uri": "hush"}]}},
+            {
+                "section": "provider",
+                "key": "carrier",
+                "table": {"gateway": [{"name": "b", "uri": "sip:hush"}]},
+            },
             {"section": "subscriber", "key": "bob@x.org", "table": {"ha1": {"MD5": "bbbbbbbb"}}},
         ]
-        answers.append((await api.ask("POST", "/v1/changes", {"edits": edits[1:]})).text)
-        answers.append((await api.ask("POST", "/v1/versions/1/rollback")).text)
+        refused = await api.ask("POST", "/v1/changes", {"edits": edits})
+        assert refused.json()["mistakes"] == [
+            {
+                "key": "subscriber.bob@x.org.ha1.MD5",
+                "found": "***",
+                "allowed": "32 or 64 hexadecimal digits",
+            }
+        ]
+        made = await api.ask("POST", "/v1/changes", {"edits": edits[:1]})
+        assert made.json()["changed"] == ["~ provider carrier: gateway changed"]
+        answers += [refused.text, made.text, (await api.ask("POST", "/v1/versions/1/rollback")).text]
         shown = json.dumps(answers)
         assert [secret for secret in (*SECRETS, "cccccccc") if secret in shown] == []
         assert "ha1 changed" in answers[5]
