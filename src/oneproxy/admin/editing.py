@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from oneproxy.admin.changes import Prepare
 from oneproxy.admin.problem import ProblemError, mistake_problem, not_found
+from oneproxy.site import texts
 from oneproxy.site.change import Edit
 from oneproxy.site.entries import NAMED_BY, decode_value, key_of
 from oneproxy.site.model import Entries
@@ -46,11 +47,23 @@ def key_in(kind: Kind, table: Mapping[str, Any], place: int) -> str:
     named_by = NAMED_BY.get(kind.section)
     if named_by is not None and not isinstance(table.get(named_by), str):
         raise mistake_problem(f"{kind.section}[{place}].{named_by}", "nothing", "what it is named by")
-    try:
-        return normal(kind, key_of(kind.section, table))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        # A rule that is not well formed; it is going to be told what is wrong with it.
+    if kind.section == "access" and not _is_rule(table):
+        # It is going to be told what is wrong with it.
         return f"[{place}]"
+    return normal(kind, key_of(kind.section, table))
+
+
+def _is_rule(table: Mapping[str, Any]) -> bool:
+    """Whether an access rule is well formed as far as its key goes."""
+    source, client, methods = (table.get(key) for key in ("source", "client", "methods"))
+    if methods is not None and not (isinstance(methods, list) and all(isinstance(one, str) for one in methods)):
+        return False
+    if source is None:
+        return isinstance(client, str)
+    try:
+        return isinstance(source, str) and bool(texts.network(source))
+    except ValueError:
+        return False
 
 
 def keys_in(kind: Kind, tables: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -71,9 +84,6 @@ def named(kind: Kind, key: str, table: dict[str, Any]) -> dict[str, Any]:
     """A table that is put at `key`, with what it is named by. Raises ProblemError for another's."""
     named_by = NAMED_BY.get(kind.section)
     whole = {named_by: key} | table if named_by else dict(table)
-    if named_by is None and not any(isinstance(table.get(name), str) for name in ("source", "client")):
-        # The check says what it lacks.
-        return whole
     found = key_in(kind, whole, 1)
     if found not in (key, "[1]"):
         raise mistake_problem(f"{kind.section}.{key}", f"the table of {found}", f"the table of {key}")
