@@ -6,12 +6,17 @@ from the version that is here already.
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Final
 
 from oneproxy.admin.answers import find
 from oneproxy.admin.asking import Desk
+from oneproxy.admin.relevant import Relevant
 from oneproxy.ipc.desk import PAGE, Look, Looked, Rows, RowsFound
 from oneproxy.site.model import Entries, Key, Row, Version
+
+#: Keys that are put in their places one by one; more of them are sorted with the others.
+FEW: Final = 100
 
 
 class SiteCopy:
@@ -20,6 +25,8 @@ class SiteCopy:
     def __init__(self, desk: Desk) -> None:
         self.version = Version(0, 0.0)
         self.entries: Entries = {}
+        #: Which of them a change is checked with.
+        self.relevant = Relevant()
         self._desk = desk
         self._keys: dict[str, list[str]] = {}
         self._turn = asyncio.Lock()
@@ -53,18 +60,37 @@ class SiteCopy:
             found.append(key)
         return found
 
-    def _take(self, version: Version, rows: Iterable[Row], whole: bool) -> None:
+    def _take(self, version: Version, rows: Sequence[Row], whole: bool) -> None:
         if whole:
             self.entries = {}
-        changed = set()
+            self.relevant.clear()
+        self.relevant.take(self.entries, rows)
+        changed: dict[str, list[str]] = {}
         for section, key, value in rows:
-            changed.add(section)
+            changed.setdefault(section, []).append(key)
             if value:
                 self.entries[section, key] = value
             else:
                 self.entries.pop((section, key), None)
         self.version = version
         by_section: dict[str, list[str]] = {} if whole else dict(self._keys)
-        for section in changed:
-            by_section[section] = sorted(key for at, key in self.entries if at == section)
+        for section, touched in changed.items():
+            by_section[section] = self._sorted_keys(section, by_section.get(section, []), touched)
         self._keys = by_section
+
+    def _sorted_keys(self, section: str, known: list[str], touched: list[str]) -> list[str]:
+        """The keys of a section, where `known` were those before `touched` came and went."""
+        keys = list(known)
+        if len(touched) > FEW:
+            return sorted(
+                set(keys) - set(touched) | {key for key in touched if (section, key) in self.entries}
+            )
+        for key in touched:
+            at = bisect_left(keys, key)
+            is_known = at < len(keys) and keys[at] == key
+            if (section, key) in self.entries:
+                if not is_known:
+                    keys.insert(at, key)
+            elif is_known:
+                del keys[at]
+        return keys

@@ -56,7 +56,9 @@ def key_in(kind: Kind, table: Mapping[str, Any], place: int) -> str:
 def _is_rule(table: Mapping[str, Any]) -> bool:
     """Whether an access rule is well formed as far as its key goes."""
     source, client, methods = (table.get(key) for key in ("source", "client", "methods"))
-    if methods is not None and not (isinstance(methods, list) and all(isinstance(one, str) for one in methods)):
+    if methods is not None and not (
+        isinstance(methods, list) and all(isinstance(one, str) for one in methods)
+    ):
         return False
     if source is None:
         return isinstance(client, str)
