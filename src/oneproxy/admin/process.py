@@ -1,7 +1,7 @@
 """The admin process: serves the HTTP API, and asks the recorder for what it is asked.
 
-It touches no database and no SIP. Its socket is bound before anything slow, so that a port
-that is taken is told at once.
+It touches no database and no SIP. A client has a limited time for everything, and there is
+room for a limited number of them.
 """
 
 import asyncio
@@ -88,6 +88,7 @@ def bind(admin: Admin) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((admin.host, admin.port))
+        bound.listen(MAX_CONNECTIONS)
     except OSError:
         bound.close()
         raise

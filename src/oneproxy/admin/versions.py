@@ -27,7 +27,7 @@ from oneproxy.site.model import Entries, Version
 
 #: PostgreSQL and the rows know versions up to here.
 MAX_VERSION: Final = 2**31 - 1
-#: Lines that are sent at once.
+#: Lines or entries that are sent at once.
 CHUNK: Final = 500
 
 Number = Annotated[int, Path(ge=1, le=MAX_VERSION)]
@@ -108,7 +108,7 @@ def export_routes() -> APIRouter:
         entries = dict(office.copy.entries)
         parts = _toml(entries) if form == "toml" else _json(entries)
         return StreamingResponse(
-            parts, media_type=f"application/{form}", headers={"ETag": etag(version.version)}
+            _chunks(parts), media_type=f"application/{form}", headers={"ETag": etag(version.version)}
         )
 
     return routes
@@ -134,16 +134,21 @@ def _difference(one: Difference) -> dict[str, Any]:
     return {"section": one.section, "key": one.key, "kind": kind, "text": next(iter(lines([one])))}
 
 
+def _chunks(parts: Iterator[str]) -> Iterator[str]:
+    """Some parts at a time: each is handed from one thread to another, which takes longer than to make it."""
+    while some := list(islice(parts, CHUNK)):
+        yield "".join(some)
+
+
 def _toml(entries: Entries) -> Iterator[str]:
-    """The site as a file, some lines at a time."""
+    """The lines of the site as a file."""
     public = {key: encode_value(without_secrets(decode_value(value))) for key, value in entries.items()}
-    rest = to_toml(public)
-    while part := list(islice(rest, CHUNK)):
-        yield "\n".join(part) + "\n"
+    for line in to_toml(public):
+        yield f"{line}\n"
 
 
 def _json(entries: Entries) -> Iterator[str]:
-    """The site as a JSON object of sections, some entries at a time."""
+    """The site as a JSON object of sections, entry by entry."""
     yield "{"
     last = ""
     for section, _, value in ordered(entries):
