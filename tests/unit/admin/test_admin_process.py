@@ -102,12 +102,15 @@ def test_a_connection_on_which_no_request_comes_is_closed(
 
 def test_half_a_second_request_is_not_waited_for_either(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "IDLE_S", 0.05)
-    whole = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
     async def scene(port: int) -> None:
-        answer = await exchange(port, whole, b"GET /livez HTT")
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await asyncio.wait_for(reader.readuntil(b'{"status":"alive"}'), 10)
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert answer.endswith(b'{"status":"alive"}')
+        writer.write(b"GET /livez HTT")
+        assert await asyncio.wait_for(reader.read(), 4) == b""
+        writer.close()
 
     over_http(scene)
 
