@@ -489,6 +489,7 @@ async def _bring_back(recorder: Recorder, begun: Begun) -> None:
         except StoreError as error:
             seldom.warning("database not opened", loop.time(), reason=str(error))
     log.info("database opened")
+    recorder.secret = begun.secret
     recorder.opened(begun.work)
     recorder.feed.begin_anew(begun.work.sites, LOOK_S)
 
