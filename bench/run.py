@@ -1,6 +1,7 @@
 """`make bench`: the cost of the parts of a message's way, then CPU per call against Kamailio.
 
-soak.py (memory) and loss.py (retransmissions) take minutes and are run by hand.
+soak.py (memory), loss.py (retransmissions), registrations.py, million.py (bindings) and
+outage.py (a database that is away) take minutes and are run by hand.
 """
 
 import subprocess

@@ -82,6 +82,11 @@ class Cluster:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}'")
         return self.url(name)
 
+    @property
+    def pid(self) -> int:
+        """The server's first process."""
+        return self._process.pid
+
     def stop(self) -> None:
         """End the server, connections and all."""
         self._process.send_signal(signal.SIGINT)

@@ -132,7 +132,7 @@ class Server:
     prefix goes before the command (`Network.prefix`); probe is the socket that asks it
     whether it answers, which has to be made in the same network. transports: what it speaks
     besides UDP on IPv4, at ports of their own; "UDP6" is UDP on IPv6. listen: where it listens
-    besides. more: further sections of its configuration.
+    besides. more: further sections of its configuration. database: SQLite in `folder` if left out.
     """
 
     def __init__(
@@ -151,6 +151,7 @@ class Server:
         listen: Sequence[Place] = (),
         credentials: Credentials | None = None,
         more: str = "",
+        database: str = "",
     ) -> None:
         self.folder = folder
         self.host = host
@@ -163,7 +164,7 @@ class Server:
         self.config.write_text(
             configuration(
                 self.address,
-                database=f"sqlite:///{folder}/oneproxy.db",
+                database=database or f"sqlite:///{folder}/oneproxy.db",
                 subscribers=subscribers,
                 authenticate=authenticate,
                 algorithms=algorithms,

@@ -20,9 +20,14 @@ from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final
 
+from msgspec import structs
+
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.registrar.rules import apply_change
 
+#: User agents that are kept once however many bindings have them: phones of one kind are
+#: many, and an eighth of what a binding takes is the name of its phone.
+MAX_SHARED: Final = 10_000
 #: Above every AoR: code points end at U+10FFFF, and AoRs are Latin-1.
 END: Final = "\U0010ffff"
 #: Contacts of one AoR that may wait to be stored: they have to fit into one change.
@@ -42,6 +47,7 @@ class Location:
         "_bindings",
         "_known",
         "_loaded_to",
+        "_shared",
         "_unsaved_ahead",
         "capacity",
         "count",
@@ -60,6 +66,7 @@ class Location:
         #: By AoR: contacts whose state here the database may not have.
         self.unsaved: dict[str, tuple[str, ...]] = {}
         self.unsaved_count = 0
+        self._shared: dict[str, str] = {}
         # In the order in which `sweep` comes to them; an ordinary dict finds its first
         # key only by walking over all that were deleted.
         self._bindings: OrderedDict[str, list[Binding]] = OrderedDict()
@@ -175,6 +182,7 @@ class Location:
         aor = change.aor
         stored = self.stored(aor)
         bindings = apply_change(stored, change)
+        self._share(change.stored)
         if len(bindings) > 1:
             # Stable, so that among equals the one registered last comes last.
             bindings.sort(key=_preference)
@@ -256,6 +264,7 @@ class Location:
             fresh = self._merge(aor, stored or [], fresh)
         if len(fresh) > 1:
             fresh.sort(key=_preference)
+        self._share(fresh)
         count = self.count + len(fresh) - (0 if stored is None else len(stored))
         if count > self.capacity and count > self.count:
             self.left_out += count - self.count
@@ -267,6 +276,18 @@ class Location:
             self._bindings[aor] = stored if stored == fresh else fresh
         elif aor in self._bindings:
             del self._bindings[aor]
+
+    def _share(self, bindings: Iterable[Binding]) -> None:
+        """Have equal user agents be one text."""
+        for binding in bindings:
+            agent = binding.user_agent
+            shared = self._shared.get(agent)
+            if shared is None:
+                if len(self._shared) < MAX_SHARED:
+                    self._shared[agent] = agent
+            elif shared is not agent:
+                # Frozen for everybody else, and equal to what it was.
+                structs.force_setattr(binding, "user_agent", shared)
 
     def _merge(self, aor: str, stored: Sequence[Binding], fresh: Sequence[Binding]) -> list[Binding]:
         """`fresh` with the unsaved contacts as they are here.

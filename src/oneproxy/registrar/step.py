@@ -284,9 +284,12 @@ class Registrar:
             change = _without(change, static)
         if not change.stored and not change.removed:
             return accept(wanted, location.lookup(aor, ask.now), ask.now)
-        growth = max(0, location.growth(change))
-        if growth and location.count + self._kept + growth > location.capacity:
-            return BUSY
+        growth = len(change.stored)
+        if location.count + self._kept + growth > location.capacity:
+            # Only now is it worth to see which of them are new.
+            growth = max(0, location.growth(change))
+            if growth and location.count + self._kept + growth > location.capacity:
+                return BUSY
         write = _Write(self, change, growth, ask, wanted)
         if waiting:
             write.waiting = waiting

@@ -1,8 +1,10 @@
 """The bindings in memory."""
 
+from msgspec import structs
+
 from asking import NOW
 from oneproxy.registrar.bindings import Binding, Change
-from oneproxy.registrar.location import Location
+from oneproxy.registrar.location import MAX_UNSAVED, Location
 
 
 def bound(contact: str = "sip:a@b", q: int = 1000, left_s: float = 60) -> Binding:
@@ -97,3 +99,106 @@ def test_a_sweep_looks_at_no_more_than_its_budget_and_goes_on_where_it_stopped()
 
 def test_a_sweep_of_nothing_does_nothing() -> None:
     assert Location(10).sweep(NOW, 5) == 0
+
+
+def ticked(location: Location, *names: str, last: bool = False) -> None:
+    """Load a page with one contact for each name."""
+    location.load([(f"{name}@x", bound(f"db-{name}")) for name in names], last)
+
+
+def test_nothing_is_known_until_its_page_has_come_or_it_was_asked_for() -> None:
+    location = Location(10, known=False)
+    location.begin()
+    assert not location.knows("a@x")
+    ticked(location, "a", "c")
+    assert [location.knows(f"{name}@x") for name in "abcde"] == [True, True, True, False, False]
+    location.fetched(["e@x", "f@x"], [("e@x", bound("db-e"))])
+    assert [location.knows(f"{name}@x") for name in "def"] == [False, True, True]
+    assert found(location, aor="e@x") == ["db-e"]
+    ticked(location, "d", "e", last=True)
+    assert all(location.knows(f"{name}@x") for name in "abcdefg")
+    assert location.count == 4
+
+
+def test_changes_of_others_to_what_is_not_known_are_left_to_the_page_that_has_them() -> None:
+    location = Location(10, known=False)
+    location.begin()
+    ticked(location, "a")
+    location.changed(Change("a@x", (), (bound("more"),)))
+    location.changed(Change("b@x", (), (bound("more"),)))
+    assert (found(location, aor="a@x"), found(location, aor="b@x")) == (["db-a", "more"], [])
+
+
+def test_during_a_new_load_what_was_there_is_found_until_its_page_has_come() -> None:
+    location = Location(10)
+    for name in "abcd":
+        location.apply(Change(f"{name}@x", (), (bound(f"old-{name}"),)))
+    location.begin()
+    ticked(location, "a", "c")
+    assert [found(location, aor=f"{name}@x") for name in "abcd"] == [["db-a"], [], ["db-c"], ["old-d"]]
+    location.apply(Change("d@x", (), (bound("new"),)))
+    assert found(location, aor="d@x") == ["old-d", "new"]
+    # A second break: what the first attempt brought stays in use.
+    location.begin()
+    assert [found(location, aor=f"{name}@x") for name in "acd"] == [["db-a"], ["db-c"], ["old-d", "new"]]
+    ticked(location, "a", last=True)
+    assert [found(location, aor=f"{name}@x") for name in "abcd"] == [["db-a"], [], [], []]
+    assert location.count == 1
+
+
+def test_what_is_not_stored_outlives_a_load_and_changes_of_others() -> None:
+    location = holding(bound("kept"), bound("stale"), aor="a@x")
+    change = Change("a@x", ("gone",), (bound("kept", q=5),))
+    location.apply(change)
+    assert location.keep_unsaved(change)
+    location.changed(Change("a@x", ("kept",), (bound("gone"), bound("theirs"))))
+    assert found(location, aor="a@x") == ["stale", "theirs", "kept"]
+    location.begin()
+    location.load([("a@x", bound("gone")), ("a@x", bound("kept")), ("a@x", bound("theirs"))])
+    assert found(location, aor="a@x") == ["theirs", "kept"]
+    assert location.with_unsaved(Change("a@x", (), ())) == Change("a@x", ("gone",), (bound("kept", q=5),))
+    location.settle("a@x")
+    assert (location.unsaved, location.unsaved_count, location.count) == ({}, 0, 2)
+
+
+def test_of_an_address_that_was_not_known_the_later_registration_of_a_contact_counts() -> None:
+    location = Location(10, known=False)
+    location.begin()
+    ours = Change("a@x", (), (bound("1", left_s=50), bound("2", left_s=70)))
+    location.apply(ours)
+    assert location.keep_unsaved(ours)
+    theirs = [structs.replace(bound(contact), call_id="c2") for contact in "123"]
+    location.fetched(["a@x"], [("a@x", binding) for binding in theirs])
+    assert sorted((one.contact, one.expires_at - NOW) for one in location.stored("a@x")) == [
+        ("1", 60),
+        ("2", 70),
+        ("3", 60),
+    ]
+    assert location.unsaved == {"a@x": ("2",)}
+
+
+def test_what_is_not_stored_is_bounded_by_the_capacity_and_for_each_address() -> None:
+    location = Location(3)
+    assert location.keep_unsaved(Change("a@x", ("1", "2"), ()))
+    assert location.keep_unsaved(Change("a@x", ("2",), ()))
+    assert not location.keep_unsaved(Change("b@x", ("1", "2"), ()))
+    assert location.keep_unsaved(Change("b@x", ("1",), ()))
+    many = tuple(str(number) for number in range(MAX_UNSAVED + 1))
+    assert not Location(1000).keep_unsaved(Change("a@x", many, ()))
+
+
+def test_changes_of_others_beyond_the_room_are_left_out_and_counted() -> None:
+    location = holding(bound("1"), capacity=1)
+    location.changed(Change("b@x", (), (bound("2"),)))
+    location.changed(Change("alice@example.com", (), (bound("1", q=1),)))
+    assert (location.count, location.left_out, found(location, aor="b@x")) == (1, 1, [])
+
+
+def test_equal_user_agents_are_one_text_in_memory() -> None:
+    location = Location(10)
+    made = [structs.replace(bound(), user_agent=b"Phone/1".decode()) for _ in range(3)]
+    location.load([("a@x", made[0]), ("b@x", made[1])])
+    location.apply(Change("c@x", (), (made[2],)))
+    texts = {id(location.stored(aor)[0].user_agent) for aor in ("a@x", "b@x", "c@x")}
+    assert len(texts) == 1
+    assert location.stored("c@x")[0].user_agent == "Phone/1"

@@ -8,10 +8,11 @@ from asking import NOW, invite, register, shown
 from oneproxy.engine.decisions import PENDING, Ask, Decision
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
-from oneproxy.registrar.bindings import Change, Fate
+from oneproxy.registrar.bindings import Binding, Change, Fate, static_binding
 from oneproxy.registrar.location import Location
-from oneproxy.registrar.step import MAX_WAITING, Registrar
-from oneproxy.site.model import Domain
+from oneproxy.registrar.mirror import Mirror
+from oneproxy.registrar.step import MAX_WAITING, RESENT, Registrar
+from oneproxy.site.model import Domain, Site
 
 DESK = "Contact: <sip:alice@192.0.2.4>"
 MOBILE = "Contact: <sip:alice@192.0.2.5>"
@@ -316,3 +317,182 @@ def test_what_was_refused_while_it_waited_does_not_come_true() -> None:
     late.answered = True
     played.commit()
     assert (len(played.answers), played.writes, len(played.contacts())) == (1, [], 1)
+
+
+class Away(Played):
+    """A registrar whose database is away, and whose bindings are not all loaded."""
+
+    def __init__(self, from_memory: bool, known: bool = True) -> None:
+        super().__init__()
+        self.location = Location(100, known)
+        self.location.begin()
+        if known:
+            self.location.load([])
+        self.asked: list[str] = []
+        self.can_fetch = True
+        self.mirror = Mirror(self.location, self.fetch, self.answer)
+        domains = Domains(SERVED, {"192.0.2.1:5060", "192.0.2.1"})
+        known_users = frozenset({"alice@example.com", "bob@example.com"})
+        self.step = Registrar(
+            self.location,
+            domains.find,
+            known_users,
+            self.save,
+            self.answer,
+            self.flows.get,
+            self.mirror,
+            from_memory,
+        )
+
+    def fetch(self, aor: str) -> bool:
+        if self.can_fetch:
+            self.asked.append(aor)
+        return self.can_fetch
+
+    def end(self, fate: Fate) -> Change:
+        """What was written last has this fate."""
+        change, done = self.writes.pop(0)
+        done(fate)
+        return change
+
+
+ALICE = "alice@example.com"
+
+
+def test_without_a_database_a_register_that_changes_something_is_refused_and_a_query_is_not() -> None:
+    played = Away(from_memory=False)
+    played.registered(DESK)
+    assert played.step.decide(register(MOBILE, cseq=2)) is PENDING
+    change = played.end(Fate.UNKNOWN)
+    assert shown(played.answers.pop()[1]) == (503, "Service Unavailable", ("Retry-After: 5",))
+    played.has_room = False
+    assert shown(played.registered(MOBILE, cseq=3))[0] == 503
+    assert shown(played.registered(cseq=4))[0] == 200
+    assert played.contacts() == ["sip:alice@192.0.2.4"]
+    # It may have been stored: when that is possible again, it is taken back.
+    played.has_room = True
+    played.mirror.room()
+    assert played.end(Fate.STORED) == Change(ALICE, (change.stored[0].contact,), ())
+    assert (played.location.unsaved, played.writes) == ({}, [])
+
+
+def test_where_the_site_says_so_a_register_is_served_from_memory_and_stored_later() -> None:
+    played = Away(from_memory=True)
+    assert played.step.decide(register(DESK)) is PENDING
+    played.end(Fate.UNKNOWN)
+    assert shown(played.answers.pop()[1])[0] == 200
+    played.has_room = False
+    assert shown(played.registered(MOBILE, cseq=2))[0] == 200
+    assert shown(played.registered(DESK, "Expires: 0", cseq=3))[0] == 200
+    assert played.contacts() == ["sip:alice@192.0.2.5"]
+    played.has_room = True
+    played.mirror.room()
+    [binding] = played.location.stored(ALICE)
+    assert played.end(Fate.STORED) == Change(ALICE, ("sip:alice@192.0.2.4",), (binding,))
+    assert played.location.unsaved == {}
+
+
+def test_the_site_may_say_otherwise_at_any_time() -> None:
+    played = Away(from_memory=False)
+    played.has_room = False
+    played.step.take(Site({}, {}, without_database="memory"))
+    assert shown(played.registered(DESK))[0] == 200
+    played.step.take(Site({}, {}))
+    assert shown(played.registered(DESK, cseq=2))[0] == 503
+
+
+def test_a_register_carries_along_what_of_its_address_was_not_stored() -> None:
+    played = Away(from_memory=True)
+    played.has_room = False
+    played.registered(DESK)
+    played.has_room = True
+    assert played.step.decide(register(MOBILE, cseq=2)) is PENDING
+    assert [one.contact for one in played.writes[0][0].stored] == [
+        "sip:alice@192.0.2.4",
+        "sip:alice@192.0.2.5",
+    ]
+    played.mirror.room()
+    assert len(played.writes) == 1
+    played.end(Fate.STORED)
+    assert (played.location.unsaved, len(played.contacts())) == ({}, 2)
+
+
+def test_no_more_is_stored_again_at_once_than_is_bounded_and_the_rest_follows() -> None:
+    played = Away(from_memory=True)
+    played.location.capacity = 2 * RESENT
+    for number in range(RESENT + 10):
+        one = Change(f"{number:04}@x", ("sip:gone",), ())
+        assert played.location.keep_unsaved(one)
+    played.mirror.room()
+    assert len(played.writes) == RESENT
+    while played.writes:
+        played.end(Fate.STORED)
+    assert played.location.unsaved == {}
+
+
+def test_what_could_not_be_stored_again_waits_for_the_next_time() -> None:
+    played = Away(from_memory=True)
+    assert played.location.keep_unsaved(Change(ALICE, ("sip:gone",), ()))
+    played.mirror.room()
+    played.end(Fate.UNKNOWN)
+    assert (list(played.location.unsaved), played.writes) == ([ALICE], [])
+    played.has_room = False
+    played.mirror.room()
+    assert played.writes == []
+    played.has_room = True
+    played.mirror.room()
+    played.end(Fate.REFUSED)
+    assert played.location.unsaved == {}
+
+
+def test_a_register_for_what_is_not_loaded_waits_until_it_has_been_fetched() -> None:
+    played = Away(from_memory=False, known=False)
+    ask = register(cseq=2)
+    assert played.step.decide(ask) is PENDING
+    late = register(cseq=3)
+    assert played.step.decide(late) is PENDING
+    late.answered = True
+    assert (played.asked, played.writes) == ([ALICE], [])
+    there = Binding("sip:alice@192.0.2.4", NOW + 9, 1000, "c", 1, "udp:192.0.2.7:5060", NOW)
+    played.mirror.fetched([ALICE], [(ALICE, there)])
+    assert [one for one, _ in played.answers] == [ask]
+    assert shown(played.answers[0][1])[2][0] == "Contact: <sip:alice@192.0.2.4>;expires=9"
+
+
+@pytest.mark.parametrize("can_fetch", [True, False])
+def test_what_can_not_be_fetched_is_refused_or_taken_as_the_first_of_its_address(can_fetch: bool) -> None:
+    for from_memory, headers, status in [
+        (False, (DESK,), 503),
+        (False, (), 503),
+        (True, (DESK,), 200),
+        (True, (), 503),
+        (True, ("Contact: *", "Expires: 0"), 503),
+    ]:
+        played = Away(from_memory, known=False)
+        played.can_fetch = can_fetch
+        decision = played.step.decide(register(*headers))
+        if can_fetch:
+            assert decision is PENDING
+            played.mirror.not_fetched([ALICE])
+            decision = played.answers.pop()[1]
+        assert shown(decision)[0] == status
+        assert (played.writes, len(played.contacts())) == ([], int(status == 200))
+        # When the rest is known it is put together with that, and stored.
+        there = Binding("sip:alice@192.0.2.9", NOW + 9, 1000, "c", 1, "udp:192.0.2.7:5060", NOW)
+        played.mirror.page([(ALICE, there)], True)
+        assert len(played.contacts()) == 1 + int(status == 200)
+        assert [change.aor for change, _ in played.writes] == [ALICE] * int(status == 200)
+
+
+def test_a_binding_that_people_added_is_neither_replaced_nor_removed_nor_counted() -> None:
+    played = Played()
+    static = static_binding("sip:alice@192.0.2.4", 1000, NOW)
+    played.location.apply(Change(ALICE, (), (static,)))
+    assert shown(played.registered(MOBILE))[0] == 200
+    # A phone at the very place adds nothing to it.
+    status, _, headers = shown(played.registered(DESK, cseq=2))
+    assert (status, len(headers)) == (200, 3)
+    assert all(int(line.rpartition("=")[2]) < 2**32 for line in headers[:2])
+    assert shown(played.registered("Contact: *", "Expires: 0", cseq=3))[0] == 200
+    assert played.location.stored(ALICE) == [static]
+    assert played.location.lookup(ALICE, NOW + 1e8) == [static]

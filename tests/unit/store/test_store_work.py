@@ -9,10 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError
 from structlog.testing import capture_logs
 
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import Binding, Change, static_binding
 from oneproxy.store import locations
 from oneproxy.store.database import RETRY_S, StoreError
-from oneproxy.store.work import GRACE_S, Work
+from oneproxy.store.locations import START
+from oneproxy.store.work import GRACE_S, Away, Work
 from postgres import Cluster
 
 NOW = 1_700_000_000.0
@@ -210,3 +211,66 @@ def test_a_system_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     ):
         work.open("")
     work.close()
+
+
+def test_people_list_look_up_add_and_remove_bindings(work: Work) -> None:
+    static = static_binding("sip:desk@192.0.2.9", 500, NOW)
+    added = Change("a@x", (), (static,))
+    assert work.commit([[change("a"), change("ab"), change("b"), change("old", NOW - 1)], [added]]) == [
+        (),
+        (),
+    ]
+    listed = work.listing(NOW, START, "a")
+    assert not isinstance(listed, str)
+    assert [(aor, binding.contact) for aor, binding in listed] == [
+        ("a@x", "sip:a@192.0.2.7"),
+        ("a@x", "sip:desk@192.0.2.9"),
+        ("ab@x", "sip:ab@192.0.2.7"),
+    ]
+    assert work.listing(NOW, ("a@x", "sip:desk@192.0.2.9"), "a", 1) == listed[2:]
+    assert work.look_up("a@x") == [change("a").stored[0], static]
+    assert work.look_up("old@x") == [change("old", NOW - 1).stored[0]]
+    assert work.look_up("none@x") == []
+    # It does not expire, however far the clock has gone; it is removed as it was added.
+    assert work.sweep(NOW + 1e8) is True
+    assert work.look_up("a@x") == [static]
+    assert work.commit([[Change("a@x", (static.contact,), ())]]) == [()]
+    assert work.look_up("a@x") == []
+
+
+def test_whether_the_database_is_away_shows_in_whatever_is_done(tmp_path: Path) -> None:
+    work = Work(f"sqlite:///{tmp_path}/a.db", "")
+    work.open("")
+    work.probe()
+    assert not work.away
+    work.proxy.connection().exec_driver_sql("ALTER TABLE location RENAME TO gone")
+    work.proxy.connection().commit()
+    failures = [
+        lambda: work.commit([[change("a")]]),
+        lambda: work.page(NOW, ""),
+        lambda: work.fetch(NOW, ["a@x"]),
+        work.probe,
+    ]
+    for failure in failures:
+        work.away = False
+        failure()
+        assert work.away
+    [verdict] = work.commit([[change("a")]])
+    assert isinstance(verdict, Away)
+    work.proxy.connection().exec_driver_sql("ALTER TABLE gone RENAME TO location")
+    work.proxy.connection().commit()
+    work.probe()
+    assert not work.away
+    assert work.commit([[change("a")]]) == [()]
+    work.close()
+
+
+def test_a_batch_that_is_odd_does_not_mean_that_the_database_is_away(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(connection: object, changes: list[Change]) -> None:
+        raise DataError("INSERT", {}, Exception("odd text"))
+
+    monkeypatch.setattr(locations, "save", save)
+    [verdict] = work.commit([[change("odd")]])
+    assert (verdict, isinstance(verdict, Away), work.away) == ("odd text", False, False)

@@ -1,0 +1,263 @@
+"""However pages, fetches, changes, breaks and outages follow each other: memory equals the database.
+
+A node's registrar and mirror, and a database with a recorder that the machine plays. What the
+recorder says travels in a queue, in the order of what it did; the machine decides when
+the database does something and when the node hears of it.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from asking import NOW, register
+from oneproxy.engine.decisions import PENDING, Ask, Decision, Reply
+from oneproxy.policy.domains import Domains
+from oneproxy.registrar.bindings import Binding, Change, Fate
+from oneproxy.registrar.location import Location
+from oneproxy.registrar.mirror import Mirror
+from oneproxy.registrar.rules import apply_change
+from oneproxy.registrar.step import Registrar
+from oneproxy.site.model import Domain, Site
+
+USERS = ("a", "b", "c", "d")
+CONTACTS = ("sip:1@h", "sip:2@h", "sip:3@h")
+AORS = tuple(f"{user}@open.org" for user in USERS)
+SERVED = {"open.org": Domain("open.org", authenticate=())}
+
+
+class Mirroring(RuleBasedStateMachine):
+    """Time stands still, so nothing expires."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.location = Location(100, known=False)
+        self.mirror = Mirror(self.location, self.fetch, self.answer)
+        domains = Domains(SERVED, set())
+        self.step = Registrar(
+            self.location, domains.find, frozenset(), self.save, self.answer, lambda _: None, self.mirror
+        )
+        self.database: dict[str, list[Binding]] = {}
+        #: On their way to the recorder, and what it said, on its way to the node.
+        self.changes: deque[tuple[Change, Callable[[Fate], None]]] = deque()
+        self.fetches: list[str] = []
+        #: What the recorder has done of it, and the node has not heard.
+        self.unanswered: deque[tuple[Change, Callable[[Fate], None]]] = deque()
+        self.asked: list[str] = []
+        self.said: deque[Callable[[], object]] = deque()
+        self.away = False
+        self.available = True
+        self.loading_after: str | None = None
+        self.pending: set[int] = set()
+        self.kept: list[Ask] = []
+        self.cseq = 0
+
+    # What the node asks of its link.
+
+    def save(self, change: Change, done: Callable[[Fate], None]) -> bool:
+        if self.available:
+            self.changes.append((change, done))
+        return self.available
+
+    def fetch(self, aor: str) -> bool:
+        if self.available:
+            self.fetches.append(aor)
+        return self.available
+
+    def answer(self, ask: Ask, decision: Decision) -> None:
+        self.pending.remove(id(ask))
+        assert isinstance(decision, Reply)
+
+    def apply(self, change: Change) -> None:
+        self.database[change.aor] = apply_change(self.database.get(change.aor, []), change)
+
+    def rows(self, aor: str) -> list[tuple[str, Binding]]:
+        return [(aor, binding) for binding in self.database.get(aor, [])]
+
+    @initialize(
+        there=st.sets(st.sampled_from([(aor, contact) for aor in AORS for contact in CONTACTS])),
+        mode=st.sampled_from(["refuse", "memory"]),
+        loaded=st.booleans(),
+    )
+    def the_database_has_something(self, there: set[tuple[str, str]], mode: str, loaded: bool) -> None:
+        self.the_site_says(mode)
+        for aor, contact in sorted(there):
+            self.apply(Change(aor, (), (self.made(contact, 0),)))
+        self.begin()
+        if loaded:
+            self.the_recorder_reads_a_page(len(AORS))
+            self.said.popleft()()
+
+    def made(self, contact: str, cseq: int) -> Binding:
+        return Binding(contact, NOW + 60, 1000, "other", cseq, "udp:192.0.2.9:5060", NOW)
+
+    def begin(self) -> None:
+        self.mirror.begin()
+        self.loading_after = ""
+
+    @rule(
+        user=st.sampled_from(USERS),
+        contacts=st.lists(st.sampled_from(CONTACTS), max_size=2, unique=True),
+        expires_s=st.sampled_from([0, 600]),
+    )
+    def a_phone_registers(self, user: str, contacts: list[str], expires_s: int) -> None:
+        self.cseq += 1
+        headers = [f"Contact: <{contact}>" for contact in contacts] or (
+            ["Contact: *"] if expires_s == 0 else []
+        )
+        ask = register(
+            *headers,
+            f"Expires: {expires_s}",
+            uri="sip:open.org",
+            to=f"<sip:{user}@open.org>",
+            cseq=self.cseq,
+        )
+        self.kept.append(ask)
+        if self.step.decide(ask) is PENDING:
+            self.pending.add(id(ask))
+
+    @precondition(lambda self: self.changes or self.away)
+    @rule(number=st.integers(1, 4), stored=st.booleans())
+    def the_recorder_commits(self, number: int, stored: bool) -> None:
+        taken = [self.changes.popleft() for _ in range(min(number, len(self.changes)))]
+        if not self.away:
+            for change, done in taken:
+                self.apply(change)
+                self.unanswered.append((change, done))
+                self.said.append(self.is_stored)
+        elif taken:
+            self.unanswered += taken
+            if stored:
+                # The connection broke during the commit: nobody knows.
+                for change, _ in taken:
+                    self.apply(change)
+            self.said.append(self.is_gone)
+
+    @precondition(lambda self: self.fetches and not self.away)
+    @rule()
+    def the_recorder_fetches(self) -> None:
+        aors, self.fetches = list(dict.fromkeys(self.fetches)), []
+        rows = [row for aor in aors for row in self.rows(aor)]
+        self.asked += aors
+        self.said.append(lambda: self.found(aors, rows))
+
+    @precondition(lambda self: self.loading_after is not None and not self.away)
+    @rule(size=st.integers(1, 3))
+    def the_recorder_reads_a_page(self, size: int) -> None:
+        assert self.loading_after is not None
+        left = [aor for aor in AORS if aor > (self.loading_after or "") and self.database.get(aor)]
+        aors, last = left[:size], len(left) <= size
+        rows = [row for aor in aors for row in self.rows(aor)]
+        self.loading_after = None if last else aors[-1]
+        self.said.append(lambda: self.mirror.page(rows, last))
+
+    @precondition(lambda self: not self.away)
+    @rule(aor=st.sampled_from(AORS), contact=st.sampled_from(CONTACTS), removed=st.booleans())
+    def somebody_else_changes_something(self, aor: str, contact: str, removed: bool) -> None:
+        self.cseq += 1
+        change = Change(aor, (contact,), ()) if removed else Change(aor, (), (self.made(contact, self.cseq),))
+        self.apply(change)
+        self.said.append(lambda: self.mirror.changed([change]))
+
+    @precondition(lambda self: self.said)
+    @rule(number=st.integers(1, 4))
+    def the_node_hears(self, number: int) -> None:
+        for _ in range(number):
+            if self.said:
+                self.said.popleft()()
+
+    @rule(really=st.sampled_from([False, False, False, False, True]))
+    def the_recorder_dies_and_comes_back(self, really: bool) -> None:
+        """What it said and was not heard is lost; what was not answered is sent again, in order."""
+        if not really:
+            return
+        self.said.clear()
+        self.changes = deque([*self.unanswered, *self.changes])
+        self.unanswered.clear()
+        self.fetches = [*self.asked, *self.fetches]
+        self.asked = []
+        self.begin()
+        if not self.away:
+            self.is_back()
+
+    @precondition(lambda self: not self.away)
+    @rule(stored=st.booleans())
+    def the_database_goes(self, stored: bool) -> None:
+        self.away = True
+        self.the_recorder_commits(4, stored)
+
+    @precondition(lambda self: self.away)
+    @rule()
+    def the_database_comes_back(self) -> None:
+        self.away = False
+        self.said.append(self.is_back)
+
+    @rule(mode=st.sampled_from(["refuse", "memory"]))
+    def the_site_says(self, mode: str) -> None:
+        self.step.take(Site({}, {}, without_database=mode))
+
+    def is_stored(self) -> None:
+        self.unanswered.popleft()[1](Fate.STORED)
+
+    def found(self, aors: list[str], rows: list[tuple[str, Binding]]) -> None:
+        """As the link: what was given up is not handed on."""
+        wanted = [aor for aor in aors if aor in self.asked]
+        self.asked = [aor for aor in self.asked if aor not in wanted]
+        self.mirror.fetched(wanted, [row for row in rows if row[0] in wanted])
+
+    def is_gone(self) -> None:
+        """As the link: whoever waits is told that nobody knows; nothing is taken."""
+        self.available = False
+        changes = [*self.unanswered, *self.changes]
+        self.said = deque(one for one in self.said if one != self.is_stored)
+        self.unanswered.clear()
+        # What is on its way is committed all the same, and nobody waits for its answer.
+        self.changes = deque((change, lambda _: None) for change, _ in self.changes)
+        aors = list(dict.fromkeys([*self.asked, *self.fetches]))
+        self.asked, self.fetches = [], []
+        for _, done in changes:
+            done(Fate.UNKNOWN)
+        self.mirror.not_fetched(aors)
+
+    def is_back(self) -> None:
+        self.available = True
+        self.mirror.room()
+
+    @invariant()
+    def bindings_are_counted(self) -> None:
+        tables: list[dict[str, list[Binding]]] = [self.location._bindings, self.location._before or {}]
+        assert self.location.count == sum(len(bindings) for table in tables for bindings in table.values())
+        assert self.location.unsaved_count == sum(map(len, self.location.unsaved.values()))
+
+    def teardown(self) -> None:
+        """Everything comes to its end: everybody is answered, and memory is the database."""
+        if self.away:
+            self.the_database_comes_back()
+        if self.loading_after is None and self.fetches:
+            self.the_recorder_fetches()
+        for _ in range(1000):
+            if self.changes:
+                self.the_recorder_commits(4, True)
+            elif self.fetches:
+                self.the_recorder_fetches()
+            elif self.loading_after is not None:
+                self.the_recorder_reads_a_page(2)
+            elif self.said:
+                self.the_node_hears(4)
+            elif not self.available:
+                self.is_back()
+            else:
+                break
+        else:
+            raise AssertionError("it never ends")
+        assert self.pending == set()
+        assert self.location.unsaved == {}
+        for aor in AORS:
+            assert self.location.knows(aor)
+            assert set(self.location.lookup(aor, NOW)) == set(self.database.get(aor, []))
+
+
+Mirroring.TestCase.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+test_in_the_end_memory_is_the_database = Mirroring.TestCase
