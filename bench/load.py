@@ -23,14 +23,17 @@ class Load:
     """A context manager: the server runs, all users are registered where SIPp answers.
 
     server: not started yet. lost: per cent of the datagrams that SIPp drops, both ways.
-    transport: "udp" or "tcp", of both sides.
+    transport: "udp" or "tcp", of both sides. password: of all users, where they are asked for one.
     """
 
-    def __init__(self, server: Server, folder: Path, lost: int = 0, transport: str = "udp") -> None:
+    def __init__(
+        self, server: Server, folder: Path, lost: int = 0, transport: str = "udp", password: str = ""
+    ) -> None:
         self.server = server
         self._folder = folder
         self._lost = lost
         self._transport = transport
+        self._password = password
         self._called: Sipp | None = None
 
     def __enter__(self) -> Self:
@@ -51,7 +54,10 @@ class Load:
         self.server.close()
 
     def _register(self, port: int) -> None:
-        rows = write_users(self._folder / "users", [f"{user};{port}" for user in USERS])
+        proof = ";[authentication username={0} password={1}]" if self._password else ""
+        rows = write_users(
+            self._folder / "users", [f"{user};{port}{proof.format(user, self._password)}" for user in USERS]
+        )
         with Sipp(
             "register",
             self._folder,

@@ -29,6 +29,11 @@ WRONG_PASSWORDS: Final = "wrong passwords"
 _NOBODY: Final = ""
 
 
+#: Where the phones of an account registered from, as bindings have it ("udp:192.0.2.7:5060"), at a
+#: time in seconds since the epoch.
+Registered = Callable[[str, float], list[str]]
+
+
 class Guard:
     """Counts, bans, and remembers who was good. Bans and that memory outlive the site."""
 
@@ -42,7 +47,7 @@ class Guard:
         "_spares",
         "_wrong",
         "bans",
-        "counts_accounts",
+        "registered",
     )
 
     def __init__(
@@ -52,6 +57,8 @@ class Guard:
         self.bans = bans
         self._gateways = gateways
         self._good = Good()
+        #: A node that starts knows by it where owners were before.
+        self.registered: Registered = _nowhere
         self._set_windows(flood.window_s)
         self.take(flood, spares)
 
@@ -61,7 +68,6 @@ class Guard:
             self._set_windows(flood.window_s)
         self._flood = flood
         self._spares = spares
-        self.counts_accounts = flood.account_requests > 0
         for ban in self.bans.all():
             if ban.kind == SOURCE and self.is_shared(ban.name.removesuffix("/64")):
                 self.bans.narrow(ban.name)
@@ -100,9 +106,12 @@ class Guard:
         """
         return not self._good.proved_any(source)
 
-    def is_closed(self, aor: str, source: str) -> bool:
+    def is_closed(self, aor: str, source: str, now: float) -> bool:
         """Whether the password of `aor` is not taken from this source at present."""
-        return self.bans.find(aor) is not None and not self._good.proved(source, aor)
+        if self.bans.find(aor) is None or self._good.proved(source, aor):
+            return False
+        hosts = [text.partition(":")[2].rpartition(":")[0].strip("[]") for text in self.registered(aor, now)]
+        return source not in map(source_of, hosts)
 
     def note_right(self, source: str, aor: str, now: float) -> None:
         """The password of `aor` was proved."""
@@ -136,3 +145,8 @@ class Guard:
         before = self.bans.find(aor)
         if before is None or before.why == WRONG_PASSWORDS != why:
             self.bans.add(Ban(ACCOUNT, aor, now, now + self._flood.ban_s, why), everywhere=False)
+
+
+def _nowhere(_aor: str, _now: float) -> list[str]:
+    """Nobody has registered."""
+    return []

@@ -13,7 +13,7 @@ from typing import Final
 
 from oneproxy.access.nonces import LIFETIME_S, SKEW_S, Nonce
 
-#: Nonces of one table: of 700 challenges met in a second, some 50 MB.
+#: Nonces of one table, some 30 MB: of 700 challenges met in a second.
 CAPACITY: Final = 250_000
 #: The count of a client that knows none (RFC 2069): its nonce is good once.
 ONCE: Final = -1

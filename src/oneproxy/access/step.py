@@ -14,7 +14,7 @@ from typing import Final
 
 from oneproxy.access import causes
 from oneproxy.access.bans import ACCOUNT, SOURCE, Ban, Bans
-from oneproxy.access.guard import Guard
+from oneproxy.access.guard import Guard, Registered
 from oneproxy.access.nonces import Nonces
 from oneproxy.access.owners import Owners
 from oneproxy.access.replays import Replays
@@ -50,6 +50,15 @@ ACCOUNT_REFUSED: Final = {cause: Reply(*_FORBIDDEN, cause=cause) for cause in (c
 _ON_NONCE: Final = frozenset((causes.STALE, causes.REPLAYED))
 
 
+class Screen:
+    """The very first step: nothing else is done for a source that is kept out."""
+
+    __slots__ = ("decide",)
+
+    def __init__(self, access: "Access") -> None:
+        self.decide: Callable[[Ask], Decision | None] = access.screen
+
+
 class Access:
     """Lets pass who is trusted, needs no password or has proved it; refuses the rest."""
 
@@ -60,8 +69,8 @@ class Access:
         "_nonces",
         "_owners",
         "_realms",
+        "_registered",
         "_rules",
-        "_subscribers",
         "_verifier",
     )
 
@@ -76,17 +85,19 @@ class Access:
         aliases: Mapping[str, str] | None = None,
         gateways: Container[str] = (),
         on_wire: Callable[[str], str] = str,
+        registered: Registered | None = None,
     ) -> None:
         """subscribers: by AoR, as requests name it; aliases: such AoRs to those of their owners.
 
         gateways: addresses that are never banned. All three are live. on_wire: gives an AoR of
-        the site the form in which requests name it.
+        the site the form in which requests name it. registered: where an account has phones.
         """
-        self._subscribers = subscribers
         self._domains = domains
         self._nonces = nonces
         self._rules = Rules(site.access)
         self._guard = Guard(site.flood, self._rules.spares, Bans() if bans is None else bans, gateways)
+        self._registered = registered
+        self._guard.registered = self._places_of
         self._owners = Owners(subscribers, {} if aliases is None else aliases, on_wire)
         self._verifier = Verifier(
             subscribers, domains, nonces, Replays() if replays is None else replays, self._guard
@@ -110,9 +121,12 @@ class Access:
 
     def decide(self, ask: Ask) -> Decision | None:
         """Challenge, refuse, or pass with `ask.subscriber` set where one was proved."""
-        refusal = self.screen(ask)
-        if refusal is not None or ask.trusted:
-            return refusal
+        if not ask.screened:
+            refusal = self.screen(ask)
+            if refusal is not None:
+                return refusal
+        if ask.trusted:
+            return None
         request = ask.request
         ask.consumed = trusted_lines(request)
         served = self._domains.find(ask.uri)
@@ -133,6 +147,7 @@ class Access:
 
     def screen(self, ask: Ask) -> Reply | None:
         """Address rules and flood guard alone: refuse, or pass with `ask.trusted` set where it is so."""
+        ask.screened = True
         if ask.trusted:
             return None
         flow = ask.flow
@@ -198,6 +213,13 @@ class Access:
         ours = [at for at in ask.request.positions("proxy-authorization") if realm.quoted in values[at]]
         ask.consumed = (*ask.consumed, *ours)
         return self._admit(ask, aor)
+
+    def _places_of(self, aor: str, now: float) -> list[str]:
+        """Where an account has registered from, if it took its password to do so."""
+        realm = self._realms.get(aor.rpartition("@")[2])
+        if self._registered is None or realm is None or "REGISTER" not in realm.domain.authenticate:
+            return []
+        return self._registered(aor, now)
 
     def _owns(self, request: Request, header: str, aor: str) -> bool:
         uri = _address_uri(request, header)

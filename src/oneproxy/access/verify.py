@@ -162,7 +162,7 @@ class Verifier:
         if not same_response(expected, proof.response) or ha1 is None:
             guard.note_wrong(host, source, aor if subscriber is not None else "", ask.now)
             return causes.WRONG_PASSWORD if subscriber is not None else causes.UNKNOWN_USER
-        if len(guard.bans) and guard.is_closed(aor, source):
+        if len(guard.bans) and guard.is_closed(aor, source, ask.now):
             return causes.ACCOUNT_CLOSED
         # RFC 7616 3.3: who knows the password is not asked for it again because of a
         # nonce, be it old, used up, or made before the farm's secret changed.

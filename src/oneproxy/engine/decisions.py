@@ -85,6 +85,7 @@ class Ask:
         "now",
         "outcomes",
         "request",
+        "screened",
         "step",
         "subscriber",
         "transaction",
@@ -105,6 +106,8 @@ class Ask:
         #: source needs none.
         self.subscriber: str | None = None
         self.trusted = False
+        #: Whether address rules and the flood guard have let it in.
+        self.screened = False
         #: Places of header lines that were for this proxy alone and are not passed on.
         self.consumed: tuple[int, ...] = ()
         #: Kept for the step that decided, from one question about this request to the next.

@@ -5,7 +5,7 @@ from collections.abc import Container
 from oneproxy.access.bans import Bans
 from oneproxy.access.nonces import Nonces
 from oneproxy.access.replays import Replays
-from oneproxy.access.step import Access
+from oneproxy.access.step import Access, Screen
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.live import Live, on_wire
 from oneproxy.policy.location import LocationStep
@@ -55,9 +55,11 @@ def build(
         live.aliases,
         gateways,
         on_wire,
+        lambda aor, now: [binding.source for binding in location.lookup(aor, now)],
     )
     return Order(
         [
+            Screen(access),
             Sanity(domains.is_here, domains.is_node, SUPPORTED),
             access,
             Registrar(location, domains.find, live.subscribers, save, answer, flow_of, mirror, from_memory),

@@ -9,10 +9,12 @@ from socket import AF_INET6, inet_pton
 Shut = dict[str | bytes, float]
 
 
+def network(host: str) -> bytes:
+    """What an IPv6 address, as the system writes it, is banned by."""
+    return inet_pton(AF_INET6, host.partition("%")[0])[:8]
+
+
 def is_shut(shut: Shut, host: str, now: float) -> bool:
-    """Whether `host`, an IP address as the system writes it, is banned."""
-    key: str | bytes = host
-    if ":" in host:
-        key = inet_pton(AF_INET6, host.partition("%")[0])[:8]
-    until = shut.get(key)
+    """Whether `host`, an IP address, is banned."""
+    until = shut.get(network(host) if ":" in host else host)
     return until is not None and now < until

@@ -5,7 +5,7 @@ import re
 import secrets
 from typing import Final
 
-_HASHES: Final = {"MD5": "md5", "SHA-256": "sha256"}
+_HASHES: Final = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 
 
 def credentials(challenge: str, method: str, uri: str, user: str, password: str) -> str:

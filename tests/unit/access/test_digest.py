@@ -7,7 +7,9 @@ import pytest
 
 from oneproxy.access.digest import ALGORITHMS, hash_text, make_ha1, make_response, same_response
 
-VECTORS = json.loads((Path(__file__).parent / "data" / "digest_vectors.json").read_text("utf-8"))
+PUBLISHED = json.loads((Path(__file__).parent / "data" / "digest_vectors.json").read_text("utf-8"))
+VECTORS = [vector for vector in PUBLISHED if "response" in vector]
+KEYS = [vector for vector in PUBLISHED if "ha1" in vector]
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["id"] for vector in VECTORS])
@@ -26,6 +28,16 @@ def test_published_examples_give_their_response(vector: dict[str, str]) -> None:
         vector.get("body", ""),
     )
     assert found == vector["response"]
+
+
+@pytest.mark.parametrize("vector", KEYS, ids=[vector["id"] for vector in KEYS])
+def test_published_keys_are_made_of_their_password(vector: dict[str, str]) -> None:
+    made = make_ha1(vector["algorithm"], vector["username"], vector["realm"], vector["password"])
+    assert made == vector["ha1"]
+
+
+def test_no_example_is_left_out() -> None:
+    assert (len(VECTORS), len(KEYS), len(PUBLISHED)) == (10, 1, 11)
 
 
 def test_the_examples_cover_every_algorithm() -> None:

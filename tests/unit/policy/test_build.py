@@ -11,7 +11,7 @@ from oneproxy.policy.build import build, on_wire
 from oneproxy.policy.order import Order
 from oneproxy.registrar.bindings import Change, Fate
 from oneproxy.registrar.location import Location
-from oneproxy.site.model import Domain, Site
+from oneproxy.site.model import Domain, Flood, Rule, Site
 
 SITE = Site(
     {
@@ -23,13 +23,13 @@ SITE = Site(
 
 
 class Built:
-    def __init__(self) -> None:
+    def __init__(self, site: Site = SITE) -> None:
         self.location = Location(100)
         self.answers: list[Decision] = []
         #: Open flows, by name.
         self.flows: dict[str, Flow] = {}
         self.policy: Order = build(
-            SITE,
+            site,
             b"farm",
             {"192.0.2.1:5060", "192.0.2.1"},
             self.location,
@@ -89,6 +89,22 @@ def test_a_caller_from_outside_reaches_users_and_nothing_else() -> None:
     sender = "<sip:carol@elsewhere.org>"
     assert shown(Built().policy.decide(invite(sender=sender)))[0] == 480
     assert shown(Built().policy.decide(invite("sip:dave@elsewhere.org", sender=sender)))[0] == 403
+
+
+def test_a_denied_source_is_refused_before_anything_else_is_looked_at() -> None:
+    built = Built(Site(SITE.domains, SITE.subscribers, access=(Rule("192.0.2.0/24", "", "deny"),)))
+    for uri in ("sip:bob@example.com", "im:bob@example.com", "sip:example.com", "sip:x@elsewhere.org"):
+        assert shown(built.policy.decide(invite(uri))) == (403, "Forbidden", ())
+
+
+def test_what_sanity_refuses_counts_as_a_request_too() -> None:
+    built = Built(Site(SITE.domains, SITE.subscribers, flood=Flood(requests=3)))
+    statuses = [shown(built.policy.decide(invite("im:bob@example.com")))[0] for _ in range(5)]
+    assert statuses == [416, 416, 416, 403, 403]
+    # Each of them once.
+    built = Built(Site(SITE.domains, SITE.subscribers, flood=Flood(requests=3)))
+    statuses = [shown(built.policy.decide(invite()))[0] for _ in range(5)]
+    assert statuses == [407, 407, 407, 403, 403]
 
 
 def test_a_register_elsewhere_is_not_relayed() -> None:
