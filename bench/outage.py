@@ -26,6 +26,7 @@ def main() -> int:
     )
     parser.add_argument("--away", type=float, default=60.0, help="seconds")
     parser.add_argument("--rate", type=int, default=200, help="registrations a second")
+    parser.add_argument("--without", nargs="+", choices=["refuse", "memory"], default=["refuse", "memory"])
     arguments = parser.parse_args()
     found = programs()
     if found is None:
@@ -33,7 +34,7 @@ def main() -> int:
     bad = 0
     cluster = Cluster(found)
     try:
-        for without in ("refuse", "memory"):
+        for without in arguments.without:
             url = cluster.database()
             more = f'[registrar]\nwithout_database = "{without}"'
             with (
@@ -56,6 +57,8 @@ def main() -> int:
                 f" {len(different)} that differ from memory",
                 flush=True,
             )
+            if outcome.calls.failed:
+                print(f"  {outcome.calls.reasons}\n{outcome.calls.errors}")
             bad += outcome.calls.failed + silent + len(different)
     finally:
         cluster.remove()

@@ -15,7 +15,7 @@ from typing import Final
 import psycopg
 
 from postgres import Cluster
-from system.registering import contact_of, register_at_rate, take_what_came
+from system.registering import contact_of, register, register_at_rate, take_what_came
 from system.server import DOMAIN, Server
 from system.sipp import Result, Sipp, write_users
 from system.wire import Client, read_answer
@@ -62,6 +62,16 @@ class Registering(threading.Thread):
             answer = read_answer(data) if data else None
             if answer is not None and answer.status >= 200:
                 self.answers[answer.call_id.partition("-")[0], answer.status] += 1
+
+    def turn(self, phase: str) -> None:
+        """Begin the next phase, and wait until what was asked in the last one is answered."""
+        last, self.phase = self.phase, phase
+        give_up = time.monotonic() + 10.0
+        while self._answered(last) < self.sent[last] and time.monotonic() < give_up:
+            time.sleep(0.01)
+
+    def _answered(self, phase: str) -> int:
+        return sum(count for (asked, _), count in list(self.answers.items()) if asked == phase)
 
     def stop(self) -> None:
         """Send no more, and wait for the last answers."""
@@ -113,22 +123,40 @@ def go_through(
             options=["-d", "200"],
         ) as calling:
             time.sleep(1.0)
-            registering.phase = "away"
+            registering.turn("away")
             cluster.stop()
             time.sleep(away_s)
             cluster.start()
-            # The recorder looks once a second whether it is back.
-            time.sleep(2.0)
-            registering.phase = "after"
+            _wait_until_stored(client)
+            registering.turn("after")
             outcome = Outcome(calling.result(), registering)
         registering.stop()
     answered: set[str] = set()
     register_at_rate(client, ["last"], 100, answered)
     take_what_came(client, answered)
-    outcome.stored = _stored(url)
-    outcome.named = _named(client, [*CALLED, *users, "last"])
+    outcome.named = _named(client, [*CALLED, *users, "probe", "last"])
     client.close()
+    # What was served from memory may still be on its way to the table.
+    give_up = time.monotonic() + 20.0
+    outcome.stored = _stored(url)
+    while outcome.differences() and time.monotonic() < give_up:
+        time.sleep(0.1)
+        outcome.stored = _stored(url)
     return outcome
+
+
+def _wait_until_stored(client: Client) -> None:
+    """The recorder looks once a second whether the database is back: wait until REGISTERs are accepted.
+
+    Where they are served from memory that is at once.
+    """
+    give_up = time.monotonic() + 20.0
+    while time.monotonic() < give_up:
+        answer = register(client, "probe")
+        if answer is not None and answer.status == 200:
+            return
+        time.sleep(0.1)
+    raise AssertionError("no REGISTER is stored though the database is back")
 
 
 def _stored(url: str) -> dict[str, set[str]]:
