@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from oneproxy import __version__, site_commands
+from oneproxy import __version__, site_commands, token_command
 from oneproxy.site_commands import EXIT_FAULT, count_text, name_of, read_or_exit
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ app = typer.Typer(
 )
 
 site_commands.add_to(app)
+token_command.add_to(app)
 
 ConfigFile = Annotated[
     Path | None,

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from oneproxy import logs
+from oneproxy.access.bans import Bans
 from oneproxy.access.causes import ORDINARY
 from oneproxy.access.step import Access
 from oneproxy.engine.core import Engine
@@ -25,7 +26,9 @@ from oneproxy.engine.decisions import Ask, Decision
 from oneproxy.engine.dialog import DialogMark
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.engine.routing import Own
+from oneproxy.inquiries import Inquiries
 from oneproxy.ipc import child
+from oneproxy.ipc.desk import NodeHealth
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Follow, SitePart, SiteVersion, Start
 from oneproxy.policy.build import build
@@ -77,11 +80,12 @@ class Node:
         self._connections = Connections(Limits(machine.connections, machine.connections_per_source))
         self._listeners = bind_all(machine.listen, self._connections)
         #: Sources that are banned: policy writes it, and who reads from sockets looks into it.
-        self._shut: Shut = {}
-        self._connections.shut = self._shut
+        shut: Shut = {}
+        self._bans = Bans(shut)
+        self._connections.shut = shut
         for listener in self._listeners:
             if isinstance(listener, UdpListener):
-                listener.shut = self._shut
+                listener.shut = shut
         self._driver = Driver(self._clock, self._listeners, self._connections)
         self._names = Names(reach(self._listeners), name_servers(machine.dns_servers))
         self._names.on_found = self._driver.flush_soon
@@ -92,6 +96,9 @@ class Node:
         self._live = Live()
         self._has_site: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._policy: Order | None = None
+        self._loaded_once = False
+        self._inquiries = Inquiries(self._bans, self._health, self._clock.now, self._link.report)
+        self._link.on_inquiry = self._inquiries.take
         self._counted: dict[str, int] = {}
         self._faults = logs.RateLimited(log)
 
@@ -121,6 +128,7 @@ class Node:
 
     def _loaded(self) -> None:
         """All bindings have come."""
+        self._loaded_once = True
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         took_s = self._clock.now() - self._loading_since
@@ -176,7 +184,7 @@ class Node:
             self._answer,
             self._ways.named,
             self._mirror,
-            shut=self._shut,
+            bans=self._bans,
             since=self._clock.now(),
         )
         engine = Engine(
@@ -241,6 +249,9 @@ class Node:
             source=f"{ask.flow.host}:{ask.flow.port}",
             account=(request.get("to" if request.method == "REGISTER" else "from") or "")[:_LOGGED],
         )
+
+    def _health(self) -> NodeHealth:
+        return NodeHealth(self._live.version, self._location.count, self._loaded_once, len(self._bans))
 
     def _answer(self, ask: Ask, decision: Decision) -> None:
         """A decision that policy had to wait for."""

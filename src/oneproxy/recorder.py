@@ -33,7 +33,10 @@ import structlog
 
 from oneproxy import logs
 from oneproxy.beginning import Begun, Unopened
+from oneproxy.desk import Desk
+from oneproxy.deskwork import DeskWork
 from oneproxy.ipc import child
+from oneproxy.ipc.desk import Query, Report
 from oneproxy.ipc.endpoint import listen
 from oneproxy.ipc.messages import (
     Changed,
@@ -150,6 +153,8 @@ class Recorder:
         self._sweep_at = 0.0
         self._seldom = logs.RateLimited(log)
         self._paused = False
+        #: Answers the admin process, where there is one.
+        self.desk: Desk | None = None
 
     def protocol(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
@@ -206,6 +211,8 @@ class Recorder:
         """Disconnect every node and end the thread, after the piece of work that it is at."""
         for peer in list(self.peers):
             peer.close()
+        if self.desk is not None:
+            self.desk.close()
         self._thread.shutdown()
 
     def saves(self, peer: Peer, save: Save) -> None:
@@ -252,8 +259,20 @@ class Recorder:
         self.feed.follows(peer, follow)
         self._work.set()
 
+    def asks(self, peer: Peer, query: Query) -> None:
+        """The admin process asks."""
+        if self.desk is not None:
+            self.desk.asks(peer, query)
+
+    def reports(self, peer: Peer, report: Report) -> None:
+        """A node answers an inquiry."""
+        if self.desk is not None:
+            self.desk.reports(peer, report)
+
     def left(self, peer: Peer) -> None:
         """A node has disconnected. Its batches stay: they cost an answer that nobody reads."""
+        if self.desk is not None:
+            self.desk.left(peer)
         self.feed.left(peer)
         self._forget(peer)
         self.look_if_quiet()
@@ -420,6 +439,9 @@ async def serve(begun: Begun, parent: child.Parent) -> None:
         recorder = Recorder(work, begun.secret, start.token, work.sites)
     else:
         recorder = Recorder(Unopened(begun.reason), begun.secret, start.token, Kept(kept))
+    machine = start.machine
+    if machine.admin is not None:
+        recorder.desk = Desk(recorder, DeskWork(machine.proxy_database, machine.system_database))
     server = await listen(start.endpoint, recorder.protocol)
     working = asyncio.create_task(recorder.serve())
     beside = asyncio.create_task(_beside(recorder, begun))

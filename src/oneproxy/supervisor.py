@@ -1,8 +1,9 @@
 """The supervisor: starts recorder and nodes, starts again what ends, stops them in order.
 
     first start   recorder, then the nodes; one that fails ends it all with one line
+    then          the admin process, where there is one; nobody waits for it
     running       what ends is started again, after a pause that grows while it keeps ending
-    stopping      Stop to the nodes, they drain; then Stop to the recorder
+    stopping      Stop to the admin process; to the nodes, they drain; then to the recorder
 
 A child's standard input is its life line: when this process is killed, it closes, and
 the children end by themselves.
@@ -66,6 +67,9 @@ class Role(msgspec.Struct, frozen=True):
 RECORDER: Final = Role("recorder", (sys.executable, "-P", "-m", "oneproxy.recorder"))
 
 
+ADMIN: Final = Role("admin", (sys.executable, "-P", "-m", "oneproxy.admin.process"))
+
+
 def node(index: int) -> Role:
     """The role of this machine's node number `index`, from 0 on."""
     return Role(f"node-{index}", (sys.executable, "-P", "-m", "oneproxy.node"), index)
@@ -96,6 +100,10 @@ class Child:
     async def start(self) -> None:
         """Start it for the first time and wait until it serves. Raises StartError."""
         await self._launch()
+        self._keeper = asyncio.create_task(self._keep())
+
+    def start_beside(self) -> None:
+        """Start it and wait for nothing: what cannot start is tried again, as what has ended is."""
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self, drain_s: float, grace_s: float) -> None:
@@ -187,7 +195,7 @@ class Child:
     async def _keep(self) -> None:
         """Wait until it ends, and start it again, for ever."""
         loop = asyncio.get_running_loop()
-        pause_s = FIRST_PAUSE_S
+        pause_s = FIRST_PAUSE_S if self._process is not None else await self._start_until_it_serves(0.0)
         while True:
             assert self._process is not None
             status = await self._process.wait()
@@ -195,28 +203,41 @@ class Child:
             if loop.time() - self._up_at > STEADY_S:
                 pause_s = FIRST_PAUSE_S
             log.warning("process ended", child=self.role.name, status=status, restart_in_s=pause_s)
-            started = False
-            while not started:
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-                self.restarts += 1
-                try:
-                    await self._launch()
-                    started = True
-                except StartError as error:
-                    log.error(
-                        "process not started", child=self.role.name, reason=str(error), restart_in_s=pause_s
-                    )
+            pause_s = await self._start_until_it_serves(pause_s)
+
+    async def _start_until_it_serves(self, pause_s: float) -> float:
+        """Start it after a pause, and again after longer ones; the pause before it is started anew."""
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = min(max(2 * pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+            self.restarts += self._process is not None
+            try:
+                await self._launch()
+                return pause_s
+            except StartError as error:
+                log.error(
+                    "process not started", child=self.role.name, reason=str(error), restart_in_s=pause_s
+                )
 
 
 class Supervisor:
     """All children of this machine: the first role starts first and stops last."""
 
     def __init__(
-        self, machine: Machine, endpoint: str, roles: Sequence[Role], site: Wanted | None = None
+        self,
+        machine: Machine,
+        endpoint: str,
+        roles: Sequence[Role],
+        site: Wanted | None = None,
+        beside: Role | None = None,
     ) -> None:
-        """site: for the first one, the recorder."""
+        """site: for the first one, the recorder. beside: one that nobody waits for, the admin process."""
         start = Start(machine, endpoint, secrets.token_hex(16))
+        self.beside: Child | None = None
+        if beside is not None:
+            # Who speaks with the world has no use for passwords of databases and the farm's secret.
+            plain = msgspec.structs.replace(machine, proxy_database="", system_database="", farm_key="")
+            self.beside = Child(beside, msgspec.structs.replace(start, machine=plain))
         with_site = msgspec.structs.replace(start, site=site)
         self.children = [Child(role, start if place else with_site) for place, role in enumerate(roles)]
 
@@ -230,16 +251,22 @@ class Supervisor:
             error = task.result()
             if error is not None:
                 raise error
+        if self.beside is not None:
+            # After the nodes: they need the processor more.
+            self.beside.start_beside()
 
     async def stop(self, drain_s: float) -> None:
-        """Drain the others, then stop the first."""
+        """Stop the one beside, drain the others, then stop the first."""
+        if self.beside is not None:
+            await self.beside.stop(0.0, GRACE_S)
         first, *others = self.children
         await asyncio.gather(*(child.stop(drain_s, GRACE_S) for child in others))
         await first.stop(0.0, RECORDER_STOP_S)
 
     async def kill(self) -> None:
         """End all of them at once."""
-        await asyncio.gather(*(child.kill() for child in self.children))
+        beside = [self.beside] if self.beside is not None else []
+        await asyncio.gather(*(child.kill() for child in [*self.children, *beside]))
 
 
 async def _attempt(child: Child) -> StartError | None:
@@ -337,7 +364,8 @@ def run(
                     f"oneproxy: no room for the site in {place.directory}: {error}; set TMPDIR\n"
                 )
                 return 1
-        supervisor = Supervisor(machine, place.endpoint, roles, site)
+        beside = None if machine.admin is None else ADMIN
+        supervisor = Supervisor(machine, place.endpoint, roles, site, beside)
         return asyncio.run(supervise(supervisor, drain_s, ready, sys.stderr))
     finally:
         place.close()

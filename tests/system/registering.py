@@ -1,12 +1,16 @@
 """Registrations by the hundred, and what the server says about them afterwards."""
 
+import itertools
 import time
 from collections.abc import Sequence
+from typing import Final
 
+from system.agents.digest import credentials
 from system.server import DOMAIN
 from system.wire import Answer, Client, read_answer
 
 _URI = f"sip:{DOMAIN}"
+_NUMBERS: Final = itertools.count(1)
 
 
 def contact_of(user: str) -> str:
@@ -63,3 +67,20 @@ def registered(client: Client, users: Sequence[str], within_s: float = 10.0) -> 
             if any(contact_of(user) in value for value in answer.headers.get("contact", [])):
                 found.add(user)
     return found
+
+
+def prove(client: Client, user: str, password: str, domain: str = DOMAIN, within_s: float = 2.0) -> int:
+    """The final status of a REGISTER that shows this password when it is asked for; 0: silence."""
+    uri, aor = f"sip:{domain}", f"{user}@{domain}"
+    call_id = f"proof-{next(_NUMBERS)}@{client.local}"
+    contact = f"sip:{user}@{client.local}"
+    client.send(client.request("REGISTER", uri, aor, call_id=call_id, contact=contact))
+    challenge = client.final(call_id, within_s)
+    if challenge is None or challenge.status != 401:
+        return challenge.status if challenge else 0
+    value = challenge.headers["www-authenticate"][0]
+    proof = credentials(value, "REGISTER", uri, user, password)
+    text = client.request("REGISTER", uri, aor, call_id=call_id, cseq=2, contact=contact)
+    client.send(text.replace("\r\n\r\n", f"\r\nAuthorization: {proof}\r\n\r\n"))
+    answer = client.final(call_id, within_s)
+    return answer.status if answer else 0

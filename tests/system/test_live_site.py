@@ -134,7 +134,7 @@ def test_changes_made_live_survive_a_restart_with_the_unchanged_file(operator: O
 def test_a_file_without_a_site_leaves_it_to_the_database(operator: Operator) -> None:
     assert operator.server.stop() == 0
     text = operator.server.config.read_text()
-    operator.server.config.write_text(text.partition("[flood]")[0].partition("[[domain]]")[0])
+    operator.server.config.write_text(text.replace(PATIENT, "").partition("[[domain]]")[0])
     operator.server.start()
     assert operator.register("alice", "old") == 200
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from typer.testing import CliRunner
 
 from oneproxy import __version__, cli, supervisor
 from oneproxy.ipc.messages import Wanted
-from oneproxy.site.model import Configuration
+from oneproxy.site.file import read
+from oneproxy.site.model import Admin, Configuration, Token
 from oneproxy.site.sample import sample
 
 GOOD = """\
@@ -88,12 +90,35 @@ def test_check_counts_what_a_good_file_has(tmp_path: Path) -> None:
 
 
 def test_check_says_what_this_version_does_not_act_on(tmp_path: Path) -> None:
-    file = write(tmp_path, GOOD + '[[access]]\nsource = "10.0.0.0/8"\naction = "deny"\n[admin]\n')
+    file = write(tmp_path, GOOD + '[[access]]\nsource = "10.0.0.0/8"\naction = "deny"\n[congestion]\n')
     status, output, errors = invoke("check", str(file))
     assert (status, errors) == (0, "")
     assert output.splitlines()[1:] == [
-        f"{file}: [admin] is read, but this version does not act on it",
+        f"{file}: [congestion] is read, but this version does not act on it: new calls are not limited",
     ]
+
+
+def test_a_token_is_shown_once_and_the_file_gets_its_hash(tmp_path: Path) -> None:
+    status, output, errors = invoke("token", "crm", "--role", "write")
+    secret = errors.split()[-1]
+    assert status == 0
+    assert len(secret) == 43
+    assert secret not in output
+    file = write(tmp_path, GOOD + "[admin]\n" + output)
+    found = read(file)
+    assert not isinstance(found, list)
+    assert found.machine.admin == Admin(
+        "127.0.0.1", 8080, (Token("crm", sha256(secret.encode()).hexdigest(), "write"),)
+    )
+    assert invoke("token", "crm")[2] != errors
+
+
+def test_a_token_without_a_proper_name_is_refused() -> None:
+    assert invoke("token", "a b") == (
+        2,
+        "",
+        'oneproxy: NAME: found \'a b\'; allowed letters, digits, ".", "_" and "-", at most 63\n',
+    )
 
 
 def test_check_prints_every_mistake_and_exits_2(tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def role(name: str, kind: str = "plain", index: int = 0) -> Role:
 class Stage:
     """A supervisor under way."""
 
-    def __init__(self, roles: list[Role]) -> None:
-        self.supervisor = Supervisor(CONFIGURATION.machine, "unix:/none", roles)
+    def __init__(self, roles: list[Role], beside: Role | None = None) -> None:
+        self.supervisor = Supervisor(CONFIGURATION.machine, "unix:/none", roles, beside=beside)
         self.errors = io.StringIO()
         self.ready: list[list[str]] = []
         self.task = asyncio.create_task(supervise(self.supervisor, 0.5, self.on_ready, self.errors))
@@ -107,17 +107,17 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(supervisor_module, "GRACE_S", 0.2)
 
-    async def run(scene: Scene, roles: tuple[Role, ...]) -> None:
-        stage = Stage(list(roles))
+    async def run(scene: Scene, roles: tuple[Role, ...], beside: Role | None) -> None:
+        stage = Stage(list(roles), beside)
         try:
             await scene(stage)
         finally:
             stage.task.cancel()
             await asyncio.wait([stage.task])
 
-    def start(scene: Scene, *roles: Role) -> list[Any]:
+    def start(scene: Scene, *roles: Role, beside: Role | None = None) -> list[Any]:
         with capture_logs() as logged:
-            asyncio.run(run(scene, roles))
+            asyncio.run(run(scene, roles, beside))
         return logged
 
     return start
@@ -142,6 +142,70 @@ def test_the_recorder_starts_first_and_stops_last(play: Play) -> None:
     assert sorted(lines[3:7]) == ["node-0 drains 0.5", "node-0 ends", "node-1 drains 0.5", "node-1 ends"]
     assert lines[7:] == ["recorder drains 0.0", "recorder ends"]
     assert [event["event"] for event in logged] == ["process ready"] * 3 + ["stopping", "stopped"]
+
+
+def test_the_one_beside_starts_after_the_nodes_and_stops_before_them(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.serving()
+        beside = stage.supervisor.beside
+        assert beside is not None
+        # Nobody waits for it, and what it says is not what people are told of nodes.
+        assert len(stage.ready[0]) == 1
+        await stage.until(lambda: bool(beside.detail))
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await stage.end() == 0
+        assert beside.pid is None
+
+    play(scene, role("recorder"), role("node-0"), beside=role("admin"))
+    lines = diary()
+    assert lines[2] == "admin starts as 0 of edge-1"
+    assert lines[3:5] == ["admin drains 0.0", "admin ends"]
+
+
+@pytest.mark.parametrize("kind", ["fails", "crashes"])
+def test_one_beside_that_cannot_start_ends_nothing_and_is_tried_again(play: Play, kind: str) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.serving()
+        beside = stage.supervisor.beside
+        assert beside is not None
+        await stage.until(lambda: beside.restarts == 2)
+        assert all(child.detail for child in stage.supervisor.children)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await stage.end() == 0
+
+    logged = play(scene, role("recorder"), role("node-0"), beside=role("admin", kind))
+    pauses = [one["restart_in_s"] for one in logged if one["event"] == "process not started"]
+    assert pauses[:2] == [0.01, 0.02]
+
+
+def test_one_beside_that_is_killed_is_started_again(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.serving()
+        beside = stage.supervisor.beside
+        assert beside is not None
+        await stage.until(lambda: bool(beside.detail))
+        first = beside.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await stage.until(lambda: beside.restarts == 1 and bool(beside.detail))
+        assert beside.pid != first
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await stage.end() == 0
+
+    play(scene, role("recorder"), role("node-0"), beside=role("admin"))
+
+
+def test_one_beside_is_told_no_password_of_a_database(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.serving()
+        beside = stage.supervisor.beside
+        assert beside is not None
+        machine = beside._begin.machine
+        assert (machine.proxy_database, machine.system_database, machine.farm_key) == ("", "", "")
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await stage.end() == 0
+
+    play(scene, role("recorder"), role("node-0"), beside=role("admin"))
 
 
 @pytest.mark.parametrize("at", [0, 1])

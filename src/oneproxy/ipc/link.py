@@ -28,6 +28,7 @@ import structlog
 
 from oneproxy import logs
 from oneproxy.ipc.batch import Batch, Done, Waiting, encode_change
+from oneproxy.ipc.desk import Answer, Inquiry, Report
 from oneproxy.ipc.endpoint import connect
 from oneproxy.ipc.messages import (
     Changed,
@@ -103,6 +104,8 @@ class Link:
         self._wanted: list[str] = []
         self._impatience: asyncio.TimerHandle | None = None
         self._site: tuple[Callable[[], Follow], OnPart, OnVersion] | None = None
+        #: Takes what only nodes can answer; `report` follows.
+        self.on_inquiry: Callable[[Inquiry], object] = _ignore
         self._connection: _Connection | None = None
         self._welcome: asyncio.Future[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -287,6 +290,16 @@ class Link:
                     self._give_up()
                 else:
                     self._is_back()
+            case Inquiry():
+                self._tell(self.on_inquiry, message)
+            case Answer():
+                # For the admin process.
+                pass
+
+    def report(self, report: Report) -> None:
+        """Answer an inquiry; one that came over a connection that broke needs no answer."""
+        if self._connection is not None:
+            self._connection.send(encode(report))
 
     def _welcomed(self, connection: "_Connection", secret: bytes) -> None:
         self._connection = connection
@@ -381,6 +394,10 @@ class Link:
         finally:
             if connection is not None:
                 connection.abort()
+
+
+def _ignore(_inquiry: Inquiry) -> None:
+    """Nobody answers, and the recorder says so."""
 
 
 class _Connection(asyncio.Protocol):

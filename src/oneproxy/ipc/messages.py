@@ -7,6 +7,7 @@ twice has no further effect, so a recorder may die between commit and answer.
 
 from msgspec import Struct
 
+from oneproxy.ipc.desk import Answer, Inquiry, Query, Report
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.site.model import Machine, Row
 
@@ -61,14 +62,16 @@ class Failed(Struct, tag=True):
 
 
 class Hello(Struct, tag=True):
-    """Node to recorder, first on every connection."""
+    """Node or admin process to recorder, first on every connection."""
 
     node: str
     token: str
+    #: Whether it is the admin process, which asks and is told nothing unasked.
+    asks: bool = False
 
 
 class Welcome(Struct, tag=True):
-    """Recorder to node: the farm's secret, from which every key is derived."""
+    """Recorder to node: the farm's secret, from which every key is derived; empty for who only asks."""
 
     secret: bytes
 
@@ -176,5 +179,17 @@ class Standing(Struct, tag=True):
 
 ToChild = Start | Stop
 FromChild = Ready | Failed
-ToRecorder = Hello | Follow | Load | Fetch | Save
-FromRecorder = Welcome | SitePart | SiteVersion | Page | Fetched | Changed | Saved | NotSaved | Standing
+ToRecorder = Hello | Follow | Load | Fetch | Save | Query | Report
+FromRecorder = (
+    Welcome
+    | SitePart
+    | SiteVersion
+    | Page
+    | Fetched
+    | Changed
+    | Saved
+    | NotSaved
+    | Standing
+    | Answer
+    | Inquiry
+)

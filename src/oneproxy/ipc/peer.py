@@ -1,4 +1,4 @@
-"""The recorder's end of the connection of a node.
+"""The recorder's end of the connection of a node, or of the admin process.
 
 Nothing is read beyond a small Hello until it brought the right token: where there is no
 Unix socket, everybody on the machine may connect.
@@ -10,6 +10,7 @@ from typing import Final, Protocol, cast
 
 import structlog
 
+from oneproxy.ipc.desk import Query, Report
 from oneproxy.ipc.messages import Fetch, Follow, Hello, Load, Save, ToRecorder, Welcome
 from oneproxy.ipc.stream import Decoder, StreamError, encode
 
@@ -53,6 +54,14 @@ class Host(Protocol):
         """The node wants the site."""
         ...
 
+    def asks(self, peer: "Peer", query: Query) -> None:
+        """The admin process wants to know something, or wants something done."""
+        ...
+
+    def reports(self, peer: "Peer", report: Report) -> None:
+        """The node answers what it was asked."""
+        ...
+
     def left(self, peer: "Peer") -> None:
         """The node has disconnected."""
         ...
@@ -69,7 +78,10 @@ class Peer(asyncio.Protocol):
         self._recorder = recorder
         self._decoder = Decoder[ToRecorder](ToRecorder, MAX_HELLO)
         self._transport: asyncio.Transport | None = None
-        self._node = ""
+        #: The node's name; "" until it was welcomed.
+        self.node = ""
+        #: Whether it is the admin process.
+        self.is_admin = False
         #: Whether the socket takes more pages; answers are few octets and always go.
         self.writable = True
         #: Whether it has asked for all bindings, and is told of the changes of others.
@@ -94,9 +106,14 @@ class Peer(asyncio.Protocol):
             match message:
                 case Hello():
                     self._greet(message)
-                case _ if not self._node:
+                case _ if not self.node:
                     self._refuse("no Hello")
                     return
+                case _ if self.is_admin != isinstance(message, Query):
+                    self._refuse("what only the admin process, or only a node says")
+                    return
+                case Query():
+                    self._recorder.asks(self, message)
                 case Save():
                     self._recorder.saves(self, message)
                 case Follow():
@@ -106,19 +123,21 @@ class Peer(asyncio.Protocol):
                     self._recorder.loads(self, message)
                 case Fetch():
                     self._recorder.fetches(self, message)
+                case Report():
+                    self._recorder.reports(self, message)
 
     @property
     def welcomed(self) -> bool:
         """Whether it has shown that it knows the token."""
-        return self._node != ""
+        return self.node != ""
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
         self.writable = False
         self._recorder.peers.discard(self)
         self._recorder.left(self)
-        if self._node:
-            log.info("node disconnected", node=self._node)
+        if self.node:
+            log.info("node disconnected", node=self.node)
 
     def pause_writing(self) -> None:
         self.writable = False
@@ -132,7 +151,7 @@ class Peer(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(frame)
             if not self.writable and self._transport.get_write_buffer_size() > MAX_UNREAD:
-                log.warning("node disconnected", node=self._node, reason="it reads nothing")
+                log.warning("node disconnected", node=self.node, reason="it reads nothing")
                 self._transport.abort()
 
     def read(self, on: bool) -> None:
@@ -149,13 +168,15 @@ class Peer(asyncio.Protocol):
         if not hmac.compare_digest(hello.token.encode(), self._recorder.token.encode()):
             self._refuse("wrong token")
             return
-        self._node = hello.node or "?"
+        self.node = hello.node or "?"
+        self.is_admin = hello.asks
         self._decoder.maximum = MAX_SAVE
-        self.send(encode(Welcome(self._recorder.secret)))
+        # Who only asks has no use for the farm's secret.
+        self.send(encode(Welcome(b"" if self.is_admin else self._recorder.secret)))
         self._recorder.greeted(self)
-        log.info("node connected", node=self._node)
+        log.info("node connected", node=self.node)
 
     def _refuse(self, reason: str) -> None:
-        log.warning("connection refused", reason=reason, node=self._node)
+        log.warning("connection refused", reason=reason, node=self.node)
         if self._transport is not None:
             self._transport.abort()

@@ -2,7 +2,7 @@
 
 from collections.abc import Container
 
-from oneproxy.access.bans import Bans, Shut
+from oneproxy.access.bans import Bans
 from oneproxy.access.nonces import Nonces
 from oneproxy.access.replays import Replays
 from oneproxy.access.step import Access, Screen
@@ -31,7 +31,7 @@ def build(
     answer: Answer,
     flow_of: FlowOf = lambda _: None,
     mirror: Mirror | None = None,
-    shut: Shut | None = None,
+    bans: Bans | None = None,
     gateways: Container[str] = (),
     since: float = 0.0,
 ) -> Order:
@@ -40,9 +40,9 @@ def build(
     site: what the node keeps of it, which changes in place; or one that stays as it is.
     secret: the farm's. own_hosts: "host:port" and "host" of every listener. save, answer:
     as the registrar takes them. flow_of: `Flows.named`; without it no flow is open. mirror: of
-    the location; without it all is loaded. shut: the table of banned sources that transport
-    looks into. gateways: addresses that are never banned. since: when the node began, seconds
-    since the epoch; 0 for any time.
+    the location; without it all is loaded. bans: with the table that transport looks into.
+    gateways: addresses that are never banned. since: when the node began, seconds since the
+    epoch; 0 for any time.
     """
     live = site if isinstance(site, Live) else Live(site)
     domains = Domains(live.domains, own_hosts, live.aliases, live.subscribers)
@@ -54,7 +54,7 @@ def build(
         domains,
         Nonces(secret),
         Replays(since),
-        Bans(shut),
+        bans,
         live.aliases,
         gateways,
         on_wire,

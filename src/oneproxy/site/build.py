@@ -95,8 +95,6 @@ def _idle_sections(tables: Tables) -> Iterator[str]:
     """Sections of the file that this version reads but does not act on."""
     if tables.node.processes != 1:
         yield "node.processes"
-    if "admin" in tables.sections:
-        yield "admin"
     if tables.farm.address is not None:
         yield "farm.address"
     if tables.farm.peers:

@@ -58,7 +58,7 @@ def found_text(path: Path, value: object) -> str:
             return "a table"
         case list():
             return f"a list of {len(value)}"
-        case _ if name in SECRET_KEYS:
+        case _ if name in SECRET_KEYS or ("ha1" in path and name != "[key]"):
             return "***"
         case bool():
             return str(value).lower()

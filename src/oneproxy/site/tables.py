@@ -123,7 +123,8 @@ class _Reader:
         for detail in details:
             within = detail["loc"]
             words = _words(outline, (*path, *within), within, detail["type"], detail["input"])
-            self.faults.append(Fault((*path, *within), *words))
+            # What pydantic adds where it is the key itself that is not allowed is no key of ours.
+            self.faults.append(Fault((*path, *(part for part in within if part != "[key]")), *words))
         return self._with_holes(
             model, written, path, {detail["loc"][0] for detail in details if detail["loc"]}
         )
@@ -158,9 +159,17 @@ def _words(outline: dict[str, Any], path: Path, within: Path, kind: str, value: 
 
 def _part(outline: dict[str, Any], within: Path) -> dict[str, Any]:
     """The part of a table's JSON schema that describes the key at `within`."""
-    here = outline
+    here, names = outline, outline
     for part in within:
-        here = _plain(outline, here)["items"] if isinstance(part, int) else here["properties"][part]
+        if isinstance(part, int):
+            here = here["items"]
+        elif part == "[key]":
+            # Of a table whose keys are free, that the key itself is not allowed.
+            here = names
+        elif "properties" in here:
+            here = here["properties"][part]
+        else:
+            here, names = here["additionalProperties"], here["propertyNames"]
         here = _plain(outline, here)
     return here
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from oneproxy.site.difference import Difference, differences
 from oneproxy.site.model import Entries, Key, Row, Version
-from oneproxy.store import site_rows
+from oneproxy.store import site_differences, site_rows
 from oneproxy.store.database import Database, StoreError, reason
 from oneproxy.store.site_rows import FileOf
 
@@ -77,6 +77,14 @@ class Sites:
     def page(self, base: int, version: int, after: Key, rows: int = PART) -> list[Row]:
         """As `site_rows.page`."""
         return self._read(lambda connection: site_rows.page(connection, base, version, after, rows))
+
+    def differing(self, of: int, to: int, after: Key, rows: int) -> list[Difference]:
+        """As `site_differences.differing`."""
+        return self._read(lambda connection: site_differences.differing(connection, of, to, after, rows))
+
+    def write(self, base: int, differing: list[Difference], fresh: Version) -> Written | Stale:
+        """Have the newest version, which has to be `base`, differ so; what `check_edits` found sound."""
+        return self._write(base, differing, fresh, None)
 
     def replace(
         self, wanted: Entries, fresh: Version, file: FileOf | None = None, based_on: int | None = None

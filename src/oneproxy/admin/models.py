@@ -1,0 +1,211 @@
+"""What is answered, as OpenAPI describes it; and the bodies that are taken, as the file's tables are."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel, Field
+
+from oneproxy.site import schema
+
+TABLES: Final[dict[str, type[schema.Table]]] = {
+    "subscriber": schema.Subscriber,
+    "domain": schema.Domain,
+    "access": schema.Access,
+}
+
+
+class Entry(BaseModel):
+    """One entry of the site. value: its table, without secrets."""
+
+    key: str
+    value: dict[str, Any]
+
+
+class EntryPage(BaseModel):
+    """Entries in the order of their keys. next: what `after` says to have the next page; null: no more."""
+
+    items: list[Entry]
+    next: str | None
+
+
+class ChangeMade(BaseModel):
+    """The version that the site has now, how many entries differ, and lines that tell what differs."""
+
+    version: int
+    differing: int
+    changed: list[str] = Field(description="the first 100 of them, without secrets")
+
+
+class VersionInfo(BaseModel):
+    """A version. The counts are of entries that differ from the one before; null: not counted."""
+
+    version: int
+    at: str = Field(description="ISO 8601, UTC")
+    who: str
+    comment: str
+    added: int | None = None
+    changed: int | None = None
+    removed: int | None = None
+
+
+class VersionPage(BaseModel):
+    """Versions, newest first."""
+
+    items: list[VersionInfo]
+
+
+class DifferenceInfo(BaseModel):
+    """One entry that differs. kind: "added", "changed" or "removed"; text: a line without secrets."""
+
+    section: str
+    key: str
+    kind: str
+    text: str
+
+
+class DifferencePage(BaseModel):
+    """What makes one version of another."""
+
+    of: int
+    to: int
+    items: list[DifferenceInfo]
+    next: str | None
+
+
+class BindingInfo(BaseModel):
+    """A binding. static: it was added by hand, and does not expire."""
+
+    aor: str
+    contact: str
+    q: float
+    static: bool
+    expires_at: str | None
+    since: str
+    source: str
+    path: list[str]
+    user_agent: str
+    instance: str
+    reg_id: int
+
+
+class BindingPage(BaseModel):
+    """Bindings in the order of their AoRs."""
+
+    items: list[BindingInfo]
+    next: str | None
+
+
+class BindingList(BaseModel):
+    """The bindings of one AoR."""
+
+    aor: str
+    items: list[BindingInfo]
+
+
+class NewBinding(BaseModel):
+    """A binding to add. contact: a SIP URI; q: which contacts ring first."""
+
+    contact: str = Field(max_length=2048)
+    q: float = Field(1.0, ge=0.0, le=1.0)
+
+
+class BindingMade(BaseModel):
+    """A binding that was added."""
+
+    aor: str
+    contact: str
+    q: float
+
+
+class Removed(BaseModel):
+    """How many bindings were removed."""
+
+    removed: int
+
+
+class BanInfo(BaseModel):
+    """Who is shut out. kind: "source" or "account"; why: the code of what he did."""
+
+    name: str
+    kind: str
+    since: str
+    until: str
+    why: str
+
+
+class BanPage(BaseModel):
+    """Bans in the order of their names. silent: nodes that did not answer in time."""
+
+    items: list[BanInfo]
+    next: str | None
+    silent: list[str]
+
+
+class Lifted(BaseModel):
+    """At how many nodes the ban was lifted. silent: nodes that did not answer in time."""
+
+    nodes: int
+    silent: list[str]
+
+
+class NodeInfo(BaseModel):
+    """A node. site_version: the one that it decides by; loaded: whether all bindings have come."""
+
+    name: str
+    site_version: int
+    bindings: int
+    loaded: bool
+    bans: int
+
+
+class DatabaseInfo(BaseModel):
+    """A database. reason: why it cannot be used."""
+
+    reachable: bool
+    reason: str | None
+
+
+class Health(BaseModel):
+    """How this machine fares. status: "ok" or "degraded"; silent: nodes that did not answer in time."""
+
+    status: str
+    recorder: bool
+    reason: str | None
+    proxy_database: DatabaseInfo | None
+    system_database: DatabaseInfo | None
+    site_version: int | None
+    nodes: list[NodeInfo]
+    silent: list[str]
+
+
+class EditInfo(BaseModel):
+    """One table put in place of the entry of this key, or added; null: the entry is removed."""
+
+    section: str
+    key: str
+    table: dict[str, Any] | None
+
+
+class Edits(BaseModel):
+    """Edits that become one version."""
+
+    edits: list[EditInfo] = Field(max_length=100_000)
+
+
+class Problem(BaseModel):
+    """RFC 9457. code: stable, for programs; mistakes: of the code "mistakes"."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    mistakes: list[dict[str, str]] | None = None
+
+
+def bodies(section: str, one: bool = True, many: bool = False) -> dict[str, Any]:
+    """The request body of a route in OpenAPI: a table of the file, a list of them, or either."""
+    table = {"$ref": f"#/components/schemas/{TABLES[section].__name__}"}
+    tables = {"type": "array", "items": table}
+    kinds = [table] * one + [tables] * many
+    schema_of = kinds[0] if len(kinds) == 1 else {"oneOf": kinds}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema_of}}}}

@@ -1,0 +1,181 @@
+"""The admin process: serves the HTTP API, and asks the recorder for what it is asked.
+
+It touches no database and no SIP. A client has a limited time for everything, and there is
+room for a limited number of them.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import sys
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from oneproxy import logs
+from oneproxy.admin.app import make_app
+from oneproxy.admin.asking import RecorderDesk
+from oneproxy.ipc import child
+from oneproxy.ipc.messages import Start
+from oneproxy.site.model import Admin
+
+#: Connections and requests at once; more are answered 503.
+MAX_CONNECTIONS: Final = 200
+#: A connection on which no request is under way is closed after this long.
+IDLE_S: Final = 15.0
+#: What is being answered has this long at the end.
+GOOD_BYE_S: Final = 1.0
+#: The largest head of a request.
+MAX_HEAD: Final = 16 * 1024
+
+log = structlog.get_logger()
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP/1.1, where the head of a request has a limited time to come, its first octet included."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Look after it from its first moment on."""
+        super().connection_made(transport)
+        #: Since when the head of a request is waited for; None: none has begun to come.
+        self._since: float | None = self.loop.time()
+        self._looking = self.loop.call_later(IDLE_S, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended."""
+        self._looking.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Some octets came."""
+        if self._since is None:
+            self._since = self.loop.time()
+        super().data_received(data)
+        if self._is_busy():
+            self._since = None
+
+    def _look(self) -> None:
+        late = self._since is not None and self.loop.time() - self._since >= IDLE_S
+        if late and not self._is_busy():
+            self.transport.close()
+            return
+        self._looking = self.loop.call_later(IDLE_S, self._look)
+
+    def _is_busy(self) -> bool:
+        """Whether a request is being answered; the wait for its body is limited elsewhere."""
+        cycle: Any = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+
+class Server(uvicorn.Server):
+    """Ends when the supervisor says so, and by no signal."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to `ipc.child`."""
+        yield
+
+
+def bind(admin: Admin) -> socket.socket:
+    """The socket that is listened on. Raises OSError."""
+    family = socket.AF_INET6 if ":" in admin.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((admin.host, admin.port))
+        bound.listen(MAX_CONNECTIONS)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def explain(admin: Admin, error: OSError) -> str:
+    """Why it can't be listened there, and the way out, in one line."""
+    ways = {
+        errno.EADDRINUSE: "another program uses it; stop that program or choose another port",
+        errno.EADDRNOTAVAIL: "this machine has no such address; choose one of its own",
+        errno.EACCES: "this user may not use it; choose a port above 1023",
+    }
+    way = ways.get(error.errno or 0, error.strerror or "unknown error")
+    return f"cannot listen on {place_of(admin)} for [admin]: {way}"
+
+
+def place_of(admin: Admin) -> str:
+    """Where it is served, as a URL has it."""
+    return f"[{admin.host}]:{admin.port}" if ":" in admin.host else f"{admin.host}:{admin.port}"
+
+
+def warn(admin: Admin) -> None:
+    """Say what an operator may not have meant."""
+    if not admin.tokens:
+        log.warning(
+            "nobody may use the HTTP API",
+            reason="[admin] has no token",
+            way_out="`oneproxy token NAME` makes one",
+        )
+    if not ip_address(admin.host).is_loopback:
+        log.warning(
+            "HTTP API without TLS",
+            address=place_of(admin),
+            consequence="tokens can be read on the way",
+            way_out="a loopback address, and a reverse proxy with TLS in front",
+        )
+
+
+async def serve(start: Start, admin: Admin, bound: socket.socket, parent: child.Parent) -> None:
+    """Serve until the supervisor says Stop."""
+    loop = asyncio.get_running_loop()
+    desk = RecorderDesk(start.endpoint, start.token, "admin")
+    config = uvicorn.Config(
+        make_app(desk, admin.tokens),
+        http=PatientProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=int(IDLE_S),
+        timeout_graceful_shutdown=int(GOOD_BYE_S),
+        h11_max_incomplete_event_size=MAX_HEAD,
+    )
+    server = Server(config)
+
+    def stop(_drain_s: float) -> None:
+        server.should_exit = True
+
+    parent.watch(loop, stop)
+    desk.start()
+    warn(admin)
+    serving = asyncio.create_task(server.serve([bound]))
+    parent.ready(f"http {place_of(admin)}")
+    try:
+        await serving
+    finally:
+        await desk.close()
+
+
+def main() -> int:
+    """The process; its exit status. 1: it could not start, and the supervisor knows why."""
+    start, parent = child.meet()
+    logs.configure("admin")
+    admin = start.machine.admin
+    assert admin is not None
+    try:
+        bound = bind(admin)
+    except OSError as error:
+        parent.failed(explain(admin, error))
+        return 1
+    asyncio.run(serve(start, admin, bound, parent))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

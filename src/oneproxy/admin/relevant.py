@@ -1,0 +1,106 @@
+"""Which entries of a site a change has to be checked with, so that one subscriber more among
+a hundred thousand is not checked with all of them.
+
+Subscribers agree with each other on who has which name, and with domains on theirs; nothing
+else is between them and other sections. So without the subscribers that a change cannot meet,
+what is found wrong with it is the same.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from oneproxy.site.agreement import user_and_domain
+from oneproxy.site.change import Edit
+from oneproxy.site.model import Entries, Key, Row
+
+
+class _Aliases(msgspec.Struct):
+    """What is looked for in the table of a subscriber."""
+
+    aliases: list[str] = []
+
+
+_decoder = msgspec.json.Decoder(_Aliases)
+
+
+class Relevant:
+    """Who has which alias, and by that which subscribers a change may meet."""
+
+    def __init__(self) -> None:
+        #: "alias@domain" to the AoR that has it.
+        self._owners: dict[str, str] = {}
+        #: Entries of other sections.
+        self._others: Entries = {}
+
+    def clear(self) -> None:
+        """There is no entry."""
+        self._owners.clear()
+        self._others.clear()
+
+    def take(self, entries: Entries, rows: Iterable[Row]) -> None:
+        """These rows are going to be in `entries`, or gone from there where their value is empty."""
+        fresh: dict[str, str] = {}
+        for section, key, value in rows:
+            if section != "subscriber":
+                if value:
+                    self._others[section, key] = value
+                else:
+                    self._others.pop((section, key), None)
+                continue
+            for name in _alias_names(key, entries.get((section, key), "")):
+                self._owners.pop(name, None)
+            fresh.update(dict.fromkeys(_alias_names(key, value), key))
+        # An alias that went from one to another is the other's, whichever row came first.
+        self._owners.update(fresh)
+
+    def find(self, entries: Entries, edits: Iterable[Edit]) -> Entries:
+        """The entries that say whether these edits are sound: all where a domain goes."""
+        found = dict(self._others)
+        for edit in edits:
+            if edit.section == "domain" and (edit.table is None or _renames(edit)):
+                return dict(entries)
+            if edit.section == "subscriber":
+                for key in self._met(edit):
+                    if key in entries:
+                        found[key] = entries[key]
+        return found
+
+    def _met(self, edit: Edit) -> Iterator[Key]:
+        """The subscribers that an edit replaces, removes, or shares a name with."""
+        yield "subscriber", edit.key
+        if edit.table is None:
+            return
+        written = edit.table.get("aor", edit.key)
+        user, domain = user_and_domain(written if isinstance(written, str) else edit.key)
+        aliases = edit.table.get("aliases")
+        for name in (user, *(aliases if isinstance(aliases, list) else ())):
+            if isinstance(name, str):
+                full = f"{name}@{domain}"
+                yield "subscriber", full
+                if full in self._owners:
+                    yield "subscriber", self._owners[full]
+
+
+def _alias_names(aor: str, value: str) -> Iterator[str]:
+    """The aliases of a subscriber, each with its domain; value: "" for none."""
+    if '"aliases"' in value:
+        domain = user_and_domain(aor)[1]
+        for alias in _aliases(value):
+            yield f"{alias}@{domain}"
+
+
+def _aliases(value: str) -> list[str]:
+    try:
+        return _decoder.decode(value).aliases
+    except msgspec.MsgspecError:
+        # Written by somebody else; the check says what is wrong with it, when it is touched.
+        return []
+
+
+def _renames(edit: Edit) -> bool:
+    """Whether the domain of this key would be gone afterwards."""
+    table: dict[str, Any] = edit.table or {}
+    name = table.get("name", edit.key)
+    return not isinstance(name, str) or name.lower() != edit.key

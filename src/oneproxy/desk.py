@@ -1,0 +1,262 @@
+"""The recorder's part that answers the admin process.
+
+What the databases know is read in a thread of its own, over connections of its own; what
+people change of the bindings goes the way of all changes, so that it is committed in order
+and every node is told. What only nodes know they are asked, and have GATHER_S to answer:
+those that were silent are named.
+
+Bounded: MAX_WAITING questions wait, the next one is refused; each is of bounded work.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Protocol
+
+import structlog
+
+from oneproxy.deskwork import DATABASE, DeskWork, Reading
+from oneproxy.ipc.desk import (
+    MAX_DIFFERING,
+    PAGE,
+    Answer,
+    AskHealth,
+    BanFound,
+    BanLifted,
+    BansFound,
+    Bind,
+    BindingsFound,
+    Found,
+    HealthFound,
+    Inquiry,
+    LiftBan,
+    ListBans,
+    Look,
+    Looked,
+    LookUp,
+    NodeFound,
+    NodeHealth,
+    NodeQuestion,
+    Query,
+    Question,
+    Refused,
+    Report,
+    Stage,
+    Staged,
+    Unbind,
+    Unbound,
+    Write,
+    Written,
+)
+from oneproxy.ipc.peer import Peer
+from oneproxy.ipc.stream import encode
+from oneproxy.registrar.bindings import Change, static_binding
+from oneproxy.site.difference import Difference
+from oneproxy.store.work import Away, Verdict
+
+#: Questions that wait for their answers.
+MAX_WAITING: Final = 64
+#: How long nodes have to answer.
+GATHER_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+class Office(Protocol):
+    """What the desk needs of the recorder."""
+
+    #: Those that are connected.
+    peers: set[Peer]
+
+    def change(self, changes: list[Change]) -> asyncio.Future[Verdict]:
+        """Commit changes of bindings, and tell every node."""
+        ...
+
+    def site_changed(self) -> None:
+        """There is a new version of the site."""
+        ...
+
+
+class _Gathering:
+    """Reports of nodes that are waited for."""
+
+    __slots__ = ("done", "found", "waiting")
+
+    def __init__(self, nodes: Iterable[Peer]) -> None:
+        self.waiting = set(nodes)
+        self.found: list[tuple[str, NodeFound]] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class Desk:
+    """Answers questions from `work` and from the nodes of `office`."""
+
+    def __init__(self, office: Office, work: DeskWork) -> None:
+        self._office = office
+        self._work = work
+        self._thread = ThreadPoolExecutor(1, "desk")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._staged: dict[Peer, list[Difference]] = {}
+        self._gatherings: dict[int, _Gathering] = {}
+        self._number = 0
+
+    def asks(self, peer: Peer, query: Query) -> None:
+        """A question came; its answer follows."""
+        if len(self._tasks) >= MAX_WAITING:
+            refused = Refused("busy", f"{MAX_WAITING} questions wait already")
+            peer.send(encode(Answer(query.number, refused)))
+            return
+        task = asyncio.create_task(self._answer(peer, query))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def reports(self, peer: Peer, report: Report) -> None:
+        """A node answers an inquiry, perhaps one that is waited for no longer."""
+        gathering = self._gatherings.get(report.number)
+        if gathering is not None and peer in gathering.waiting:
+            gathering.waiting.remove(peer)
+            gathering.found.append((peer.node, report.found))
+            _end_if_all(gathering)
+
+    def left(self, peer: Peer) -> None:
+        """A node or the admin process has disconnected."""
+        self._staged.pop(peer, None)
+        for gathering in self._gatherings.values():
+            gathering.waiting.discard(peer)
+            _end_if_all(gathering)
+
+    def close(self) -> None:
+        """Answer nobody any more, and end the thread after the piece of work that it is at."""
+        for task in self._tasks:
+            task.cancel()
+        self._thread.shutdown(cancel_futures=True)
+        self._work.close()
+
+    async def _answer(self, peer: Peer, query: Query) -> None:
+        try:
+            found = await self._find(peer, query.question)
+        except Exception as error:
+            # Our own fault, and that of one question.
+            log.exception("question not answered", question=type(query.question).__name__)
+            found = Refused("fault", type(error).__name__)
+        peer.send(encode(Answer(query.number, found)))
+
+    async def _find(self, peer: Peer, question: Question) -> Found:
+        match question:
+            case Stage():
+                return self._stage(peer, question)
+            case Write():
+                return await self._write(peer, question)
+            case Bind(aor, contact, q):
+                change = Change(aor, (), (static_binding(contact, q, time.time()),))
+                return _fate(await self._office.change([change]), 0)
+            case Unbind():
+                return await self._unbind(question)
+            case ListBans():
+                return _merge_bans(*await self._inquire(question))
+            case LiftBan():
+                found, silent = await self._inquire(question)
+                lifted = (one.nodes for _, one in found if isinstance(one, BanLifted))
+                return BanLifted(sum(lifted), silent)
+            case AskHealth():
+                return await self._health(question)
+            case _:
+                return await self._read(question)
+
+    def _stage(self, peer: Peer, stage: Stage) -> Found:
+        staged = [] if stage.first else self._staged.get(peer, [])
+        if len(stage.differing) > PAGE or len(staged) + len(stage.differing) > MAX_DIFFERING:
+            return Refused("unfit", f"more than {MAX_DIFFERING} entries, or {PAGE} of them at once")
+        staged += stage.differing
+        self._staged[peer] = staged
+        return Staged()
+
+    async def _write(self, peer: Peer, write: Write) -> Found:
+        differing = self._staged.pop(peer, [])
+        if len(differing) != write.count:
+            return Refused("unfit", f"{len(differing)} entries are staged, not {write.count}")
+        found: Found = await self._in_thread(self._work.write, write, differing, time.time())
+        if isinstance(found, Written):
+            self._office.site_changed()
+        return found
+
+    async def _unbind(self, unbind: Unbind) -> Found:
+        """Remove what is in the database; what comes while it is looked up stays."""
+        found = await self._read(LookUp(unbind.aor))
+        if not isinstance(found, BindingsFound):
+            return found
+        contacts = tuple(
+            binding.contact for _, binding in found.bindings if unbind.contact in ("", binding.contact)
+        )
+        if not contacts:
+            return Unbound(0)
+        return _fate(await self._office.change([Change(unbind.aor, contacts, ())]), len(contacts))
+
+    async def _health(self, question: AskHealth) -> Found:
+        nodes, silent = await self._inquire(question)
+        proxy, system = await self._in_thread(self._work.faults)
+        looked = None if system else await self._read(Look())
+        version = looked.latest.version if isinstance(looked, Looked) else 0
+        healths = [
+            NodeHealth(one.version, one.bindings, one.loaded, one.bans, name)
+            for name, one in nodes
+            if isinstance(one, NodeHealth)
+        ]
+        return HealthFound(proxy, system, version, sorted(healths, key=_name), silent)
+
+    async def _inquire(self, question: NodeQuestion) -> tuple[list[tuple[str, NodeFound]], tuple[str, ...]]:
+        """What the nodes answer, each with its name; and the names of those that did not in time."""
+        nodes = [peer for peer in self._office.peers if peer.welcomed and not peer.is_admin]
+        gathering = _Gathering(nodes)
+        self._number += 1
+        number = self._number
+        self._gatherings[number] = gathering
+        frame = encode(Inquiry(number, question))
+        for node in nodes:
+            node.send(frame)
+        _end_if_all(gathering)
+        try:
+            await asyncio.wait([gathering.done], timeout=GATHER_S)
+        finally:
+            del self._gatherings[number]
+        return gathering.found, tuple(sorted(peer.node for peer in gathering.waiting))
+
+    async def _read(self, question: Reading) -> Found:
+        found: Found = await self._in_thread(self._work.answer, question, time.time())
+        return found
+
+    async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+
+def _end_if_all(gathering: _Gathering) -> None:
+    if not gathering.waiting and not gathering.done.done():
+        gathering.done.set_result(None)
+
+
+def _fate(verdict: Verdict, removed: int) -> Found:
+    """What became of one change of bindings that people made."""
+    if isinstance(verdict, Away):
+        return Refused(DATABASE, str(verdict))
+    if isinstance(verdict, str):
+        return Refused("unfit", verdict)
+    if verdict:
+        return Refused("unfit", "no database can store it: a text is too long or odd")
+    return Unbound(removed)
+
+
+def _merge_bans(found: Iterable[tuple[str, NodeFound]], silent: tuple[str, ...]) -> BansFound:
+    """The first PAGE of what the nodes have, each name once, by the longest of its bans."""
+    by_name: dict[str, BanFound] = {}
+    for _, one in found:
+        for ban in one.bans if isinstance(one, BansFound) else ():
+            known = by_name.get(ban.name)
+            if known is None or known.until < ban.until:
+                by_name[ban.name] = ban
+    bans = [by_name[name] for name in sorted(by_name)]
+    return BansFound(bans[:PAGE], silent)
+
+
+def _name(health: NodeHealth) -> str:
+    return health.name

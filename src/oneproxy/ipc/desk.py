@@ -1,0 +1,285 @@
+"""What the admin process asks of the recorder, and the recorder of its nodes.
+
+A `Query` carries one question and a number, its `Answer` the same number. Each question is
+of bounded size and work, so long lists are asked for page by page: what is read of one
+version of the site is the same whatever was changed between two pages.
+
+    admin process -- Query ---> recorder -- Inquiry --> nodes
+                  <-- Answer --          <-- Report ---
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from oneproxy.registrar.bindings import Binding
+from oneproxy.site.difference import Difference
+from oneproxy.site.model import Key, Row, Version
+
+#: Entries, bindings or bans in an answer; fewer of them: these are the last.
+PAGE: Final = 500
+#: Entries that may differ in one version that is written from here.
+MAX_DIFFERING: Final = 100_000
+
+
+class Look(Struct, tag=True, frozen=True):
+    """Which version is the newest? version, at: the one that the asker has; 0 for none."""
+
+    version: int = 0
+    at: float = 0.0
+
+
+class Looked(Struct, tag=True, frozen=True):
+    """The newest version; number 0 where there is none.
+
+    known: the asker's is one of the same history, so the rows between the two make it this one.
+    """
+
+    latest: Version
+    known: bool
+
+
+class Rows(Struct, tag=True, frozen=True):
+    """The entries behind key `after` that make `version` of `base`; base 0: all entries."""
+
+    base: int
+    version: int
+    after: Key
+
+
+class RowsFound(Struct, tag=True, frozen=True):
+    """Entries in the order of their keys."""
+
+    rows: list[Row]
+
+
+class Differences(Struct, tag=True, frozen=True):
+    """What makes the version `to` of the version `of`, behind key `after`; either may be the older."""
+
+    of: int
+    to: int
+    after: Key
+
+
+class DifferencesFound(Struct, tag=True, frozen=True):
+    """Entries that differ, in the order of their keys."""
+
+    differing: list[Difference]
+
+
+class Versions(Struct, tag=True, frozen=True):
+    """The newest versions, at most `most` and PAGE of them; version: this one alone."""
+
+    most: int = PAGE
+    version: int = 0
+
+
+class VersionsFound(Struct, tag=True, frozen=True):
+    """Newest first."""
+
+    versions: list[Version]
+
+
+class Stage(Struct, tag=True, frozen=True):
+    """Some of what the next `Write` is to write, at most PAGE entries; first: what came before is dropped."""
+
+    differing: list[Difference]
+    first: bool
+
+
+class Staged(Struct, tag=True, frozen=True):
+    """It is kept until then."""
+
+
+class Write(Struct, tag=True, frozen=True):
+    """Have the newest version, which has to be `base`, differ by what was staged.
+
+    count: how many entries that are. Nothing differs: there is no new version.
+    """
+
+    base: int
+    count: int
+    who: str
+    comment: str
+
+
+class Written(Struct, tag=True, frozen=True):
+    """The version that the site has now."""
+
+    version: Version
+
+
+class Stale(Struct, tag=True, frozen=True):
+    """Nothing was written: the newest version is this one by now."""
+
+    version: int
+
+
+class Bindings(Struct, tag=True, frozen=True):
+    """Bindings behind key `after`, of AoRs that begin with `prefix`; that live now."""
+
+    prefix: str
+    after: Key
+    most: int = PAGE
+
+
+class LookUp(Struct, tag=True, frozen=True):
+    """Bindings of one AoR, that live now."""
+
+    aor: str
+
+
+class BindingsFound(Struct, tag=True, frozen=True):
+    """By AoR, in key order."""
+
+    bindings: list[tuple[str, Binding]]
+
+
+class Bind(Struct, tag=True, frozen=True):
+    """Add a binding that no REGISTER takes away and that does not expire. q: 0 to 1000."""
+
+    aor: str
+    contact: str
+    q: int
+
+
+class Unbind(Struct, tag=True, frozen=True):
+    """Remove the binding of `contact`, or all of the AoR where it is empty."""
+
+    aor: str
+    contact: str = ""
+
+
+class Unbound(Struct, tag=True, frozen=True):
+    """How many bindings went."""
+
+    removed: int
+
+
+class ListBans(Struct, tag=True, frozen=True):
+    """Who is shut out, by what name: behind `after`."""
+
+    after: str = ""
+
+
+class BanFound(Struct, frozen=True, array_like=True):
+    """One of them. kind: "source" or "account". since, until: seconds since the epoch."""
+
+    name: str
+    kind: str
+    since: float
+    until: float
+    why: str
+
+
+class BansFound(Struct, tag=True, frozen=True):
+    """Of one node, or of all that answered; in the order of their names. silent: nodes that did not."""
+
+    bans: list[BanFound]
+    silent: tuple[str, ...] = ()
+
+
+class LiftBan(Struct, tag=True, frozen=True):
+    """Let this source or account in again."""
+
+    name: str
+
+
+class BanLifted(Struct, tag=True, frozen=True):
+    """Of how many nodes."""
+
+    nodes: int
+    silent: tuple[str, ...] = ()
+
+
+class AskHealth(Struct, tag=True, frozen=True):
+    """How are you?"""
+
+
+class NodeHealth(Struct, tag=True, frozen=True):
+    """Of one node. version: of the site that it decides by; loaded: whether all bindings have come."""
+
+    version: int
+    bindings: int
+    loaded: bool
+    bans: int = 0
+    name: str = ""
+
+
+class HealthFound(Struct, tag=True, frozen=True):
+    """Of a machine. proxy, system: why the database cannot be used; "" where it can."""
+
+    proxy: str
+    system: str
+    version: int
+    nodes: list[NodeHealth]
+    silent: tuple[str, ...] = ()
+
+
+class Refused(Struct, tag=True, frozen=True):
+    """No answer, for this reason. code: "database", "busy", "unfit"."""
+
+    code: str
+    reason: str
+
+
+Question = (
+    Look
+    | Rows
+    | Differences
+    | Versions
+    | Stage
+    | Write
+    | Bindings
+    | LookUp
+    | Bind
+    | Unbind
+    | ListBans
+    | LiftBan
+    | AskHealth
+)
+Found = (
+    Looked
+    | RowsFound
+    | DifferencesFound
+    | VersionsFound
+    | Staged
+    | Written
+    | Stale
+    | BindingsFound
+    | Unbound
+    | BansFound
+    | BanLifted
+    | HealthFound
+    | Refused
+)
+NodeQuestion = ListBans | LiftBan | AskHealth
+NodeFound = BansFound | BanLifted | NodeHealth
+
+
+class Query(Struct, tag=True):
+    """Admin process to recorder."""
+
+    number: int
+    question: Question
+
+
+class Answer(Struct, tag=True):
+    """Recorder to admin process."""
+
+    number: int
+    found: Found
+
+
+class Inquiry(Struct, tag=True):
+    """Recorder to node."""
+
+    number: int
+    question: NodeQuestion
+
+
+class Report(Struct, tag=True):
+    """Node to recorder."""
+
+    number: int
+    found: NodeFound

@@ -1,0 +1,89 @@
+"""A change checked with the entries that it may meet is found as sound as one checked with all."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oneproxy.admin.relevant import Relevant
+from oneproxy.site.change import Edit, check_edits
+from oneproxy.site.difference import carry_out, differences
+from oneproxy.site.entries import make_entries
+from oneproxy.site.model import Entries
+
+_USERS = st.sampled_from("abcd")
+_DOMAINS = st.sampled_from(["x.org", "y.org"])
+_AORS = st.builds(lambda user, domain: f"{user}@{domain}", _USERS, _DOMAINS)
+_ALIASES = st.lists(st.sampled_from("abcdef"), max_size=2)
+
+
+def _subscriber_table(aliases: list[str], more: dict[str, Any]) -> dict[str, Any]:
+    return {"password": "p", "aliases": aliases} | more
+
+
+_TABLES = st.one_of(
+    st.none(),
+    st.builds(
+        _subscriber_table,
+        _ALIASES,
+        st.sampled_from(
+            [{}, {}, {"password": 7}, {"aliases": "a"}, {"aliases": [7]}, {"aor": "d@y.org"}, {"aor": 1}]
+        ),
+    ),
+)
+_EDITS = st.lists(
+    st.one_of(
+        st.builds(lambda key, table: Edit("subscriber", key, table), _AORS, _TABLES),
+        st.builds(
+            lambda key, table: Edit("domain", key, table),
+            _DOMAINS,
+            st.sampled_from(
+                [None, {}, {"aliases": ["z.org"]}, {"name": "y.org"}, {"name": 1}, {"max_contacts": 0}]
+            ),
+        ),
+        st.sampled_from(
+            [
+                Edit("flood", "", {"ban_s": 9}),
+                Edit("flood", "", None),
+                Edit("access", "source ::/0", {"source": "::/0", "action": "deny"}),
+                Edit("route", "1", {"prefix": "1", "provider": "p"}),
+            ]
+        ),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def _sound_site(wanted: dict[str, list[str]]) -> Entries:
+    """A site of these subscribers, of which those whose names are taken are left out."""
+    entries: Entries = make_entries([("domain", {"name": "x.org"}), ("domain", {"name": "y.org"})])
+    for aor, aliases in wanted.items():
+        found = check_edits(entries, [Edit("subscriber", aor, {"password": "p", "aliases": aliases})])
+        entries = entries if isinstance(found, list) else found
+    return entries
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(_AORS, _ALIASES, max_size=5),
+    st.dictionaries(_AORS, _ALIASES, max_size=5),
+    _EDITS,
+)
+def test_what_is_relevant_finds_the_same(
+    before: dict[str, list[str]], then: dict[str, list[str]], edits: list[Edit]
+) -> None:
+    relevant = Relevant()
+    first, entries = _sound_site(before), _sound_site(then)
+    # By way of another site, so that what went is forgotten.
+    relevant.take({}, [(*key, value) for key, value in first.items()])
+    made = differences(first, entries)
+    relevant.take(first, [(one.section, one.key, one.after or "") for one in made])
+    some = relevant.find(entries, edits)
+    assert some.items() <= entries.items()
+    by_all, by_some = check_edits(entries, edits), check_edits(some, edits)
+    if isinstance(by_all, list) or isinstance(by_some, list):
+        assert isinstance(by_all, list) and isinstance(by_some, list)
+        assert {one.key for one in by_some} == {one.key for one in by_all}
+    else:
+        assert carry_out(entries, differences(some, by_some)) == by_all

@@ -1,0 +1,124 @@
+"""The admin process: what it says of its address, and clients that are slow, over a real socket."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+import uvicorn
+from structlog.testing import capture_logs
+
+from office import MemoryDesk, sample_entries, tokens
+from oneproxy.admin import process
+from oneproxy.admin.app import make_app
+from oneproxy.site.model import Admin
+
+
+def test_a_port_that_cannot_be_used_is_explained_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        admin = Admin("127.0.0.1", taken.getsockname()[1])
+        with pytest.raises(OSError, match="in use") as caught:
+            process.bind(admin)
+        assert process.explain(admin, caught.value) == (
+            f"cannot listen on 127.0.0.1:{admin.port} for [admin]: another program uses it; "
+            "stop that program or choose another port"
+        )
+    foreign = Admin("2001:db8::1", 8080)
+    assert process.explain(foreign, OSError(errno.EADDRNOTAVAIL, "x")).startswith(
+        "cannot listen on [2001:db8::1]:8080 for [admin]: this machine has no such address"
+    )
+
+
+@pytest.mark.parametrize(
+    ("admin", "events"),
+    [
+        (Admin("127.0.0.1", 8080, tuple(tokens())), []),
+        (Admin("::1", 8080, tuple(tokens())), []),
+        (Admin("127.0.0.1", 8080), ["nobody may use the HTTP API"]),
+        (Admin("0.0.0.0", 8080, tuple(tokens())), ["HTTP API without TLS"]),
+        (Admin("192.0.2.1", 8080), ["nobody may use the HTTP API", "HTTP API without TLS"]),
+    ],
+)
+def test_what_an_operator_may_not_have_meant_is_warned_of(admin: Admin, events: list[str]) -> None:
+    with capture_logs() as logged:
+        process.warn(admin)
+    assert [one["event"] for one in logged] == events
+    assert all(one["log_level"] == "warning" and one["way_out"] for one in logged)
+
+
+Scene = Callable[[int], Awaitable[None]]
+
+
+def over_http(scene: Scene) -> None:
+    """Run a scene with the API at a port."""
+
+    async def run() -> None:
+        bound = process.bind(Admin("127.0.0.1", 0))
+        config = uvicorn.Config(
+            make_app(MemoryDesk(sample_entries()), tokens()),
+            http=process.PatientProtocol,
+            lifespan="off",
+            log_config=None,
+            timeout_graceful_shutdown=1,
+        )
+        server = process.Server(config)
+        serving = asyncio.create_task(server.serve([bound]))
+        try:
+            await scene(bound.getsockname()[1])
+        finally:
+            server.should_exit = True
+            await serving
+
+    asyncio.run(run())
+
+
+async def exchange(port: int, *parts: bytes) -> bytes:
+    """What comes back until the connection ends. Between the parts the other side has its turn."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0)
+        return await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n"], ids=["nothing", "half a head"]
+)
+def test_a_connection_on_which_no_request_comes_is_closed(
+    begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "IDLE_S", 0.02)
+
+    async def scene(port: int) -> None:
+        assert await exchange(port, begun) == b""
+
+    over_http(scene)
+
+
+def test_half_a_second_request_is_not_waited_for_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "IDLE_S", 0.05)
+
+    async def scene(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await asyncio.wait_for(reader.readuntil(b'{"status":"alive"}'), 10)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.write(b"GET /livez HTT")
+        assert await asyncio.wait_for(reader.read(), 4) == b""
+        writer.close()
+
+    over_http(scene)
+
+
+def test_what_is_no_http_is_refused_and_a_large_head_too() -> None:
+    async def scene(port: int) -> None:
+        assert (await exchange(port, b"REGISTER sip:x SIP/2.0\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+        head = b"GET /livez HTTP/1.1\r\nX: " + b"a" * 100_000
+        assert (await exchange(port, head)).startswith(b"HTTP/1.1 4")
+
+    over_http(scene)
