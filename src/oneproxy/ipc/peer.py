@@ -131,13 +131,17 @@ class Peer(asyncio.Protocol):
         """Whether it has shown that it knows the token."""
         return self.node != ""
 
+    def _event(self, what: str) -> str:
+        """What became of whom, for the log."""
+        return f"{'admin process' if self.is_admin else 'node'} {what}"
+
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
         self.writable = False
         self._recorder.peers.discard(self)
         self._recorder.left(self)
         if self.node:
-            log.info("node disconnected", node=self.node)
+            log.info(self._event("disconnected"), node=self.node)
 
     def pause_writing(self) -> None:
         self.writable = False
@@ -151,7 +155,7 @@ class Peer(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(frame)
             if not self.writable and self._transport.get_write_buffer_size() > MAX_UNREAD:
-                log.warning("node disconnected", node=self.node, reason="it reads nothing")
+                log.warning(self._event("disconnected"), node=self.node, reason="it reads nothing")
                 self._transport.abort()
 
     def read(self, on: bool) -> None:
@@ -174,7 +178,7 @@ class Peer(asyncio.Protocol):
         # Who only asks has no use for the farm's secret.
         self.send(encode(Welcome(b"" if self.is_admin else self._recorder.secret)))
         self._recorder.greeted(self)
-        log.info("node connected", node=self.node)
+        log.info(self._event("connected"), node=self.node)
 
     def _refuse(self, reason: str) -> None:
         log.warning("connection refused", reason=reason, node=self.node)
