@@ -1,6 +1,7 @@
 """The admin process: what it says of its address, and clients that are slow, over a real socket."""
 
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import Awaitable, Callable
@@ -113,6 +114,16 @@ def test_half_a_second_request_is_not_waited_for_either(monkeypatch: pytest.Monk
         writer.close()
 
     over_http(scene)
+
+
+def test_a_second_part_of_an_answer_does_not_wait_for_the_first_to_be_acknowledged() -> None:
+    with contextlib.closing(process.bind(Admin("127.0.0.1", 0))) as bound:
+        port = bound.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            accepted, _ = bound.accept()
+            # What asyncio asks before it sets TCP_NODELAY.
+            assert accepted.proto == socket.IPPROTO_TCP
+            accepted.close()
 
 
 def test_what_is_no_http_is_refused_and_a_large_head_too() -> None:
