@@ -119,9 +119,9 @@ def _parse_params(text: str) -> dict[str, str] | None:
 
     By their shape where it was seen before: 2 us for the ten of an INVITE, not 11.
     """
-    if "\\" in text:
-        return _parse_each(text)
     pieces = text.split('"')
+    if "\\" in text or not len(pieces) & 1:
+        return _parse_each(text)
     shape = tuple(pieces[::2])
     known = _shapes.get(shape)
     if known is not None:

@@ -96,3 +96,10 @@ def test_other_schemes_are_kept_and_never_malformed(value: str, scheme: str, par
 def test_digest_that_breaks_the_grammar_is_malformed(value: str) -> None:
     assert parse_credentials(value) is Malformed.CREDENTIALS
     assert parse_challenge(value) is Malformed.CREDENTIALS
+
+
+def test_a_quote_that_does_not_end_is_malformed_though_its_beginning_was_seen_before() -> None:
+    assert not isinstance(parse_credentials('Digest qop="auth",nc=1'), Malformed)
+    assert parse_credentials('Digest qop="auth",nc=1"x') is Malformed.CREDENTIALS
+    assert parse_credentials('Digest qop="auth"') is not Malformed.CREDENTIALS
+    assert parse_credentials('Digest qop="auth",nc=1"') is Malformed.CREDENTIALS
