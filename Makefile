@@ -9,10 +9,11 @@ RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fuzz
+.PHONY: help run compile test lint bench fuzz
 
 help:
 	@echo "make run     install into .venv and start OneProxy on 127.0.0.1 (CONFIG=FILE for a file of yours)"
+	@echo "make compile compile what every message passes: less than half the CPU for a call"
 	@echo "make test    install what the tests need, then run them all"
 	@echo "make lint    formatting, rules, types, and which room may import which"
 	@echo "make bench   CPU per message, and per call (against Kamailio if it is there)"
@@ -20,6 +21,10 @@ help:
 
 run: $(RUN_READY)
 	@exec .venv/bin/oneproxy run $(if $(CONFIG),--config '$(CONFIG)')
+
+compile: $(RUN_READY)
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[compile]'
+	@.venv/bin/python deploy/compile.py
 
 test: $(DEV_READY)
 	@sh tests/setup.sh

@@ -21,6 +21,7 @@ from typing import Final, TextIO
 import msgspec
 import structlog
 
+from oneproxy import compiled
 from oneproxy.ipc.messages import Failed, FromChild, Ready, Start, Stop, Wanted
 from oneproxy.ipc.place import Place
 from oneproxy.ipc.stream import Decoder, StreamError, encode
@@ -56,11 +57,15 @@ class StartError(Exception):
 
 
 class Role(msgspec.Struct, frozen=True):
-    """What a child is: its name in the log, the command that starts it, and its index."""
+    """What a child is: its name in the log, the command that starts it, and its index.
+
+    environment: what it gets besides ours.
+    """
 
     name: str
     command: tuple[str, ...]
     index: int = 0
+    environment: dict[str, str] = {}
 
 
 # -P: a file named like one of ours in the directory that we were started in stays out.
@@ -72,7 +77,8 @@ ADMIN: Final = Role("admin", (sys.executable, "-P", "-m", "oneproxy.admin.proces
 
 def node(index: int) -> Role:
     """The role of this machine's node number `index`, from 0 on."""
-    return Role(f"node-{index}", (sys.executable, "-P", "-m", "oneproxy.node"), index)
+    command = (sys.executable, "-P", "-m", "oneproxy.node")
+    return Role(f"node-{index}", command, index, compiled.environment())
 
 
 class Child:
@@ -146,7 +152,7 @@ class Child:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 process_group=0,
-                env=CHILD_ENVIRONMENT | os.environ,
+                env=CHILD_ENVIRONMENT | os.environ | self.role.environment,
             )
         except OSError as error:
             raise StartError(f"the {self.role.name} cannot be started: {error}") from None

@@ -1,20 +1,17 @@
 """What the engine counts: plain integers that the loop adds to and others read."""
 
 from collections import Counter
+from typing import Final
+
+#: Counters that are numbers, and those that are numbers by code.
+_PLAIN: Final = ("calls", "requests", "responses", "retransmissions", "stray_responses")
+_CODED: Final = ("dropped", "refused")
 
 
 class Counters:
     """Totals since the start."""
 
-    __slots__ = (
-        "calls",
-        "dropped",
-        "refused",
-        "requests",
-        "responses",
-        "retransmissions",
-        "stray_responses",
-    )
+    __slots__ = (*_CODED, *_PLAIN)
 
     def __init__(self) -> None:
         self.requests = 0
@@ -31,8 +28,7 @@ class Counters:
 
     def totals(self) -> dict[str, int]:
         """Everything by name; codes as "dropped.<code>" and "refused.<code>"."""
-        coded = ("dropped", "refused")
-        named = {name: getattr(self, name) for name in self.__slots__ if name not in coded}
-        for name in coded:
+        named = {name: getattr(self, name) for name in _PLAIN}
+        for name in _CODED:
             named |= {f"{name}.{code}": count for code, count in sorted(getattr(self, name).items())}
         return named

@@ -64,6 +64,10 @@ def header_name(written: str) -> str:
     return COMPACT.get(name, name)
 
 
+#: What a response gets when the first of its header fields is asked for.
+_INDEXED: Final = frozenset(("again", "body", "fault", "first", "lines", "values"))
+
+
 class Message:
     """What requests and responses share: header fields in order and as they came."""
 
@@ -213,10 +217,10 @@ class Response(Message):
                 return method
         return (self.get("cseq") or "").replace("\t", " ").rpartition(" ")[2]
 
-    def may_hold(self, *texts: str) -> bool:
-        """Whether one of these may stand in the message: in lower case, ASCII."""
+    def may_hold(self, one: str, other: str) -> bool:
+        """Whether one of these two may stand in the message: in lower case, ASCII."""
         text = self._text.lower()
-        return any(one in text for one in texts)
+        return one in text or other in text
 
     def without_top_via(self) -> bytes | None:
         """The response for the next hop upstream (RFC 3261 16.7 step 3).
@@ -231,7 +235,7 @@ class Response(Message):
 
     def __getattr__(self, name: str) -> Any:
         """Called for what is not there yet: splits, then answers."""
-        if name not in Message.__slots__:
+        if name not in _INDEXED:
             raise AttributeError(name)
         self.body = self._text[self._end + 4 :]
         self._index(self._text[: self._end])
