@@ -207,7 +207,8 @@ class Location:
             return False
         self.unsaved[change.aor] = tuple(contacts)
         self.unsaved_count += more
-        if self._before is not None and not kept:
+        if self._before is not None and not kept and change.aor > self._loaded_to:
+            # Else the load has told what there is: what was before must not come back.
             heappush(self._unsaved_ahead, change.aor)
         return True
 

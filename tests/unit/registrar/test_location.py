@@ -106,6 +106,16 @@ def ticked(location: Location, *names: str, last: bool = False) -> None:
     location.load([(f"{name}@x", bound(f"db-{name}")) for name in names], last)
 
 
+def test_what_the_load_has_passed_does_not_come_back_with_what_becomes_unsaved() -> None:
+    location = Location(10)
+    location.apply(Change("a@x", (), (bound("gone"),)))
+    location.begin()
+    ticked(location, "b")
+    assert location.keep_unsaved(Change("a@x", ("gone",), ()))
+    ticked(location, "c", last=True)
+    assert (location.stored("a@x"), location.count) == ([], 2)
+
+
 def test_nothing_is_known_until_its_page_has_come_or_it_was_asked_for() -> None:
     location = Location(10, known=False)
     location.begin()
