@@ -329,5 +329,5 @@ class Mirroring(RuleBasedStateMachine):
             assert set(self.location.lookup(aor, NOW)) == set(self.database.get(aor, []))
 
 
-Mirroring.TestCase.settings = settings(max_examples=1500, stateful_step_count=40, deadline=None)
+Mirroring.TestCase.settings = settings(max_examples=600, stateful_step_count=40, deadline=None)
 test_in_the_end_memory_is_the_database = Mirroring.TestCase
