@@ -1,12 +1,12 @@
 """The recorder towards its nodes, with a database that is scripted, and as a process with a real one."""
 
 import asyncio
-import time
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO

@@ -69,7 +69,8 @@ def test_two_flows_of_one_contact_are_two_bindings_in_the_pages() -> None:
         for instance in ("<urn:a>", "<urn:b>", "<urn:c>"):
             one = replace(registered("sip:1"), instance=instance)
             desk.bindings["amy@x.org", one.key] = one
-        listed, after = [], ""
+        listed: list[str] = []
+        after = ""
         while len(listed) < 10:
             page = await api.get(f"/v1/locations?limit=1&after={after}")
             listed += [one["instance"] for one in page["items"]]
