@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from structlog.testing import capture_logs
 
 from oneproxy.registrar.bindings import Binding, Change, static_binding
-from oneproxy.store import locations
+from oneproxy.store import database, locations
 from oneproxy.store.database import RETRY_S, StoreError
 from oneproxy.store.locations import START
 from oneproxy.store.work import GRACE_S, Away, Work
@@ -306,3 +306,17 @@ def test_a_database_that_can_only_be_read_is_away(work: Work) -> None:
     assert work.away
     work.probe()
     assert not work.away
+
+
+def test_rows_that_a_machine_had_locked_when_it_went_are_free_again_soon(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.database()
+    gone, left = Work(url, ""), Work(url, "")
+    left.open("")
+    monkeypatch.setattr(database, "IDLE_S", 0.3)
+    locations.save(gone.proxy.connection(), [change("a")])
+    assert left.commit([[change("a"), change("b")]]) == [()]
+    assert names(left) == ["a", "b"]
+    left.close()
+    gone.close()
