@@ -74,6 +74,14 @@ def test_what_the_recorder_has_is_loaded_as_far_as_there_is_room() -> None:
     assert (location.count, location.left_out) == (1, 2)
 
 
+def test_what_is_left_out_is_counted_once_however_often_it_is_loaded() -> None:
+    location = Location(1, known=False)
+    for _ in range(2):
+        location.begin()
+        location.load([(f"{name}@x", bound()) for name in "abc"])
+        assert (location.count, location.left_out) == (1, 2)
+
+
 def test_loading_several_contacts_of_one_address_keeps_them_all() -> None:
     location = Location(10)
     location.load([("a@example.com", bound("low", q=1)), ("a@example.com", bound("high"))])
