@@ -151,6 +151,8 @@ class Recorder:
         self._quiet = asyncio.Event()
         self._commit_at = 0.0
         self._sweep_at = 0.0
+        #: As the nodes, who say when bindings end: a clock that is set must not end them all.
+        self._epoch = time.time() - time.monotonic()
         self._seldom = logs.RateLimited(log)
         self._paused = False
         #: Answers the admin process, where there is one.
@@ -410,7 +412,7 @@ class Recorder:
 
     async def _sweep(self) -> None:
         """One step of clearing out."""
-        ended = await self._in_thread(self._database.sweep, time.time())
+        ended = await self._in_thread(self._database.sweep, time.monotonic() + self._epoch)
         if isinstance(ended, str):
             self._complain("expired bindings not removed", ended)
         pause_s = SWEEP_EVERY_S if ended is False else SWEEP_PAUSE_S

@@ -1,5 +1,8 @@
 """However pages, fetches, changes, breaks and outages follow each other: memory equals the database.
 
+So it does with phones whose connections close, several flows of one contact, bindings added by
+hand, changes that no database can store, and a domain that goes and comes back meanwhile.
+
 A node's registrar and mirror, and a database with a recorder that the machine plays. What the
 recorder says travels in a queue, in the order of what it did; the machine decides when
 the database does something and when the node hears of it.
@@ -12,10 +15,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from asking import NOW, register
+from asking import FLOW, NOW, register
 from oneproxy.engine.decisions import PENDING, Ask, Decision, Reply
+from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
-from oneproxy.registrar.bindings import Binding, Change, Fate
+from oneproxy.registrar.bindings import Binding, Change, Fate, static_binding
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.rules import apply_change
@@ -26,6 +30,9 @@ USERS = ("a", "b", "c", "d")
 CONTACTS = ("sip:1@h", "sip:2@h", "sip:3@h")
 AORS = tuple(f"{user}@open.org" for user in USERS)
 SERVED = {"open.org": Domain("open.org", authenticate=())}
+#: No database can store it.
+UNFIT = "sip:long@h"
+WS = Listener("WS", "192.0.2.1", 80)
 
 
 class Mirroring(RuleBasedStateMachine):
@@ -35,10 +42,23 @@ class Mirroring(RuleBasedStateMachine):
         super().__init__()
         self.location = Location(100, known=False)
         self.mirror = Mirror(self.location, self.fetch, self.answer)
-        domains = Domains(SERVED, set())
+        self.domains = Domains(SERVED, set())
+        #: Open connections, by number; each is another one once it was closed.
+        self.flows: dict[int, Flow] = {}
+        self.opened = 0
         self.step = Registrar(
-            self.location, domains.find, frozenset(), self.save, self.answer, lambda _: None, self.mirror
+            self.location,
+            self.domains.find,
+            frozenset(),
+            self.save,
+            self.answer,
+            lambda name: next((flow for flow in self.flows.values() if flow.name == name), None),
+            self.mirror,
         )
+        #: AoRs that were served from memory with what no database takes.
+        self.odd: set[str] = set()
+        #: Whether it was ever unknown what became of a change.
+        self.lost = False
         self.database: dict[str, list[Binding]] = {}
         #: On their way to the recorder, and what it said, on its way to the node.
         self.changes: deque[tuple[Change, Callable[[Fate], None]]] = deque()
@@ -99,14 +119,19 @@ class Mirroring(RuleBasedStateMachine):
 
     @rule(
         user=st.sampled_from(USERS),
-        contacts=st.lists(st.sampled_from(CONTACTS), max_size=2, unique=True),
+        contacts=st.lists(st.sampled_from((*CONTACTS, UNFIT)), max_size=2, unique=True),
         expires_s=st.sampled_from([0, 600]),
+        number=st.integers(0, 3),
     )
-    def a_phone_registers(self, user: str, contacts: list[str], expires_s: int) -> None:
+    def a_phone_registers(self, user: str, contacts: list[str], expires_s: int, number: int) -> None:
+        """number: of its connection; 0: it sends a datagram."""
         self.cseq += 1
         headers = [f"Contact: <{contact}>" for contact in contacts] or (
             ["Contact: *"] if expires_s == 0 else []
         )
+        if len(contacts) == 1 and number > 1:
+            # Several flows with one contact.
+            headers = [f'{headers[0]};+sip.instance="<urn:a>";reg-id={number}', "Supported: outbound"]
         ask = register(
             *headers,
             f"Expires: {expires_s}",
@@ -114,9 +139,28 @@ class Mirroring(RuleBasedStateMachine):
             to=f"<sip:{user}@open.org>",
             cseq=self.cseq,
         )
+        if number:
+            ask.flow = self.connected(number)
         self.kept.append(ask)
         if self.step.decide(ask) is PENDING:
             self.pending.add(id(ask))
+
+    def connected(self, number: int) -> Flow:
+        """The connection of this number, opened where it is not."""
+        if number not in self.flows:
+            self.opened += 1
+            self.flows[number] = Flow(WS, FLOW.host, 40_000 + self.opened, f"ws/a.{self.opened}")
+        return self.flows[number]
+
+    @precondition(lambda self: self.flows)
+    @rule(number=st.integers(0, 2))
+    def a_connection_closes(self, number: int) -> None:
+        flow = self.flows.pop(sorted(self.flows)[number % len(self.flows)])
+        self.step.closed(NOW, flow)
+
+    @rule(there=st.booleans())
+    def the_domain_goes_or_comes_back(self, there: bool) -> None:
+        self.domains.take(Site(SERVED if there else {}, {}))
 
     @precondition(lambda self: self.changes or self.away)
     @rule(number=st.integers(1, 4), stored=st.booleans())
@@ -124,15 +168,20 @@ class Mirroring(RuleBasedStateMachine):
         taken = [self.changes.popleft() for _ in range(min(number, len(self.changes)))]
         if not self.away:
             for change, done in taken:
-                self.apply(change)
                 self.unanswered.append((change, done))
+                if any(binding.contact == UNFIT for binding in change.stored):
+                    self.said.append(self.is_refused)
+                    self.odd.update(self.location.unsaved.keys() & {change.aor})
+                    continue
+                self.apply(change)
                 self.said.append(self.is_stored)
         elif taken:
             self.unanswered += taken
             if stored:
                 # The connection broke during the commit: nobody knows.
                 for change, _ in taken:
-                    self.apply(change)
+                    if all(binding.contact != UNFIT for binding in change.stored):
+                        self.apply(change)
             self.said.append(self.is_gone)
 
     @precondition(lambda self: self.fetches and not self.away)
@@ -158,6 +207,14 @@ class Mirroring(RuleBasedStateMachine):
     def somebody_else_changes_something(self, aor: str, contact: str, removed: bool) -> None:
         self.cseq += 1
         change = Change(aor, (contact,), ()) if removed else Change(aor, (), (self.made(contact, self.cseq),))
+        self.apply(change)
+        self.said.append(lambda: self.mirror.changed([change]))
+
+    @precondition(lambda self: not self.away)
+    @rule(aor=st.sampled_from(AORS), contact=st.sampled_from(CONTACTS), all_of_it=st.booleans())
+    def a_binding_is_added_or_all_are_removed_by_hand(self, aor: str, contact: str, all_of_it: bool) -> None:
+        keys = tuple(binding.key for binding in self.database.get(aor, []))
+        change = Change(aor, keys, ()) if all_of_it else Change(aor, (), (static_binding(contact, 1, NOW),))
         self.apply(change)
         self.said.append(lambda: self.mirror.changed([change]))
 
@@ -201,6 +258,9 @@ class Mirroring(RuleBasedStateMachine):
     def is_stored(self) -> None:
         self.unanswered.popleft()[1](Fate.STORED)
 
+    def is_refused(self) -> None:
+        self.unanswered.popleft()[1](Fate.REFUSED)
+
     def found(self, aors: list[str], rows: list[tuple[str, Binding]]) -> None:
         """As the link: what was given up is not handed on."""
         wanted = [aor for aor in aors if aor in self.asked]
@@ -209,9 +269,10 @@ class Mirroring(RuleBasedStateMachine):
 
     def is_gone(self) -> None:
         """As the link: whoever waits is told that nobody knows; nothing is taken."""
+        self.lost = True
         self.available = False
         changes = [*self.unanswered, *self.changes]
-        self.said = deque(one for one in self.said if one != self.is_stored)
+        self.said = deque(one for one in self.said if one not in (self.is_stored, self.is_refused))
         self.unanswered.clear()
         # What is on its way is committed all the same, and nobody waits for its answer.
         self.changes = deque((change, lambda _: None) for change, _ in self.changes)
@@ -254,10 +315,19 @@ class Mirroring(RuleBasedStateMachine):
             raise AssertionError("it never ends")
         assert self.pending == set()
         assert self.location.unsaved == {}
+        assert self.step._writes == {}
+        assert len(self.step._departures) == 0
+        open_flows = {flow.name for flow in self.flows.values()}
         for aor in AORS:
             assert self.location.knows(aor)
+            if aor in self.odd:
+                # What cannot be stored was accepted while nobody could say so.
+                continue
+            bound = [binding.flow for binding in self.location.lookup(aor, NOW)]
+            # What was refused and may be stored all the same comes with a load, and its time ends.
+            assert self.lost or {flow for flow in bound if flow.startswith("ws/")} <= open_flows
             assert set(self.location.lookup(aor, NOW)) == set(self.database.get(aor, []))
 
 
-Mirroring.TestCase.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+Mirroring.TestCase.settings = settings(max_examples=600, stateful_step_count=40, deadline=None)
 test_in_the_end_memory_is_the_database = Mirroring.TestCase

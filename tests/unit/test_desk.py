@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from office import Api
@@ -259,6 +260,30 @@ def test_nodes_that_follow_the_site_have_a_written_version_at_once(play: Play) -
         await asyncio.sleep(0.25)
         await stage.write(0, difference("a.org"))
         await until_async(lambda: seen == [0, 1])
+
+    play(scene)
+
+
+def test_the_flows_of_one_contact_are_listed_each_and_removed_with_it(play: Play) -> None:
+    async def scene(stage: Theatre) -> None:
+        one, _ = await stage.node("edge-1")
+        _, told = await stage.node("edge-2")
+        saved: list[Fate] = []
+        flows = [replace(binding("sip:1"), instance="<urn:a>", reg_id=number) for number in (1, 2)]
+        assert one.save(Change("amy@x.org", (), (*flows, binding("sip:2"))), saved.append)
+        await until_async(lambda: saved == [Fate.STORED])
+        listed: list[str] = []
+        after = ("", "")
+        while len(listed) < 3:
+            page = await stage.desk.ask(Bindings("", after, 1))
+            assert isinstance(page, BindingsFound)
+            after = (page.bindings[0][0], page.bindings[0][1].key)
+            listed.append(after[1])
+        assert listed == [flows[0].key, flows[1].key, "sip:2"]
+        assert await stage.desk.ask(Unbind("amy@x.org", "sip:1")) == Unbound(2)
+        assert await stage.desk.ask(LookUp("amy@x.org")) == BindingsFound([("amy@x.org", binding("sip:2"))])
+        await until_async(lambda: len(told.changes) == 2)
+        assert told.changes[1].removed == (flows[0].key, flows[1].key)
 
     play(scene)
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO
@@ -454,6 +455,19 @@ class Raw(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
+
+
+def test_a_clock_that_is_set_forward_ends_no_bindings(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stage: Stage) -> None:
+        await until(lambda: len(stage.database.swept) == 1)
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + 7200)
+        stage.recorder._sweep_at = 0.0
+        stage.recorder.wake()
+        await until(lambda: len(stage.database.swept) == 2)
+        assert abs(stage.database.swept[1] - real()) < 60
+
+    play(scene)
 
 
 @pytest.mark.parametrize(

@@ -43,15 +43,15 @@ def _add_reading(routes: APIRouter) -> None:
     async def list_bindings(
         office: TheOffice, prefix: Prefix = "", after: Cursor = "", limit: Limit = 100
     ) -> dict[str, Any]:
-        aor, contact = requests.from_cursor(after, 2)
+        aor, key = requests.from_cursor(after, 2)
         if "\0" in prefix:
             raise mistake_problem("prefix", "a NUL", "the beginning of an AoR")
-        asked = Bindings(_wire_prefix(prefix), (aor, contact), limit)
+        asked = Bindings(_wire_prefix(prefix), (aor, key), limit)
         found = (await find(office.desk, asked, BindingsFound)).bindings
         more = len(found) == limit
         return {
             "items": [_told(*one) for one in found],
-            "next": requests.to_cursor(found[-1][0], found[-1][1].contact) if more else None,
+            "next": requests.to_cursor(found[-1][0], found[-1][1].key) if more else None,
         }
 
     @routes.get("/{aor:path}", summary="The bindings of one AoR", response_model=BindingList)

@@ -116,7 +116,7 @@ class Stale(Struct, tag=True, frozen=True):
 
 
 class Bindings(Struct, tag=True, frozen=True):
-    """Bindings behind key `after`, of AoRs that begin with `prefix`; that live now."""
+    """Bindings behind `after` (AoR and `Binding.key`), of AoRs that begin with `prefix`; that live now."""
 
     prefix: str
     after: Key
@@ -144,7 +144,7 @@ class Bind(Struct, tag=True, frozen=True):
 
 
 class Unbind(Struct, tag=True, frozen=True):
-    """Remove the binding of `contact`, or all of the AoR where it is empty."""
+    """Remove the bindings of `contact` over any flow, or all of the AoR where it is empty."""
 
     aor: str
     contact: str = ""

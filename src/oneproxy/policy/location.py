@@ -73,6 +73,8 @@ class LocationStep:
         domain, aor = served
         if uri.params and "gr" in uri.params:
             bindings, refusal = self._instance(uri, domain, aor, ask.now)
+        elif self._is_nobody(domain, aor):
+            return NOT_FOUND
         else:
             bindings = self._location.lookup(aor, ask.now)
             refusal = UNAVAILABLE if aor in self._subscribers else NOT_FOUND
@@ -93,6 +95,14 @@ class LocationStep:
             targets = find_targets(bindings, self._flow_of, 0.0)
             return Forward(targets, recurse) if targets else UNAVAILABLE
         return _Groups(bindings, self._flow_of, recurse).decide(ask) or UNAVAILABLE
+
+    def _is_nobody(self, domain: Domain, aor: str) -> bool:
+        """Whether only subscribers register with the domain, and `aor` is none.
+
+        What is bound of a subscriber that was removed is not called any more; its bindings stay
+        until their time is over, for ever where people added them.
+        """
+        return aor not in self._subscribers and "REGISTER" in domain.authenticate
 
     def _decide_late(self, ask: Ask, known: bool) -> Decision:
         """Decide on a request that has waited for the contacts of its user."""
@@ -128,7 +138,7 @@ class LocationStep:
         domain, aor = served
         if "gr" in uri.params:
             return self._instance(uri, domain, aor, now)[0]
-        return self._location.lookup(aor, now)
+        return [] if self._is_nobody(domain, aor) else self._location.lookup(aor, now)
 
     def _instance(self, uri: Uri, domain: Domain, aor: str, now: float) -> tuple[list[Binding], Reply]:
         """The bindings that a GRUU leads to, and what is answered where there are none.
@@ -139,10 +149,12 @@ class LocationStep:
         name = uri.params["gr"]
         if name is None:
             owner = self._gruus.read(uri, domain.name)
-            if owner is None:
+            if owner is None or self._is_nobody(domain, owner[0]):
                 return [], NOT_FOUND
             bindings = of_epoch(self._location.lookup(owner[0], now), owner[1])
             return _newest(bindings), NOT_FOUND
+        if self._is_nobody(domain, aor):
+            return [], NOT_FOUND
         bindings = self._location.lookup(aor, now)
         is_known = bool(bindings) or aor in self._subscribers
         return _newest(of_instance(bindings, name)), UNAVAILABLE if is_known else NOT_FOUND

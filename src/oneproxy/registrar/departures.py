@@ -10,6 +10,9 @@ When a power cut or a restart of a load balancer closes ten thousand connections
 as many AoRs leave: a bounded number of them is on its way to the database at once, and the
 others follow as these are done. Until then, and for ever where the database refuses, look-ups
 pass such contacts over, and their time ends.
+
+Only what came over a connection of this node leaves: those of other nodes, and of this one
+before it was started again, have names that nobody here knows, and may be open for all we know.
 """
 
 from collections import deque
@@ -60,6 +63,7 @@ class Departures:
 
     __slots__ = (
         "_aors",
+        "_busy",
         "_flow_of",
         "_go_on",
         "_is_starting",
@@ -76,7 +80,7 @@ class Departures:
         flow_of: FlowOf,
         writes: dict[str, Write],
         save: Save,
-        go_on: Callable[[Waiting], None],
+        go_on: Callable[[str, Waiting, Fate], None],
     ) -> None:
         """writes: by AoR, those under way; one at a time for each. go_on: carries out what waited."""
         self._location = location
@@ -86,14 +90,16 @@ class Departures:
         self._go_on = go_on
         #: AoRs by the name of the connection that they registered over.
         self._aors: dict[str, set[str]] = {}
-        #: AoRs to be looked at, each once; a dict keeps their order.
-        self._leaving: dict[str, None] = {}
+        #: AoRs to be looked at, each once, and which of their connections have closed.
+        self._leaving: dict[str, tuple[str, ...]] = {}
+        #: Those of them that a write is under way for, or that are not loaded.
+        self._busy: dict[str, tuple[str, ...]] = {}
         self._under_way = 0
         self._is_starting = False
 
     def __len__(self) -> int:
         """How many AoRs wait to be looked at."""
-        return len(self._leaving)
+        return len(self._leaving) + len(self._busy)
 
     def registered(self, change: Change) -> None:
         """`change` is committed, and calls see it: note whose connections matter.
@@ -106,7 +112,7 @@ class Departures:
                 continue
             if self._flow_of(flow) is None:
                 # It has closed while the change was on its way.
-                self._leaving[change.aor] = None
+                self._leave(change.aor, flow)
                 continue
             aors = self._aors.setdefault(flow, set())
             if change.aor not in aors:
@@ -118,8 +124,22 @@ class Departures:
         """The connection of this name is closed."""
         aors = self._aors.pop(flow, None)
         if aors is not None:
-            self._leaving.update(dict.fromkeys(aors))
+            for aor in aors:
+                self._leave(aor, flow)
             self.start()
+
+    def freed(self, aor: str) -> None:
+        """A write of `aor` is done: whoever waited for that leaves, and others for whom there is room."""
+        flows = self._busy.pop(aor, None)
+        if flows is not None:
+            self._leaving[aor] = flows
+        self.start()
+
+    def room(self) -> None:
+        """What was not loaded may be, and what could not be saved may be saved."""
+        busy, self._busy = self._busy, {}
+        self._leaving.update(busy)
+        self.start()
 
     def start(self) -> None:
         """Let those leave that may, as many as may be under way at once."""
@@ -127,19 +147,25 @@ class Departures:
             # Whoever saves is free to call back at once.
             return
         self._is_starting = True
-        busy: list[str] = []
         while self._leaving and self._under_way < AT_ONCE:
             aor = next(iter(self._leaving))
-            del self._leaving[aor]
-            if aor in self._writes:
-                busy.append(aor)
-            elif not self._take_away(aor):
+            flows = self._leaving.pop(aor)
+            if aor in self._writes or not self._location.knows(aor):
+                # What is under way for it may change everything, or nothing. Not among those that
+                # are looked at each time: ten thousand may wait for their writes.
+                self._busy[aor] = flows
+            elif not self._take_away(aor, flows):
                 # No room; whoever is done next tries again.
-                self._leaving[aor] = None
+                self._leaving[aor] = flows
                 break
-        # What is under way for them may have changed everything, or nothing.
-        self._leaving.update(dict.fromkeys(busy))
         self._is_starting = False
+
+    def _leave(self, aor: str, flow: str) -> None:
+        """Have `aor` looked at: the connection `flow` of it has closed."""
+        waiting = self._busy if aor in self._busy else self._leaving
+        # Bounded by its bindings, however often it comes and goes while nothing can be saved.
+        bound = {binding.flow for binding in self._location.stored(aor)}
+        waiting[aor] = (*(one for one in waiting.get(aor, ()) if one in bound and one != flow), flow)
 
     def finish(self, departure: _Departure, fate: Fate) -> None:
         """A change is committed, refused, or to be stored later; look-ups pass over what is gone."""
@@ -151,12 +177,14 @@ class Departures:
             self._location.settle(change.aor)
         elif fate is Fate.UNKNOWN and self._location.keep_unsaved(change):
             self._location.apply(change)
-        self._go_on(departure.waiting)
-        self.start()
+        self._go_on(change.aor, departure.waiting, fate)
+        self.freed(change.aor)
 
-    def _take_away(self, aor: str) -> bool:
-        """Start the change that takes the contacts away that are gone; False without room for it."""
-        gone = tuple(one.key for one in self._location.stored(aor) if is_gone(one, self._flow_of))
+    def _take_away(self, aor: str, flows: tuple[str, ...]) -> bool:
+        """Start the change that takes the contacts over `flows` away that are gone; False without room."""
+        gone = tuple(
+            one.key for one in self._location.stored(aor) if one.flow in flows and is_gone(one, self._flow_of)
+        )
         if not gone:
             return True
         departure = _Departure(self, Change(aor, gone, ()))

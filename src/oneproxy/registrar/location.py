@@ -61,7 +61,7 @@ class Location:
         self.capacity = capacity
         #: Bindings held, expired ones that were not swept yet among them.
         self.count = 0
-        #: Bindings of the database that there was no room for.
+        #: Bindings of the database that there was no room for since the last load began.
         self.left_out = 0
         #: By AoR: contacts whose state here the database may not have.
         self.unsaved: dict[str, tuple[str, ...]] = {}
@@ -116,6 +116,7 @@ class Location:
             self._before_known |= self._known
             self.count = sum(map(len, self._before.values()))
         self._bindings = OrderedDict()
+        self.left_out = 0
         self._loaded_to = ""
         self._known = set()
         self._unsaved_ahead = list(self.unsaved)
@@ -207,7 +208,8 @@ class Location:
             return False
         self.unsaved[change.aor] = tuple(contacts)
         self.unsaved_count += more
-        if self._before is not None and not kept:
+        if self._before is not None and not kept and change.aor > self._loaded_to:
+            # Else the load has told what there is: what was before must not come back.
             heappush(self._unsaved_ahead, change.aor)
         return True
 

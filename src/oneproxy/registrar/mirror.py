@@ -34,7 +34,7 @@ class Mirror:
         self._answer = answer
         self._waiting: dict[str, list[tuple[Ask, Decide]]] = {}
         self._asks = 0
-        #: The registrar's: sends what was not stored again.
+        #: The registrar's: sends again what was not stored, and what could not be sent.
         self.resend: Callable[[], None] = _nothing
         #: Called when the last page has come.
         self.on_loaded: Callable[[], None] = _nothing
@@ -79,8 +79,7 @@ class Mirror:
 
     def room(self) -> None:
         """What could not be stored before may be stored now."""
-        if self._location.unsaved:
-            self.resend()
+        self.resend()
 
     def _tell(self, aors: Sequence[str], known: bool) -> None:
         for aor in aors:

@@ -131,7 +131,7 @@ class Registrar:
         self._draw = draw
         #: By AoR.
         self._writes: dict[str, Write] = {}
-        self._departures = Departures(location, flow_of, self._writes, save, self._go_on)
+        self._departures = Departures(location, flow_of, self._writes, save, self._go_on_after)
         self._kept = 0
         #: AoRs left to store again, and how many are on their way.
         self._left: Iterator[str] = iter(())
@@ -169,13 +169,20 @@ class Registrar:
             self._finish_resent(write, fate)
         else:
             self._answer(write.ask, self._finished(write.ask, write.wanted, write.change, fate))
-        self._go_on(write.waiting)
+        self._go_on_after(write.aor, write.waiting, fate)
         if self._departures:
-            self._departures.start()
+            self._departures.freed(write.aor)
 
     def closed(self, _now: float, flow: Flow) -> None:
         """A connection is closed: whom nothing else leads to is registered no more."""
         self._departures.closed(flow.name)
+
+    def _go_on_after(self, aor: str, waiting: Waiting, fate: Fate) -> None:
+        """The change of `aor` has come to its end: carry out what waited for that."""
+        self._go_on(waiting)
+        if fate is Fate.REFUSED and self._is_to_store(aor):
+            # What was unsaved went along with it, and was refused with it.
+            self._store_again(aor)
 
     def _go_on(self, waiting: Waiting) -> None:
         """Carry out what waited, up to the first that has to be saved."""
@@ -193,6 +200,8 @@ class Registrar:
         """Store again what may not be stored as it is here; the rest follows as this is answered."""
         self._left = iter(list(self._location.unsaved))
         self._resend_more()
+        if self._departures:
+            self._departures.room()
 
     def _finished(self, ask: Ask, wanted: Wanted, change: Change, fate: Fate) -> Decision:
         """The answer to a REGISTER, whose `change` has come to its end."""
@@ -234,21 +243,29 @@ class Registrar:
 
     def _resend_more(self) -> None:
         """Store again what is left, as much as may be on its way at once."""
-        location = self._location
         for aor in self._left:
-            # One that is being written has its unsaved contacts with it. One that is not
-            # known is stored once its own load has come.
-            if aor not in location.unsaved or aor in self._writes or not location.knows(aor):
-                continue
-            change = location.with_unsaved(Change(aor, (), ()))
-            write = self._writes[aor] = _Write(self, change, 0, None, None)
-            self._resent += 1
-            if not self._save(change, write.done):
-                del self._writes[aor]
-                self._resent -= 1
+            if self._is_to_store(aor) and (not self._store_again(aor) or self._resent >= RESENT):
                 return
-            if self._resent >= RESENT:
-                return
+
+    def _is_to_store(self, aor: str) -> bool:
+        """Whether the database may lack something of `aor`, and can be told now.
+
+        One that is being written has its unsaved contacts with it. One that is not known is
+        stored once its own load has come.
+        """
+        location = self._location
+        return aor in location.unsaved and aor not in self._writes and location.knows(aor)
+
+    def _store_again(self, aor: str) -> bool:
+        """Store what is unsaved of `aor` as it is here; False: it can't be taken."""
+        change = self._location.with_unsaved(Change(aor, (), ()))
+        write = self._writes[aor] = _Write(self, change, 0, None, None)
+        self._resent += 1
+        if self._save(change, write.done):
+            return True
+        del self._writes[aor]
+        self._resent -= 1
+        return False
 
     def _await_aor(self, ask: Ask, wanted: Wanted, domain: Domain) -> Decision:
         """Have a REGISTER wait until the bindings of its AoR are known."""

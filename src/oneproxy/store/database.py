@@ -5,6 +5,7 @@ drops it when it broke, and after a failed attempt waits a little before the nex
 so that a server that is down costs each group of changes a refusal and not a timeout.
 """
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -22,6 +23,9 @@ from oneproxy.store.schema import NewerSchemaError, ensure
 BUSY_S: Final = 5
 CONNECT_S: Final = 5
 STATEMENT_S: Final = 10
+#: How long PostgreSQL keeps a transaction of ours that asks nothing: that of a machine which is
+#: gone has locks on rows, and others that wait for these must not run out of STATEMENT_S.
+IDLE_S: Final = 5
 #: After a failed attempt to connect no other is made for this long.
 RETRY_S: Final = 1.0
 
@@ -109,8 +113,10 @@ class Database:
             try:
                 connection.close()
             except SQLAlchemyError:
-                # It is broken already, which is why it is dropped.
-                connection.invalidate()
+                # It is broken already, which is why it is dropped; where SQLAlchemy has seen to
+                # that itself it takes the connection for closed.
+                with contextlib.suppress(SQLAlchemyError):
+                    connection.invalidate()
 
     def complaint(self, why: str) -> str:
         """One line that names the database, what is wrong with it, and the way out."""
@@ -206,8 +212,9 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    """Settings of a connection: no statement may hold up the recorder for long."""
+    """Settings of a connection: no statement may hold up the recorder for long, nor who is gone."""
     connection.execute(f"SET statement_timeout = {STATEMENT_S * 1000}")
+    connection.execute(f"SET idle_in_transaction_session_timeout = {int(IDLE_S * 1000)}")
     connection.commit()
 
 

@@ -7,14 +7,16 @@ text. PostgreSQL takes the rows as one JSON text: 4 us of our CPU a row, commit 
 where a statement for each through SQLAlchemy is 22.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Delete, Select, and_, bindparam, delete, select, text, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
 
 from oneproxy.registrar.bindings import Binding, Change
-from oneproxy.store.tables import location
+from oneproxy.store.tables import location, setting
 
 #: (aor, key of the binding), as they stand in the columns `aor` and `contact`.
 Key = tuple[str, str]
@@ -68,6 +70,17 @@ _store: Final = {
     "sqlite": f"{_INTO} VALUES ({', '.join('?' * len(_COLUMNS))}) {_OVER}",
     "postgresql": f"{_INTO} SELECT {_NAMES} FROM json_populate_recordset(NULL::location, %s::json) {_OVER}",
 }
+#: The setting that is written to see whether something can be.
+PROBE: Final = "probe"
+
+
+def _upsert(dialect: Any) -> Any:
+    """Write a setting, whatever it was."""
+    fresh = dialect.insert(setting)
+    return fresh.on_conflict_do_update(index_elements=["name"], set_={"value": fresh.excluded.value})
+
+
+_store_probe: Final = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
 
 
 def _select(where: str) -> dict[str, str]:
@@ -134,7 +147,7 @@ def save(connection: Connection, changes: Iterable[Change]) -> None:
     """Do `changes`, in order, in the open transaction. Raises SQLAlchemyError.
 
     Rows go in the order of their keys: recorders that write the same rows at one time
-    then wait for each other and never in a circle.
+    then wait for each other and seldom in a circle, where one removes what another stores.
     """
     removed: list[dict[str, Any]] = []
     stored: list[tuple[Any, ...]] = []
@@ -191,9 +204,12 @@ def listing(
 
 
 def probe(connection: Connection) -> None:
-    """Raises SQLAlchemyError where the table can't be read, or nothing can be written."""
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    """Raises SQLAlchemyError where the table can't be read, or nothing can be written.
+
+    The caller commits: a full disk and a server that is read-only let everybody read, and
+    nodes that were told that it is back would only be refused again.
+    """
+    connection.execute(_store_probe[connection.dialect.name], {"name": PROBE, "value": os.urandom(16)})
     connection.execute(text("SELECT 1 FROM location WHERE aor = ''"))
 
 

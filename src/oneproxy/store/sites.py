@@ -43,7 +43,8 @@ class Sites:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._seen: int | None = None
+        #: SQLite's number of what was seen, and the connection that it is of: each counts anew.
+        self._seen: tuple[Connection, int] | None = None
         self._latest = site_rows.NOTHING
 
     def latest(self) -> Version:
@@ -54,7 +55,8 @@ class Sites:
         """The same, for who asks several times a second: SQLite is not read where nobody wrote."""
 
         def ask(connection: Connection) -> Version:
-            seen = site_rows.data_version(connection)
+            number = site_rows.data_version(connection)
+            seen = None if number is None else (connection, number)
             if seen is None or seen != self._seen or self._latest is site_rows.NOTHING:
                 self._latest = site_rows.latest(connection)
                 self._seen = seen

@@ -19,6 +19,11 @@ from oneproxy.store.sites import Sites
 
 #: Expired rows stay this long: the clocks of a farm's machines differ a little.
 GRACE_S: Final = 60.0
+#: Times that a transaction is tried: a broken connection is made again, and of two that wait
+#: for each other the server ends one.
+TRIES: Final = 3
+#: SQLSTATE of those that were ended for the sake of others: serialization_failure, deadlock_detected.
+_GAVE_WAY: Final = frozenset({"40001", "40P01"})
 
 
 class Away(str):
@@ -113,11 +118,11 @@ class Work:
         return self._read(lambda connection: locations.listing(connection, now, after, prefix, rows))
 
     def probe(self) -> None:
-        """See whether the database can be used; `away` says so."""
+        """See whether the database can be written; `away` says so."""
         try:
             connection = self.proxy.connection()
             locations.probe(connection)
-            connection.rollback()
+            connection.commit()
             self.away = False
         except (SQLAlchemyError, StoreError) as error:
             self._broke(error)
@@ -152,9 +157,10 @@ class Work:
         return after is None
 
     def _save(self, changes: list[Change]) -> "_Fault | None":
-        """One transaction. Done twice where the connection turns out to have been broken:
-        a server that was restarted meanwhile is no reason to refuse anybody."""
-        for attempt in (1, 2):
+        """One transaction. Done again where the connection turns out to have been broken:
+        a server that was restarted meanwhile is no reason to refuse anybody. And where it gave
+        way to that of another recorder, which removed and stored the same rows at this time."""
+        for attempt in range(1, TRIES + 1):
             try:
                 connection = self.proxy.connection()
                 locations.save(connection, changes)
@@ -162,9 +168,11 @@ class Work:
                 self.away = False
                 return None
             except (SQLAlchemyError, StoreError) as error:
-                again = self._broke(error) and attempt == 1
+                gave_way = _gave_way(error)
+                again = (self._broke(error) and attempt == 1) or (gave_way and attempt < TRIES)
                 if not again:
-                    fault = _Fault(reason(error), not isinstance(error, (DataError, IntegrityError)))
+                    everyone = not gave_way and not isinstance(error, (DataError, IntegrityError))
+                    fault = _Fault(reason(error), everyone)
                     self.away = fault.everyone
                     return fault
             except Exception as error:
@@ -172,7 +180,7 @@ class Work:
                 log.exception("saving bindings failed")
                 self.proxy.drop()
                 return _Fault(f"{type(error).__name__}: {error}", False)
-        raise AssertionError("the second attempt returns")
+        raise AssertionError("the last attempt returns")
 
     def _broke(self, error: Exception) -> bool:
         """Clean up after a failure; whether a new connection may do better."""
@@ -190,6 +198,11 @@ class _Fault:
     def __init__(self, reason: str, everyone: bool) -> None:
         self.reason = reason
         self.everyone = everyone
+
+
+def _gave_way(error: Exception) -> bool:
+    """Whether the server ended a transaction, and undid it, for the sake of another."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _GAVE_WAY
 
 
 def _unfit(batch: Sequence[Change]) -> tuple[int, ...]:

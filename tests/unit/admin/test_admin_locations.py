@@ -1,6 +1,7 @@
 """Bindings over HTTP: what is shown of them, and which may be added and removed by hand."""
 
 import pytest
+from msgspec.structs import replace
 
 from office import NOW, Api, MemoryDesk, play
 from oneproxy.ipc.desk import Bind, LookUp
@@ -59,6 +60,24 @@ def test_bindings_are_listed_by_prefix_in_pages() -> None:
         ]
         assert len((await api.get("/v1/locations"))["items"]) == 8
         assert len((await api.get("/v1/locations?prefix=bo@x.org"))["items"]) == 2
+
+    play(scene)
+
+
+def test_two_flows_of_one_contact_are_two_bindings_in_the_pages() -> None:
+    async def scene(api: Api, desk: MemoryDesk) -> None:
+        for instance in ("<urn:a>", "<urn:b>", "<urn:c>"):
+            one = replace(registered("sip:1"), instance=instance)
+            desk.bindings["amy@x.org", one.key] = one
+        listed: list[str] = []
+        after = ""
+        while len(listed) < 10:
+            page = await api.get(f"/v1/locations?limit=1&after={after}")
+            listed += [one["instance"] for one in page["items"]]
+            after = page["next"]
+            if after is None:
+                break
+        assert listed == ["<urn:a>", "<urn:b>", "<urn:c>"]
 
     play(scene)
 

@@ -315,11 +315,36 @@ def test_a_number_without_a_domain_is_looked_up_where_the_caller_is_proved_to_be
     served = {name: Domain(name) for name in ("example.com", "open.org")}
     location = Location(10)
     location.apply(Change("+1@open.org", (), (bound("sip:one@h"),)))
-    step = LocationStep(location, Domains(served, set()), (), lambda _: None, Gruus(b"farm"))
+    step = LocationStep(location, Domains(served, set()), {"+1@open.org"}, lambda _: None, Gruus(b"farm"))
     ask = invite("tel:+1", sender="<sip:alice@example.com>")
     assert shown(step.decide(ask))[0] == 404
     ask.subscriber = "zoe@open.org"
     assert uris(step.decide(ask)) == ["sip:one@h"]
+
+
+@pytest.mark.parametrize(
+    ("registers", "status"), [(("REGISTER", "INVITE"), 404), (("INVITE",), None), ((), None)]
+)
+def test_the_contacts_of_a_subscriber_that_was_removed_are_called_no_more(
+    registers: tuple[str, ...], status: int | None
+) -> None:
+    domain = Domain("example.com", authenticate=registers)
+    subscribers = {"zoe@example.com"}
+    location = Location(10)
+    location.apply(Change("zoe@example.com", (), (bound("sip:zoe@h", instance="<urn:a>"),)))
+    domains = Domains({"example.com": domain}, set())
+    step = LocationStep(location, domains, subscribers, lambda _: None, Gruus(b"farm"))
+    called = ("sip:zoe@example.com", "sip:zoe@example.com;gr=urn:a")
+    for uri in called:
+        assert uris(step.decide(invite(uri))) == ["sip:zoe@h"]
+    subscribers.clear()
+    for uri in called:
+        decision = step.decide(invite(uri))
+        if status is None:
+            assert uris(decision) == ["sip:zoe@h"]
+        else:
+            assert shown(decision)[0] == status
+    assert len(step.redirected(invite(), list(called))) == (0 if status else 2)
 
 
 def chain(decision: Decision | None) -> list[list[str]]:

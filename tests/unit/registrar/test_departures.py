@@ -8,11 +8,11 @@ from asking import NOW, register, shown
 from oneproxy.engine.decisions import PENDING, Ask, Decision
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
-from oneproxy.registrar.bindings import Change, Fate
+from oneproxy.registrar.bindings import Binding, Change, Fate
 from oneproxy.registrar.departures import AT_ONCE
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.step import Registrar
-from oneproxy.site.model import Domain
+from oneproxy.site.model import Domain, Site
 
 AOR = "zoe@open.org"
 PAGE = "<sip:zoe@x.invalid;transport=ws>"
@@ -222,3 +222,58 @@ def test_whoever_saves_may_call_back_at_once() -> None:
     for flow in flows:
         played.close(flow)
     assert played.location.count == 0
+
+
+def test_what_is_bound_over_the_connections_of_another_node_stays() -> None:
+    played = Played()
+    flow = played.open()
+    played.register(flow, PAGE)
+    elsewhere = Binding(
+        "sip:zoe@y.invalid;transport=ws", NOW + 60, 0, "c", 1, "wss:192.0.2.9:1", NOW, flow="wss/0b.1"
+    )
+    played.location.changed(Change(AOR, (), (elsewhere,)))
+    played.close(flow)
+    assert played.commit().removed == ("sip:zoe@x.invalid;transport=ws",)
+    assert played.location.stored(AOR) == [elsewhere]
+
+
+def test_who_could_not_leave_does_so_when_there_is_room_again() -> None:
+    played = Played()
+    flow = played.open()
+    played.register(flow, PAGE)
+    played.has_room = False
+    played.close(flow)
+    assert (played.writes, len(played.contacts())) == ([], 1)
+    played.has_room = True
+    played.step.resend()
+    played.commit()
+    assert played.location.stored(AOR) == []
+
+
+def test_who_comes_and_goes_while_nothing_can_be_saved_takes_no_more_room_each_time() -> None:
+    played = Played()
+    played.step.take(Site({}, {}, without_database="memory"))
+    played.has_room = False
+    for number in range(1, 50):
+        flow = played.open(number=number)
+        decision = played.step.decide(played.ask(flow, PAGE, cseq=number))
+        assert shown(decision)[0] == 200
+        played.close(flow)
+    assert max(map(len, played.step._departures._leaving.values())) <= 2
+
+
+def test_those_who_leave_while_their_registers_are_saved_are_looked_at_once_each() -> None:
+    played = Played()
+    flow = played.open()
+    for cseq in (1, 2):
+        for number in range(1000):
+            ask = played.ask(flow, PAGE, user=f"user{number}", cseq=cseq)
+            assert played.step.decide(ask) is PENDING
+        while cseq == 1 and played.writes:
+            played.commit()
+    played.close(flow)
+    departures = played.step._departures
+    assert (len(departures), len(departures._leaving)) == (1000, 0)
+    while played.writes:
+        played.commit()
+    assert (played.location.count, len(departures)) == (0, 0)

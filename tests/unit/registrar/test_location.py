@@ -74,6 +74,14 @@ def test_what_the_recorder_has_is_loaded_as_far_as_there_is_room() -> None:
     assert (location.count, location.left_out) == (1, 2)
 
 
+def test_what_is_left_out_is_counted_once_however_often_it_is_loaded() -> None:
+    location = Location(1, known=False)
+    for _ in range(2):
+        location.begin()
+        location.load([(f"{name}@x", bound()) for name in "abc"])
+        assert (location.count, location.left_out) == (1, 2)
+
+
 def test_loading_several_contacts_of_one_address_keeps_them_all() -> None:
     location = Location(10)
     location.load([("a@example.com", bound("low", q=1)), ("a@example.com", bound("high"))])
@@ -104,6 +112,16 @@ def test_a_sweep_of_nothing_does_nothing() -> None:
 def ticked(location: Location, *names: str, last: bool = False) -> None:
     """Load a page with one contact for each name."""
     location.load([(f"{name}@x", bound(f"db-{name}")) for name in names], last)
+
+
+def test_what_the_load_has_passed_does_not_come_back_with_what_becomes_unsaved() -> None:
+    location = Location(10)
+    location.apply(Change("a@x", (), (bound("gone"),)))
+    location.begin()
+    ticked(location, "b")
+    assert location.keep_unsaved(Change("a@x", ("gone",), ()))
+    ticked(location, "c", last=True)
+    assert (location.stored("a@x"), location.count) == ([], 2)
 
 
 def test_nothing_is_known_until_its_page_has_come_or_it_was_asked_for() -> None:

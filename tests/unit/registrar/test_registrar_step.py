@@ -420,6 +420,21 @@ def test_a_register_carries_along_what_of_its_address_was_not_stored() -> None:
     assert (played.location.unsaved, len(played.contacts())) == ({}, 2)
 
 
+def test_what_was_refused_with_the_change_that_it_went_along_with_is_stored_again() -> None:
+    played = Played()
+    played.has_room = False
+    played.step.take(Site(SERVED, {}, without_database="memory"))
+    assert shown(played.step.decide(register(DESK)))[0] == 200
+    played.has_room = True
+    assert played.step.decide(register(MOBILE, call_id="other")) is PENDING
+    played.commit(saved=False)
+    assert shown(played.answers.pop()[1])[0] == 500
+    [(again, done)] = played.writes
+    assert [binding.contact for binding in again.stored] == ["sip:alice@192.0.2.4"]
+    done(Fate.STORED)
+    assert (played.location.unsaved, played.location.unsaved_count) == ({}, 0)
+
+
 def test_no_more_is_stored_again_at_once_than_is_bounded_and_the_rest_follows() -> None:
     played = Away(from_memory=True)
     played.location.capacity = 2 * RESENT

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from oneproxy.registrar.bindings import Binding
+from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.store.database import Database, StoreError, shown
-from oneproxy.store.locations import page
+from oneproxy.store.locations import page, save
 from oneproxy.store.schema import HEAD, upgrade
 from oneproxy.store.tables import metadata
 from postgres import Cluster
@@ -42,6 +42,33 @@ def test_the_tables_in_the_database_are_those_that_the_code_knows(database_url: 
     database.open()
     context = MigrationContext.configure(database.connection())
     assert compare_metadata(context, metadata) == []
+    database.drop()
+
+
+def test_bindings_of_flows_that_the_version_before_kept_are_found_by_their_keys(database_url: str) -> None:
+    database = Database("proxy", database_url)
+    upgrade(database.connection(), "0002")
+    connection = database.connection()
+    row = (
+        "INSERT INTO location (aor, contact, expires_at, q, call_id, cseq, source, since, path, user_agent,"
+        " instance, reg_id, flow) VALUES ('bob@x', :contact, 9, 500, 'call', 7, 'tcp:192.0.2.7:5060', 1,"
+        " '[]', '', :instance, :reg_id, 'tcp/a.1')"
+    )
+    for contact, instance, reg_id in (
+        ("sip:a%@h", "<urn:x>", 1),
+        ("sip:plain@h", "<urn:x>", 0),
+        ("sip:long@h", "<urn:" + "x" * 3000 + ">", 1),
+        ("sip:both@h", "<urn:x>", 2),
+        ("sip:both@h 2 <urn:x>", "<urn:x>", 2),
+    ):
+        connection.execute(text(row), {"contact": contact, "instance": instance, "reg_id": reg_id})
+    connection.commit()
+    database.open()
+    rows, _ = page(database.connection(), 0, "")
+    keys = [binding.key for _, binding in rows]
+    assert keys == ["sip:a%@h 1 <urn:x>", "sip:both@h 2 <urn:x>", "sip:plain@h"]
+    save(database.connection(), [Change("bob@x", tuple(keys), ())])
+    assert page(database.connection(), 0, "") == ([], True)
     database.drop()
 
 

@@ -272,6 +272,16 @@ def test_another_ones_version_is_seen(sites: Sites, database_url: str) -> None:
     other.drop()
 
 
+def test_another_ones_version_is_seen_over_a_connection_that_is_new(sites: Sites, database_url: str) -> None:
+    """SQLite counts anew for each connection, and two may have come to one number."""
+    assert sites.look() == NOTHING
+    sites._database.drop()
+    other = Database("system", database_url)
+    Sites(other).replace(site("a"), BY)
+    other.drop()
+    assert sites.look().version == 1
+
+
 def test_a_database_that_is_gone_is_named() -> None:
     database = Database("system", "postgresql://u:hush@127.0.0.1:1/x")
     with pytest.raises(StoreError, match="cannot use the system database") as found:

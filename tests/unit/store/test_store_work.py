@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DataError
+from psycopg.errors import DeadlockDetected
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DataError, OperationalError
 from structlog.testing import capture_logs
 
 from oneproxy.registrar.bindings import Binding, Change, static_binding
-from oneproxy.store import locations
+from oneproxy.store import database, locations
 from oneproxy.store.database import RETRY_S, StoreError
 from oneproxy.store.locations import START
 from oneproxy.store.work import GRACE_S, Away, Work
@@ -274,3 +275,48 @@ def test_a_batch_that_is_odd_does_not_mean_that_the_database_is_away(
     monkeypatch.setattr(locations, "save", save)
     [verdict] = work.commit([[change("odd")]])
     assert (verdict, isinstance(verdict, Away), work.away) == ("odd text", False, False)
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1, ()), (2, ()), (3, "deadlock detected")])
+def test_a_transaction_that_gave_way_to_another_recorders_is_done_again(
+    work: Work, monkeypatch: pytest.MonkeyPatch, times: int, verdict: object
+) -> None:
+    left = [None] * times
+    honest = locations.save
+
+    def save(connection: Connection, changes: list[Change]) -> None:
+        if left:
+            left.pop()
+            raise OperationalError("INSERT", {}, DeadlockDetected("deadlock detected"))
+        honest(connection, changes)
+
+    monkeypatch.setattr(locations, "save", save)
+    assert work.commit([[change("a")]]) == [verdict]
+    # It was undone for certain: nobody is told that the database is away.
+    assert not work.away
+    assert names(work) == (["a"] if verdict == () else [])
+
+
+def test_a_database_that_can_only_be_read_is_away(work: Work) -> None:
+    connection = work.proxy.connection()
+    read_only = {"sqlite": "PRAGMA query_only = ON", "postgresql": "SET default_transaction_read_only = on"}
+    connection.exec_driver_sql(read_only[connection.dialect.name])
+    connection.commit()
+    work.probe()
+    assert work.away
+    work.probe()
+    assert not work.away
+
+
+def test_rows_that_a_machine_had_locked_when_it_went_are_free_again_soon(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.database()
+    gone, left = Work(url, ""), Work(url, "")
+    left.open("")
+    monkeypatch.setattr(database, "IDLE_S", 0.3)
+    locations.save(gone.proxy.connection(), [change("a")])
+    assert left.commit([[change("a"), change("b")]]) == [()]
+    assert names(left) == ["a", "b"]
+    left.close()
+    gone.close()
