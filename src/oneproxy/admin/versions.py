@@ -82,7 +82,7 @@ def version_routes() -> APIRouter:
         comment: Comment = "",
         if_match: IfMatch = "",
     ) -> dict[str, Any]:
-        by = author(token, comment or f"back to {number}", if_match)
+        by = author(token, comment or f"back to version {number}", if_match)
         await _find(office, number)
         return told(await office.changes.roll_back(number, by), request, response)
 
