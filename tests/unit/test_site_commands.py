@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from oneproxy import cli, site_commands
 from oneproxy.store.database import Database
 from oneproxy.store.sites import Sites
+from postgres import Cluster
 
 SITE = """\
 [[domain]]
@@ -231,12 +232,13 @@ def test_a_database_that_cannot_be_used_is_a_line_and_status_1(tmp_path: Path) -
         )
 
 
-def test_a_database_that_writes_nothing_is_a_line(file: Path, database_url: str) -> None:
-    if not database_url.startswith("postgresql"):
-        pytest.skip("a server's setting")
+def test_a_database_that_writes_nothing_is_a_line(tmp_path: Path, postgres: Cluster) -> None:
+    url = postgres.database()
+    file = tmp_path / "site.toml"
+    file.write_text(f'[database]\nproxy = "{url}"\n{SITE}')
     done("apply", file)
-    name = database_url.rpartition("/")[2]
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    name = url.rpartition("/")[2]
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     change(file, SITE, '[[domain]]\nname = "example.org"\n')
     command = [sys.executable, "-m", "oneproxy", "apply", str(file)]
