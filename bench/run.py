@@ -1,14 +1,26 @@
 """`make bench`: the cost of the parts of a message's way, then CPU per call against Kamailio.
 
-soak.py (memory), loss.py (retransmissions), registrations.py, million.py (bindings) and
-outage.py (a database that is away) take minutes and are run by hand.
+The others take minutes and are run by hand; they are listed at the end.
 """
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+DONE = {"run.py", "parts.py", "calls.py"}
+
+
+def others() -> list[str]:
+    """A line for each bench that is run by hand: its command, and what it measures."""
+    lines = []
+    for path in sorted(HERE.glob("*.py")):
+        source = path.read_text("utf-8")
+        if path.name not in DONE and "__main__" in source:
+            subject = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+            lines.append(f"    .venv/bin/python bench/{path.name:17} {subject}")
+    return lines
 
 
 def main() -> int:
@@ -17,6 +29,7 @@ def main() -> int:
     parts = subprocess.run([sys.executable, str(HERE / "parts.py"), "--fast", "--quiet"], check=False)
     print("\nWhole processes, SIPp on both sides:", flush=True)
     calls = subprocess.run([sys.executable, str(HERE / "calls.py")], check=False)
+    print("\nBy hand:", *others(), sep="\n", flush=True)
     return parts.returncode or calls.returncode
 
 

@@ -13,15 +13,12 @@ import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from oneproxy import __version__, site_commands, token_command
 from oneproxy.site_commands import EXIT_FAULT, count_text, name_of, read_or_exit
-
-if TYPE_CHECKING:
-    pass
 
 #: Set to anything, it shows the traceback of a fault of our own.
 TRACEBACK: Final = "ONEPROXY_TRACEBACK"

@@ -31,28 +31,18 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from oneproxy import logs
+from oneproxy import logs, reads
 from oneproxy.beginning import Begun, Unopened
 from oneproxy.desk import Desk
 from oneproxy.deskwork import DeskWork
 from oneproxy.ipc import child
 from oneproxy.ipc.desk import Query, Report
 from oneproxy.ipc.endpoint import listen
-from oneproxy.ipc.messages import (
-    Changed,
-    Fetch,
-    Fetched,
-    Follow,
-    Load,
-    NotSaved,
-    Page,
-    Save,
-    Saved,
-    Standing,
-)
+from oneproxy.ipc.messages import Changed, Fetch, Follow, Load, NotSaved, Save, Saved, Standing
 from oneproxy.ipc.peer import Peer
 from oneproxy.ipc.stream import encode
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.reads import Reads
+from oneproxy.registrar.bindings import Change
 from oneproxy.sitefeed import LOOK_S, LOOK_TOLD_S, Feed, Kept, Source
 from oneproxy.store import site_notice
 from oneproxy.store.database import StoreError
@@ -68,18 +58,15 @@ COMMIT_EVERY_S: Final = 0.025
 #: Between two steps of sweeping, after the end of the table, and after a fault.
 SWEEP_EVERY_S: Final = 2.0
 SWEEP_PAUSE_S: Final = 60.0
-#: Before a page that could not be read is tried again, and the database whether it is back.
-LOAD_AGAIN_S: Final = 1.0
+#: Before the database is tried again, whether it is back.
 PROBE_EVERY_S: Final = 1.0
-#: AoRs that are read at once.
-MAX_FETCH: Final = 500
 #: Between attempts to open the databases, where they could not be reached at the start.
 OPEN_AGAIN_S: Final = 1.0
 
 log = structlog.get_logger()
 
 
-class Database(Protocol):
+class Database(reads.Database, Protocol):
     """What the recorder has done in its thread; `store.work.Work` is the one that lasts."""
 
     #: Whether the last thing that it was to do failed for want of a database.
@@ -89,14 +76,6 @@ class Database(Protocol):
         """Commit batches in one transaction."""
         ...
 
-    def page(self, now: float, after: str) -> tuple[list[tuple[str, Binding]], bool] | str:
-        """Read all bindings of the AoRs that follow; and whether there are no more."""
-        ...
-
-    def fetch(self, now: float, aors: Sequence[str]) -> list[tuple[str, Binding]] | str:
-        """Read the bindings of some AoRs."""
-        ...
-
     def probe(self) -> None:
         """See whether the database can be used."""
         ...
@@ -104,19 +83,6 @@ class Database(Protocol):
     def sweep(self, now: float) -> bool | str:
         """Delete some of what expired."""
         ...
-
-
-class _Loading:
-    """A load under way for one node."""
-
-    __slots__ = ("after", "now", "peer", "try_at")
-
-    def __init__(self, peer: Peer, now: float) -> None:
-        self.peer = peer
-        self.now = now
-        #: The last AoR that was sent.
-        self.after = ""
-        self.try_at = 0.0
 
 
 class Recorder:
@@ -141,8 +107,7 @@ class Recorder:
         self._by_hand: dict[int, asyncio.Future[Verdict]] = {}
         self._hands = 0
         self._waiting_changes = 0
-        self._loads: deque[_Loading] = deque()
-        self._fetches: deque[tuple[Peer, Fetch]] = deque()
+        self._reads = Reads(self._in_thread, self._has_read)
         #: What the nodes were told last of the database.
         self._away = False
         self._probe_at = 0.0
@@ -181,11 +146,7 @@ class Recorder:
             if self._waiting and now >= self._commit_at:
                 self._commit_at = now + COMMIT_EVERY_S
                 await self._commit()
-            if self._fetches:
-                await self._fetch()
-            loading = self._next_load(now)
-            if loading is not None:
-                await self._page(loading)
+            await self._reads.work(self._database, now)
             await self.feed.work(now)
             if self._away:
                 if now >= self._probe_at:
@@ -242,13 +203,12 @@ class Recorder:
 
     def loads(self, peer: Peer, load: Load) -> None:
         """A node wants all bindings; a load that it began before is forgotten."""
-        self._loads = deque(loading for loading in self._loads if loading.peer is not peer)
-        self._loads.append(_Loading(peer, load.now))
+        self._reads.loads(peer, load)
         self._work.set()
 
     def fetches(self, peer: Peer, fetch: Fetch) -> None:
         """A node wants the bindings of some AoRs, before pages."""
-        self._fetches.append((peer, fetch))
+        self._reads.fetches(peer, fetch)
         self._work.set()
 
     def greeted(self, peer: Peer) -> None:
@@ -276,12 +236,8 @@ class Recorder:
         if self.desk is not None:
             self.desk.left(peer)
         self.feed.left(peer)
-        self._forget(peer)
+        self._reads.left(peer)
         self.look_if_quiet()
-
-    def _forget(self, peer: Peer) -> None:
-        self._loads = deque(loading for loading in self._loads if loading.peer is not peer)
-        self._fetches = deque(fetch for fetch in self._fetches if fetch[0] is not peer)
 
     def wake(self) -> None:
         """Something may be possible that was not: look again."""
@@ -289,14 +245,11 @@ class Recorder:
 
     async def _rest(self, loop: asyncio.AbstractEventLoop) -> None:
         """Sleep until there is work or the next hour of something strikes."""
-        wake_at = min(self._probe_at if self._away else self._sweep_at, self.feed.wake_at(loop.time()))
-        if self._fetches:
-            return
+        now = loop.time()
+        clear_at = self._probe_at if self._away else self._sweep_at
+        wake_at = min(clear_at, self.feed.wake_at(now), self._reads.wake_at(now))
         if self._waiting:
             wake_at = min(wake_at, self._commit_at)
-        for loading in self._loads:
-            if loading.peer.writable:
-                wake_at = min(wake_at, loading.try_at)
         if self._waiting and wake_at == self._commit_at:
             # Nothing that arrives can make it earlier.
             await asyncio.sleep(max(0.0, wake_at - loop.time()))
@@ -345,6 +298,12 @@ class Recorder:
         for peer in others:
             peer.send(frame)
 
+    def _has_read(self, fault: str) -> None:
+        """Bindings were read for nodes, or were not: the fault."""
+        if fault:
+            self._complain("bindings not read", fault)
+        self._look_if_away()
+
     def _look_if_away(self) -> None:
         """Tell the nodes when the database is gone, or back."""
         away = self._database.away
@@ -364,51 +323,6 @@ class Recorder:
         """See whether the database is back."""
         await self._in_thread(self._database.probe)
         self._look_if_away()
-
-    async def _fetch(self) -> None:
-        """Read AoRs that nodes wait for, and send each node its own."""
-        asked: list[tuple[Peer, Fetch]] = []
-        aors: list[str] = []
-        while self._fetches and (not asked or len(aors) + len(self._fetches[0][1].aors) <= MAX_FETCH):
-            asked.append(self._fetches.popleft())
-            aors += asked[-1][1].aors
-        found = await self._in_thread(self._database.fetch, asked[0][1].now, aors)
-        if isinstance(found, str):
-            self._complain("bindings not read", found)
-        for peer, fetch in asked:
-            if isinstance(found, str):
-                peer.send(encode(Fetched(fetch.aors, [], True)))
-            else:
-                wanted = set(fetch.aors)
-                peer.send(encode(Fetched(fetch.aors, [row for row in found if row[0] in wanted])))
-        self._look_if_away()
-
-    def _next_load(self, now: float) -> _Loading | None:
-        """The load whose turn it is: one whose node takes more, in rotation."""
-        for _ in range(len(self._loads)):
-            loading = self._loads[0]
-            self._loads.rotate(-1)
-            if loading.peer.writable and now >= loading.try_at:
-                return loading
-        return None
-
-    async def _page(self, loading: _Loading) -> None:
-        """Send the next page of a load."""
-        found = await self._in_thread(self._database.page, loading.now, loading.after)
-        if isinstance(found, str):
-            self._complain("bindings not read", found)
-            loading.try_at = asyncio.get_running_loop().time() + LOAD_AGAIN_S
-            self._look_if_away()
-            return
-        if loading not in self._loads:
-            # The node left, or began anew, while the page was read.
-            return
-        bindings, last = found
-        if last:
-            self._loads.remove(loading)
-        else:
-            loading.after = bindings[-1][0]
-        loading.peer.send(encode(Page(bindings, last)))
 
     async def _sweep(self) -> None:
         """One step of clearing out."""

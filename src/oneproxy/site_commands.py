@@ -7,6 +7,7 @@ running one follows the database. Tables on a terminal, plain lines in a pipe.
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import socket
 import sys
@@ -35,11 +36,13 @@ Config = Annotated[
     ),
 ]
 Comment = Annotated[str, typer.Option("--comment", "-m", metavar="TEXT", help="Why, for `versions`.")]
-SiteFile = Annotated[Path, typer.Argument(metavar="FILE", help="File with the whole site.")]
+SiteFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="File with the whole site; - for standard input.")
+]
 Number = Annotated[int, typer.Argument(metavar="N", min=1, help="The version to bring back.")]
 Shown = Annotated[int | None, typer.Option("--version", "-v", metavar="N", min=1, help="This version of it.")]
 Most = Annotated[int, typer.Option("--most", "-n", metavar="N", min=1, help="How many, the newest first.")]
-Side = Annotated[str | None, typer.Argument(help="A version's number, or a file.")]
+Side = Annotated[str | None, typer.Argument(help="A version's number, a file, or - for standard input.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,18 +54,19 @@ def add_to(app: typer.Typer) -> None:
 
 def apply(file: SiteFile, config: Config = None, comment: Comment = "") -> None:
     """Make the site of a file the one that runs, as a new version."""
-    from oneproxy.site.entries import digest
+    from oneproxy.site.entries import SECTIONS, digest
     from oneproxy.store.site_rows import FileOf
 
     configuration = read_or_exit(file, to_stderr=True, machine=False)
     if not configuration.entries:
         fail(f"{file}: no site in it; a [[domain]] is the least", EXIT_MISTAKE)
     source = FileOf(name_of(file), digest(configuration.entries))
-    with _sites(config or file, create=True) as sites:
+    with _sites(config, configuration, create=True) as sites:
         written = sites.replace(configuration.entries, _by(comment or f"from {source.name}"), source)
         _tell(written)
     for section in configuration.site.idle_sections:
-        typer.echo(f"{file}: [{section}] is stored, but this version does not act on it", err=True)
+        if section in SECTIONS:
+            typer.echo(f"{file}: [{section}] is stored, but this version does not act on it", err=True)
 
 
 def export(config: Config = None, version: Shown = None) -> None:
@@ -97,16 +101,24 @@ def diff(before: Side = None, after: Side = None, config: Config = None) -> None
     """Show what differs: the last change; version A and the running site, or B; FILE and the site."""
     from oneproxy.site.difference import differences, lines
 
-    file = next((Path(side) for side in (before, after) if side and not side.isdecimal()), None)
-    with _sites(config or (file if file and _has_database(file) else None)) as sites:
+    files = {
+        side: read_or_exit(Path(side), to_stderr=True, machine=False)
+        for side in (before, after)
+        if side and not side.isdecimal()
+    }
+    with _sites(config, next(iter(files.values()), None)) as sites:
+
+        def entries(side: str) -> Entries:
+            return files[side].entries if side in files else sites.entries(_find(sites, int(side)).version)
+
         latest = sites.latest().version
         if before is None:
             sides = (sites.entries(max(latest - 1, 0)), sites.entries(latest))
-        elif after is None and not before.isdecimal():
+        elif after is None and before in files:
             # What applying it would do.
-            sides = (sites.entries(latest), _side(sites, before))
+            sides = (sites.entries(latest), entries(before))
         else:
-            sides = (_side(sites, before), sites.entries(latest) if after is None else _side(sites, after))
+            sides = (entries(before), sites.entries(latest) if after is None else entries(after))
     for line in lines(differences(*sides)):
         typer.echo(line)
 
@@ -141,41 +153,37 @@ def fail(line: str, status: int = EXIT_FAULT) -> NoReturn:
 
 
 @contextmanager
-def _sites(config: Path | None, create: bool = False) -> Iterator[Sites]:
-    """The site in the system database that a file names. create: it may be a new one."""
+def _sites(config: Path | None, other: Configuration | None = None, create: bool = False) -> Iterator[Sites]:
+    """The site in the system database that a file names.
+
+    other: the file that is used where there is no `config`. create: it may be a new database.
+    """
     from oneproxy.site.sample import DATABASE
     from oneproxy.store.database import Database, StoreError
     from oneproxy.store.sites import Sites
 
-    url = DATABASE
-    if config is not None:
-        url = read_or_exit(config, to_stderr=True, machine=False).machine.system_database
+    # What goes wrong is said in one line, and a library need not say it too.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
+    read = other if config is None else read_or_exit(config, to_stderr=True, machine=False)
     database = None
     try:
-        database = Database("system", url)
-        if not database.exists():
-            if not create:
-                fail(f"there is no database {database.shown}; --config FILE says where it is")
+        database = Database("system", DATABASE if read is None else read.machine.system_database)
+        is_new = not database.exists()
+        if is_new and not create:
+            way_out = "--config FILE says where it is"
+            if config is not None:
+                way_out = f"`oneproxy run` or `apply` makes one, or change [database] in {config}"
+            fail(f"there is no database {database.shown}; {way_out}")
+        database.open()
+        if is_new:
             # Relative to where we are, and a service runs elsewhere: let it be noticed.
             typer.echo(f"oneproxy: {database.shown} is a new database", err=True)
-        database.open()
         yield Sites(database)
     except StoreError as error:
         fail(str(error))
     finally:
         if database is not None:
             database.drop()
-
-
-def _has_database(file: Path) -> bool:
-    """Whether a file says where the database is."""
-    import tomllib
-
-    try:
-        return "database" in tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        # What is wrong with it is said where it is read.
-        return False
 
 
 def _by(comment: str) -> Version:
@@ -195,13 +203,6 @@ def _find(sites: Sites, number: int) -> Version:
         latest = sites.latest().version
         fail(f"there is no version {number}; the newest is {latest}", EXIT_MISTAKE)
     return found
-
-
-def _side(sites: Sites, side: str) -> Entries:
-    """The entries of a version, or of a file."""
-    if side.isdecimal():
-        return sites.entries(_find(sites, int(side)).version)
-    return read_or_exit(Path(side), to_stderr=True, machine=False).entries
 
 
 def _tell(written: Written | Stale) -> None:

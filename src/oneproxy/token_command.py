@@ -42,7 +42,8 @@ def token(
     secret = secrets.token_urlsafe(TOKEN_OCTETS)
     # Not to standard output, which is for the file: `oneproxy token NAME >> FILE`.
     typer.echo(f"The token, which is shown this once and kept nowhere:\n\n    {secret}\n", err=True)
-    typer.echo("[[admin.token]]")
+    # An empty line first: the last one of the file may have no end.
+    typer.echo("\n[[admin.token]]")
     typer.echo(f'name = "{name}"')
     typer.echo(f'sha256 = "{sha256(secret.encode()).hexdigest()}"')
     typer.echo(f'role = "{role.value}"')

@@ -14,6 +14,7 @@ from typing import IO
 import pytest
 from structlog.testing import capture_logs
 
+from oneproxy import reads
 from oneproxy import recorder as recorder_module
 from oneproxy.ipc import peer as peer_module
 from oneproxy.ipc.endpoint import connect, listen
@@ -317,7 +318,7 @@ def test_a_load_of_nothing_is_one_empty_page(play: Play) -> None:
 
 
 def test_a_page_that_cannot_be_read_is_read_again(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder_module, "LOAD_AGAIN_S", 0.001)
+    monkeypatch.setattr(reads, "LOAD_AGAIN_S", 0.001)
 
     async def scene(stage: Stage) -> None:
         stage.database.rows = [("a@x", binding("sip:1"))]

@@ -1,13 +1,17 @@
 """The commands that show and change the site: what they print, and their exit statuses."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
 from oneproxy import cli, site_commands
 from oneproxy.store.database import Database
 from oneproxy.store.sites import Sites
+from postgres import Cluster
 
 SITE = """\
 [[domain]]
@@ -56,8 +60,8 @@ def file(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return made
 
 
-def invoke(*words: object) -> tuple[int, str, str]:
-    result = CliRunner().invoke(cli.app, [str(word) for word in words])
+def invoke(*words: object, typed: str | None = None) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.app, [str(word) for word in words], input=typed)
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -122,6 +126,21 @@ def test_what_is_exported_is_taken_back(file: Path, tmp_path: Path) -> None:
     assert done("export", "--version", 1, "--config", file) == text != done("export", "--config", file)
 
 
+def test_what_is_exported_is_taken_back_from_a_pipe(file: Path) -> None:
+    done("apply", file)
+    text = done("export", "--config", file)
+    typed = text.replace("alice", "bob")
+    assert invoke("diff", "-", "--config", file, typed=text) == (0, "", "")
+    assert invoke("apply", "-", "--config", file, typed=typed)[:2] == (
+        0,
+        "version 2: 1 added, 1 removed\n- subscriber alice@example.com\n+ subscriber bob@example.com\n",
+    )
+    # A pipe is read once, its [database] too.
+    assert invoke("diff", "-", typed=file.read_text())[0] == 0
+    assert invoke("apply", "-", typed=file.read_text())[1].splitlines()[0] == "version 3: 1 added, 1 removed"
+    assert invoke("apply", "-", typed="x = 1\n")[2].splitlines()[-1] == "-: 1 mistake"
+
+
 def test_a_version_is_brought_back_as_a_new_one(file: Path) -> None:
     done("apply", file)
     change(file, "alice", "bob")
@@ -174,7 +193,7 @@ def test_a_long_change_is_cut(file: Path) -> None:
 
 def test_sections_that_are_not_acted_on_are_said(file: Path) -> None:
     done("apply", file)
-    change(file, SITE, SITE + "[cdr]\nenabled = true\n")
+    change(file, SITE, SITE + "[cdr]\nenabled = true\n[node]\nprocesses = 2\n")
     status, _, errors = invoke("apply", file)
     assert (status, errors) == (0, f"{file}: [cdr] is stored, but this version does not act on it\n")
     assert "[cdr]\nenabled = true" in done("export", "--config", file)
@@ -213,6 +232,21 @@ def test_a_database_that_cannot_be_used_is_a_line_and_status_1(tmp_path: Path) -
         )
 
 
+def test_a_database_that_writes_nothing_is_a_line(tmp_path: Path, postgres: Cluster) -> None:
+    url = postgres.database()
+    file = tmp_path / "site.toml"
+    file.write_text(f'[database]\nproxy = "{url}"\n{SITE}')
+    done("apply", file)
+    name = url.rpartition("/")[2]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    change(file, SITE, '[[domain]]\nname = "example.org"\n')
+    command = [sys.executable, "-m", "oneproxy", "apply", str(file)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr.count("\n")) == (1, "", 1)
+    assert ": cannot execute UPDATE in a read-only transaction; " in found.stderr
+
+
 def test_a_database_that_is_not_there_is_not_made_by_looking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +256,14 @@ def test_a_database_that_is_not_there_is_not_made_by_looking(
         "",
         "oneproxy: there is no database sqlite:///oneproxy.db; --config FILE says where it is\n",
     )
+    (tmp_path / "far.toml").write_text('[database]\nproxy = "sqlite:///far.db"\n')
+    assert invoke("versions", "-c", "far.toml") == (
+        1,
+        "",
+        "oneproxy: there is no database sqlite:///far.db; `oneproxy run` or `apply` makes one, "
+        "or change [database] in far.toml\n",
+    )
+    (tmp_path / "far.toml").unlink()
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "site.toml").write_text(SITE)
     status, _, errors = invoke("apply", "site.toml")

@@ -5,15 +5,16 @@ asked is told, since a change may have been made or not.
 """
 
 import asyncio
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 import structlog
 
 from oneproxy import logs
+from oneproxy.ipc.connection import Connection
 from oneproxy.ipc.desk import Answer, Found, Query, Question
 from oneproxy.ipc.endpoint import connect
 from oneproxy.ipc.messages import FromRecorder, Hello, Welcome
-from oneproxy.ipc.stream import Decoder, StreamError, encode
+from oneproxy.ipc.stream import encode
 
 #: Questions at once, others wait here; the recorder lets more of them wait than these.
 AT_ONCE: Final = 32
@@ -47,7 +48,7 @@ class RecorderDesk:
         self._number = 0
         self._waiting: dict[int, asyncio.Future[Found]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._seldom = logs.RateLimited(log)
 
@@ -85,7 +86,7 @@ class RecorderDesk:
             finally:
                 self._waiting.pop(number, None)
 
-    def received(self, connection: "_Connection", message: FromRecorder) -> None:
+    def received(self, connection: Connection, message: FromRecorder) -> None:
         """A message came over `connection`."""
         match message:
             case Welcome():
@@ -98,7 +99,7 @@ class RecorderDesk:
                 # What nodes are told.
                 pass
 
-    def lost(self, connection: "_Connection") -> None:
+    def lost(self, connection: Connection) -> None:
         """`connection` has ended: nothing that was asked over it will be answered."""
         if self._connection is not connection:
             return
@@ -111,10 +112,10 @@ class RecorderDesk:
 
     async def _keep_connected(self) -> None:
         pause_s = FIRST_PAUSE_S
-        connection: _Connection | None = None
+        connection: Connection | None = None
         try:
             while True:
-                connection = _Connection(self, self._hello)
+                connection = Connection(self, self._hello)
                 try:
                     await connect(self._endpoint, connection)
                     await connection.ended
@@ -129,49 +130,3 @@ class RecorderDesk:
         finally:
             if connection is not None:
                 connection.abort()
-
-
-class _Connection(asyncio.Protocol):
-    """One connection to the recorder, from its Hello to its end."""
-
-    def __init__(self, desk: RecorderDesk, hello: bytes) -> None:
-        self._desk = desk
-        self._hello = hello
-        self._decoder = Decoder[FromRecorder](FromRecorder)
-        self._transport: asyncio.Transport | None = None
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.welcomed = False
-        self.error = "it closed the connection"
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(self._hello)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            messages = self._decoder.feed(data)
-        except StreamError as error:
-            self.error = str(error)
-            self.abort()
-            return
-        for message in messages:
-            self.welcomed = True
-            self._desk.received(self, message)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if error is not None:
-            self.error = str(error)
-        self._transport = None
-        self._desk.lost(self)
-        if not self.ended.done():
-            self.ended.set_result(None)
-
-    def send(self, frame: bytes) -> None:
-        """Hand a frame to the socket."""
-        if self._transport is not None:
-            self._transport.write(frame)
-
-    def abort(self) -> None:
-        """End the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()

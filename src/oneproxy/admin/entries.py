@@ -24,8 +24,8 @@ from oneproxy.admin.models import ChangeMade, EntryPage, bodies
 from oneproxy.admin.office import TheOffice
 from oneproxy.admin.problem import ProblemError, not_found
 from oneproxy.admin.public import shown_table
-from oneproxy.admin.requests import Comment, Cursor, IfMatch, Limit, Prefix, author, read_body, read_table
-from oneproxy.admin.tokens import Writer, reader
+from oneproxy.admin.requests import By, Cursor, Limit, Prefix, read_body, read_table
+from oneproxy.admin.tokens import reader
 from oneproxy.site.change import Edit
 from oneproxy.site.difference import lines
 from oneproxy.site.model import Entries
@@ -78,30 +78,16 @@ def _add_writing(routes: APIRouter, kind: Kind) -> None:
         openapi_extra=bodies(kind.section),
     )
     async def put_entry(
-        office: TheOffice,
-        token: Writer,
-        request: Request,
-        response: Response,
-        key: str,
-        comment: Comment = "",
-        if_match: IfMatch = "",
+        office: TheOffice, by: By, request: Request, response: Response, key: str
     ) -> dict[str, Any]:
-        by = author(token, comment, if_match)
         key = normal(kind, key)
         table = named(kind, key, await read_table(request))
         return told(await office.changes.make(replacing(kind, [key], [table]), by), request, response)
 
     @routes.delete("/{key:path}", summary=f"Delete one {kind.name}", response_model=ChangeMade)
     async def delete_entry(
-        office: TheOffice,
-        token: Writer,
-        request: Request,
-        response: Response,
-        key: str,
-        comment: Comment = "",
-        if_match: IfMatch = "",
+        office: TheOffice, by: By, request: Request, response: Response, key: str
     ) -> dict[str, Any]:
-        by = author(token, comment, if_match)
         made = await office.changes.make(deleting(kind, normal(kind, key)), by)
         return told(made, request, response)
 
@@ -114,15 +100,7 @@ def _add_bulk(routes: APIRouter, kind: Kind) -> None:
         response_model=ChangeMade,
         openapi_extra=bodies(kind.section, many=True),
     )
-    async def create(
-        office: TheOffice,
-        token: Writer,
-        request: Request,
-        response: Response,
-        comment: Comment = "",
-        if_match: IfMatch = "",
-    ) -> dict[str, Any]:
-        by = author(token, comment, if_match)
+    async def create(office: TheOffice, by: By, request: Request, response: Response) -> dict[str, Any]:
         body = await read_body(request, requests.MAX_BULK)
         tables = _tables(body if isinstance(body, list) else [body])
         made = await office.changes.make(creating(kind, tables), by)
@@ -136,15 +114,7 @@ def _add_bulk(routes: APIRouter, kind: Kind) -> None:
         response_model=ChangeMade,
         openapi_extra=bodies(kind.section, one=False, many=True),
     )
-    async def put_many(
-        office: TheOffice,
-        token: Writer,
-        request: Request,
-        response: Response,
-        comment: Comment = "",
-        if_match: IfMatch = "",
-    ) -> dict[str, Any]:
-        by = author(token, comment, if_match)
+    async def put_many(office: TheOffice, by: By, request: Request, response: Response) -> dict[str, Any]:
         tables = _tables(await read_body(request, requests.MAX_BULK))
         made = await office.changes.make(replacing(kind, keys_in(kind, tables), tables), by)
         return told(made, request, response)
@@ -165,15 +135,7 @@ def change_routes() -> APIRouter:
             }
         },
     )
-    async def change(
-        office: TheOffice,
-        token: Writer,
-        request: Request,
-        response: Response,
-        comment: Comment = "",
-        if_match: IfMatch = "",
-    ) -> dict[str, Any]:
-        by = author(token, comment, if_match)
+    async def change(office: TheOffice, by: By, request: Request, response: Response) -> dict[str, Any]:
         wanted = _edits(await read_body(request, requests.MAX_BULK))
 
         def prepare(entries: Entries) -> list[Edit]:

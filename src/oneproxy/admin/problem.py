@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from oneproxy.admin.asking import RecorderAwayError
-from oneproxy.site.mistake import Mistake
+from oneproxy.site.mistake import Mistake, found_text
 
 MEDIA_TYPE: Final = "application/problem+json"
 #: Mistakes that one answer names; a file of bad entries has thousands.
@@ -93,9 +93,11 @@ async def _away(_request: Request, error: Exception) -> Response:
 async def _parameters(_request: Request, error: Exception) -> Response:
     """Parameters of the path, the query or a header that are not what they have to be."""
     assert isinstance(error, RequestValidationError)
-    mistakes = [
-        Mistake(0, str(one["loc"][-1]), "what is not allowed", str(one["msg"])) for one in error.errors()
-    ]
+    mistakes = []
+    for one in error.errors():
+        name = str(one["loc"][-1])
+        allowed = str(one["msg"]).removeprefix("Input should be ")
+        mistakes.append(Mistake(0, name, found_text((name,), one["input"]), allowed))
     return mistakes_problem(mistakes).response()
 
 

@@ -1,13 +1,13 @@
 """Which entries of a site a change has to be checked with, so that one subscriber more among
 a hundred thousand is not checked with all of them.
 
-Subscribers agree with each other on who has which name, and with domains on theirs; nothing
-else is between them and other sections. So without the subscribers that a change cannot meet,
-what is found wrong with it is the same.
+Subscribers agree with each other on who has which name, and with domains on theirs; routes
+with providers; nothing else is between sections. So without the entries that a change cannot
+meet, what is found wrong with it is the same.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -22,6 +22,10 @@ class _Aliases(msgspec.Struct):
     aliases: list[str] = []
 
 
+#: The sections that agree with what is changed in one, beside itself and the domains, without
+#: which there is no site.
+_MET: Final = {"provider": "route", "route": "provider"}
+
 _decoder = msgspec.json.Decoder(_Aliases)
 
 
@@ -31,8 +35,8 @@ class Relevant:
     def __init__(self) -> None:
         #: "alias@domain" to the AoR that has it.
         self._owners: dict[str, str] = {}
-        #: Entries of other sections.
-        self._others: Entries = {}
+        #: Entries of other sections, by section.
+        self._others: dict[str, Entries] = {}
 
     def clear(self) -> None:
         """There is no entry."""
@@ -44,10 +48,11 @@ class Relevant:
         fresh: dict[str, str] = {}
         for section, key, value in rows:
             if section != "subscriber":
+                others = self._others.setdefault(section, {})
                 if value:
-                    self._others[section, key] = value
+                    others[section, key] = value
                 else:
-                    self._others.pop((section, key), None)
+                    others.pop((section, key), None)
                 continue
             for name in _alias_names(key, entries.get((section, key), "")):
                 self._owners.pop(name, None)
@@ -55,16 +60,20 @@ class Relevant:
         # An alias that went from one to another is the other's, whichever row came first.
         self._owners.update(fresh)
 
-    def find(self, entries: Entries, edits: Iterable[Edit]) -> Entries:
+    def find(self, entries: Entries, edits: Sequence[Edit]) -> Entries:
         """The entries that say whether these edits are sound: all where a domain goes."""
-        found = dict(self._others)
+        found: Entries = {}
+        sections = {"domain"}
         for edit in edits:
+            sections |= {edit.section, _MET.get(edit.section, edit.section)}
             if edit.section == "domain" and (edit.table is None or _renames(edit)):
                 return dict(entries)
             if edit.section == "subscriber":
                 for key in self._met(edit):
                     if key in entries:
                         found[key] = entries[key]
+        for section in sections:
+            found |= self._others.get(section, {})
         return found
 
     def _met(self, edit: Edit) -> Iterator[Key]:

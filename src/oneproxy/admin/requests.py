@@ -5,12 +5,12 @@ import base64
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import Header, Query, Request
+from fastapi import Depends, Header, Query, Request
 
 from oneproxy.admin.changes import Author
 from oneproxy.admin.problem import ProblemError, mistake_problem
+from oneproxy.admin.tokens import Writer
 from oneproxy.ipc.desk import PAGE
-from oneproxy.site.model import Token
 
 #: Octets of a body: with one entry, and with many.
 MAX_BODY: Final = 1024 * 1024
@@ -59,11 +59,15 @@ async def read_table(request: Request) -> dict[str, Any]:
     return body
 
 
-def author(token: Token, comment: str, if_match: str) -> Author:
+def _author(token: Writer, comment: Comment = "", if_match: IfMatch = "") -> Author:
     """Who makes a change. Raises ProblemError."""
     if not comment.isprintable():
         raise mistake_problem("comment", "characters that control", "text of one line")
     return Author(token.name, comment, _seen(if_match))
+
+
+#: Who makes a change, why, and of which version.
+By = Annotated[Author, Depends(_author)]
 
 
 def _seen(if_match: str) -> frozenset[int] | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from msgspec.structs import replace
 
 from oneproxy.admin import requests
 from oneproxy.admin.answers import find
@@ -16,9 +17,9 @@ from oneproxy.admin.models import ChangeMade, DifferencePage, VersionInfo, Versi
 from oneproxy.admin.office import Office, TheOffice
 from oneproxy.admin.problem import not_found
 from oneproxy.admin.public import without_secrets
-from oneproxy.admin.requests import Comment, Cursor, IfMatch, Limit, author
+from oneproxy.admin.requests import By, Cursor, Limit
 from oneproxy.admin.times import utc
-from oneproxy.admin.tokens import Writer, reader
+from oneproxy.admin.tokens import reader
 from oneproxy.ipc.desk import PAGE, Differences, DifferencesFound, Versions, VersionsFound
 from oneproxy.site.difference import Difference, lines
 from oneproxy.site.entries import SINGLES, decode_value, encode_value, ordered
@@ -75,14 +76,12 @@ def version_routes() -> APIRouter:
     @routes.post("/{number}/rollback", summary="Have a new version equal this one", response_model=ChangeMade)
     async def roll_back(
         office: TheOffice,
-        token: Writer,
+        by: By,
         request: Request,
         response: Response,
         number: Number,
-        comment: Comment = "",
-        if_match: IfMatch = "",
     ) -> dict[str, Any]:
-        by = author(token, comment or f"back to {number}", if_match)
+        by = replace(by, comment=by.comment or f"back to version {number}")
         await _find(office, number)
         return told(await office.changes.roll_back(number, by), request, response)
 

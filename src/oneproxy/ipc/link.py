@@ -22,12 +22,13 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 import structlog
 
 from oneproxy import logs
 from oneproxy.ipc.batch import Batch, Done, Waiting, encode_change
+from oneproxy.ipc.connection import Connection
 from oneproxy.ipc.desk import Answer, Inquiry, Report
 from oneproxy.ipc.endpoint import connect
 from oneproxy.ipc.messages import (
@@ -46,7 +47,7 @@ from oneproxy.ipc.messages import (
     Standing,
     Welcome,
 )
-from oneproxy.ipc.stream import Decoder, StreamError, encode
+from oneproxy.ipc.stream import encode
 from oneproxy.ipc.taker import Taker
 from oneproxy.registrar.bindings import Change, Fate
 
@@ -106,7 +107,7 @@ class Link:
         self._site: tuple[Callable[[], Follow], OnPart, OnVersion] | None = None
         #: Takes what only nodes can answer; `report` follows.
         self.on_inquiry: Callable[[Inquiry], object] = _ignore
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._welcome: asyncio.Future[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -265,7 +266,7 @@ class Link:
         if self._connection is not None:
             self._connection.send(batch.frame)
 
-    def _received(self, connection: "_Connection", message: FromRecorder) -> None:
+    def received(self, connection: Connection, message: FromRecorder) -> None:
         match message:
             case Welcome():
                 self._welcomed(connection, message.secret)
@@ -301,7 +302,7 @@ class Link:
         if self._connection is not None:
             self._connection.send(encode(report))
 
-    def _welcomed(self, connection: "_Connection", secret: bytes) -> None:
+    def _welcomed(self, connection: Connection, secret: bytes) -> None:
         self._connection = connection
         for batch in self._flying:
             connection.send(batch.frame)
@@ -367,7 +368,7 @@ class Link:
         except Exception:
             log.exception("taking what the recorder said failed")
 
-    def _lost(self, connection: "_Connection") -> None:
+    def lost(self, connection: Connection) -> None:
         if self._connection is connection:
             self._connection = None
 
@@ -377,10 +378,10 @@ class Link:
     async def _keep_connected(self) -> None:
         """Connect, wait until the connection ends, and again, with growing pauses."""
         pause_s = FIRST_PAUSE_S
-        connection: _Connection | None = None
+        connection: Connection | None = None
         try:
             while True:
-                connection = _Connection(self)
+                connection = Connection(self, self._hello)
                 try:
                     await connect(self.endpoint, connection)
                     await connection.ended
@@ -398,49 +399,3 @@ class Link:
 
 def _ignore(_inquiry: Inquiry) -> None:
     """Nobody answers, and the recorder says so."""
-
-
-class _Connection(asyncio.Protocol):
-    """One connection to the recorder, from its Hello to its end."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._decoder = Decoder[FromRecorder](FromRecorder)
-        self._transport: asyncio.Transport | None = None
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.welcomed = False
-        self.error = "it closed the connection"
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not by isinstance: uvloop's transports do not inherit from asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(self._link._hello)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            messages = self._decoder.feed(data)
-        except StreamError as error:
-            self.error = str(error)
-            self.abort()
-            return
-        for message in messages:
-            self.welcomed = True
-            self._link._received(self, message)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if error is not None:
-            self.error = str(error)
-        self._transport = None
-        self._link._lost(self)
-        if not self.ended.done():
-            self.ended.set_result(None)
-
-    def send(self, frame: bytes) -> None:
-        """Hand a frame to the socket; what it cannot take waits in the transport."""
-        if self._transport is not None:
-            self._transport.write(frame)
-
-    def abort(self) -> None:
-        """End the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()

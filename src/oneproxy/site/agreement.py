@@ -18,9 +18,8 @@ def repeats(
         first = seen.setdefault(value(table), index)
         if first != index:
             written = found_text((section, index, key), getattr(table, key))
-            yield Fault(
-                (section, index, key), f"{written} again", f"once; it stands in {section}[{first + 1}]"
-            )
+            allowed = f"once; it stands in {tables.place(section, first)}"
+            yield Fault((section, index, key), f"{written} again", allowed)
 
 
 def names(tables: Tables, section: str) -> set[str]:

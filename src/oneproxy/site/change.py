@@ -58,7 +58,7 @@ def check_entries(entries: Entries) -> Entries | list[Mistake]:
         else:
             document.setdefault(section, []).append(table)
             keys.setdefault(section, []).append(key)
-    tables, faults = read_tables(document, machine=False)
+    tables, faults = read_tables(document, machine=False, keys=keys)
     faults.extend(find_faults(tables))
     if not faults:
         return table_entries(tables)

@@ -22,6 +22,6 @@ def check_rules(tables: Tables) -> Iterator[Fault]:
             first = seen.setdefault((of_whom, method), index)
             if first != index:
                 found = f'"{getattr(rule, given[0])}" again' + (f" for {method}" if method else "")
-                allowed = f"one rule; it stands in access[{first + 1}]"
+                allowed = f"one rule; it stands in {tables.place('access', first)}"
                 yield Fault(("access", index, given[0]), found, allowed)
                 break

@@ -39,7 +39,7 @@ def _domain_aliases(tables: Tables) -> Iterator[Fault]:
             if alias in taken:
                 found = f'"{alias}", which is {taken[alias]}'
                 yield Fault(("domain", index, "aliases", place), found, "a name that no other domain has")
-            taken.setdefault(alias, f"an alias in domain[{index + 1}]")
+            taken.setdefault(alias, f"an alias in {tables.place('domain', index)}")
 
 
 def check_subscribers(tables: Tables) -> Iterator[Fault]:
@@ -86,4 +86,4 @@ def check_user_aliases(tables: Tables) -> Iterator[Fault]:
             if (alias, domain) in taken:
                 found = f'"{alias}", which is {taken[alias, domain]}'
                 yield Fault(("subscriber", index, "aliases", place), found, "a user that nobody else has")
-            taken.setdefault((alias, domain), f"an alias in subscriber[{index + 1}]")
+            taken.setdefault((alias, domain), f"an alias in {tables.place('subscriber', index)}")

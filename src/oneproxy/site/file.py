@@ -6,6 +6,7 @@ text --tomllib--> values --tables--> well-formed tables --checks, build--> Confi
 """
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -24,10 +25,12 @@ _PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\
 def read(path: Path, machine: bool = True) -> Configuration | list[Mistake]:
     """The configuration that a file describes, or its mistakes in the order of their lines.
 
-    machine: whether the file has to say where to listen, as one that is run has.
+    path: "-" is standard input. machine: whether the file has to say where to listen, as one
+    that is run has.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        octets = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        text = octets.decode("utf-8")
     except OSError as error:
         reason = (error.strerror or "an error").lower()
         return [Mistake(0, "", f"no way to read it ({reason})", "a file that can be read")]

@@ -5,13 +5,14 @@ defaults. One of a list stands in with what is well formed of it, and the keys t
 not are its *holes*: a check asks for `sound` keys before it says anything about them.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
 from oneproxy.site import schema
 from oneproxy.site.lines import Path
-from oneproxy.site.mistake import allowed_names, found_text, kind_text
+from oneproxy.site.mistake import allowed_names, found_text, key_text, kind_text
 
 
 class Fault(NamedTuple):
@@ -45,6 +46,12 @@ class Tables(NamedTuple):
     sections: frozenset[str]
     #: Keys of tables in lists whose values are wrong or missing.
     holes: frozenset[Path]
+    #: The keys of entries that the tables of a list are of; empty where they are of a file.
+    keys: Mapping[str, Sequence[str]] = {}
+
+    def place(self, section: str, index: int) -> str:
+        """A table of a list as people find it: `domain[2]` in a file, else `domain.example.com`."""
+        return f"{section}.{self.keys[section][index]}" if self.keys else key_text((section, index))
 
     def sound(self, section: str, index: int, *keys: str) -> bool:
         """Whether these keys of a table in a list are well formed."""
@@ -55,11 +62,13 @@ _Table = TypeVar("_Table", bound=schema.Table)
 _WRONG_KIND = frozenset({"model_type", "model_attributes_type", "list_type", "dict_type"})
 
 
-def read_tables(document: dict[str, Any], machine: bool = True) -> tuple[Tables, list[Fault]]:
+def read_tables(
+    document: dict[str, Any], machine: bool = True, keys: Mapping[str, Sequence[str]] | None = None
+) -> tuple[Tables, list[Fault]]:
     """The tables of a document, and what is wrong with those that are not well formed.
 
     machine: whether it has to say where to listen. What says anything of the site has to say
-    which domains it serves.
+    which domains it serves. keys: where it is made of entries, theirs.
     """
     reader = _Reader(document)
     reader.unknown_sections()
@@ -83,6 +92,7 @@ def read_tables(document: dict[str, Any], machine: bool = True) -> tuple[Tables,
         cdr=reader.single(schema.Cdr, "cdr"),
         sections=frozenset(document),
         holes=frozenset(reader.holes),
+        keys=keys or {},
     ), reader.faults
 
 

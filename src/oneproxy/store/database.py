@@ -79,7 +79,9 @@ class Database:
                 connection.rollback()
         except (SQLAlchemyError, NewerSchemaError) as error:
             self.drop()
-            kind = UnreachableError if isinstance(error, OperationalError) else StoreError
+            if isinstance(error, NewerSchemaError):
+                raise StoreError(self.complaint(str(error), "install the version that made them")) from None
+            kind = UnreachableError if _may_pass(error) else StoreError
             raise kind(self.complaint(reason(error))) from None
 
     def exists(self) -> bool:
@@ -118,14 +120,14 @@ class Database:
                 with contextlib.suppress(SQLAlchemyError):
                     connection.invalidate()
 
-    def complaint(self, why: str) -> str:
+    def complaint(self, why: str, way_out: str = "") -> str:
         """One line that names the database, what is wrong with it, and the way out."""
-        way_out = f"change `{self.role}` under [database]"
-        if self.dialect == "postgresql":
-            way_out = f"see that the server runs and lets us in, or {way_out}"
-        else:
-            way_out = f"see that we may write it and its directory, or {way_out}"
-        return f"cannot use the {self.role} database {self.shown}: {why}; {way_out}"
+        if not way_out and self.dialect == "postgresql":
+            way_out = "see that the server runs and lets us in"
+        elif not way_out:
+            way_out = "see that we may write it and its directory"
+        change = f"change `{self.role}` under [database]"
+        return f"cannot use the {self.role} database {self.shown}: {why}; {way_out}, or {change}"
 
     def _check_place(self) -> None:
         """SQLite says "unable to open database file" for everything: say which it is."""
@@ -152,6 +154,13 @@ class Database:
                 f"cannot use the {self.role} database {self.shown}: its encoding is {encoding}; "
                 "create it with ENCODING 'UTF8'"
             )
+
+
+def _may_pass(error: SQLAlchemyError) -> bool:
+    """Whether another time it may go well: SQLite's plain "error" is of tables that are not ours."""
+    if not isinstance(error, OperationalError):
+        return False
+    return getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
 
 
 def _parse(role: str, url: str) -> URL:

@@ -88,18 +88,13 @@ class Sites:
         """Have the newest version, which has to be `base`, differ so; what `check_edits` found sound."""
         return self._write(base, differing, fresh, None)
 
-    def replace(
-        self, wanted: Entries, fresh: Version, file: FileOf | None = None, based_on: int | None = None
-    ) -> Written | Stale:
+    def replace(self, wanted: Entries, fresh: Version, file: FileOf | None = None) -> Written | Stale:
         """Have `wanted` be the site. Without a difference there is no new version.
 
         fresh: who, when and why; its number does not count. file: where it was read from.
-        based_on: the version that was looked at when it was made; None: whichever it is.
         """
         for _ in range(TRIES):
             base = self.latest().version
-            if based_on is not None and based_on != base:
-                return Stale(base)
             # Read before the lock is taken, so that others wait for what differs alone.
             differing = differences(self.entries(base), wanted)
             written = self._write(base, differing, fresh, file)

@@ -132,6 +132,10 @@ def test_what_is_not_allowed_is_422_with_what_is_and_changes_nothing(
         answer = await api.ask(method, path, body)
         assert (answer.status_code, answer.json()["code"]) == (422, "mistakes"), answer.text
         assert all(set(one) == {"key", "found", "allowed"} for one in answer.json()["mistakes"])
+        if "limit=501" in path:
+            assert answer.json()["mistakes"] == [
+                {"key": "limit", "found": '"501"', "allowed": "less than or equal to 500"}
+            ]
         assert len(desk.versions) == 2
 
     play(scene)

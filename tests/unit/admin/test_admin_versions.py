@@ -66,7 +66,7 @@ def test_a_version_is_brought_back_as_a_new_one() -> None:
         assert (made.status_code, made.json()["version"]) == (200, 3)
         assert made.json()["differing"] == PAGE + 20 + len(sample_entries())
         assert desk.entries == sample_entries()
-        assert (desk.versions[3][0].who, desk.versions[3][0].comment) == ("writer", "back to 1")
+        assert (desk.versions[3][0].who, desk.versions[3][0].comment) == ("writer", "back to version 1")
         # In parts, none of which is large.
         assert [(len(one.differing), one.first) for one in desk.questions if isinstance(one, Stage)] == [
             (PAGE, True),

@@ -5,13 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from oneproxy.site.change import Edit
-from oneproxy.site.difference import Difference
+from oneproxy.site.difference import Difference, differences
 from oneproxy.site.entries import encode_value
 from oneproxy.site.model import Entries, Row, Version
 from oneproxy.store import site_rows
 from oneproxy.store.database import Database, StoreError
-from oneproxy.store.site_change import change
 from oneproxy.store.site_rows import NOTHING, START, FileOf
 from oneproxy.store.sites import Sites, Stale, Written
 
@@ -144,51 +142,11 @@ def test_a_version_is_brought_back_as_a_new_one(sites: Sites) -> None:
 def test_a_change_based_on_an_old_version_is_refused(sites: Sites) -> None:
     sites.replace(site("a"), BY)
     sites.replace(site("a", "b"), BY)
-    assert sites.replace(site("c"), BY, based_on=1) == Stale(2)
+    differing = differences(site("a", "b"), site("c"))
+    assert sites.write(1, differing, BY) == Stale(2)
     assert sites.entries(2) == site("a", "b")
-    assert written(sites.replace(site("c"), BY, based_on=2)).version.version == 3
-
-
-def test_edits_are_made_of_the_newest_version(sites: Sites) -> None:
-    sites.replace(site("a"), BY)
-    edits = [
-        Edit("subscriber", "b@x.org", {"password": "sesame"}),
-        Edit("subscriber", "a@x.org", None),
-        Edit("domain", "x.org", {"redirect": True}),
-    ]
-    found = written(change(sites, edits, BY, based_on=1))
-    assert [(one.section, one.key) for one in found.differing] == [
-        ("domain", "x.org"),
-        ("subscriber", "a@x.org"),
-        ("subscriber", "b@x.org"),
-    ]
-    assert "sesame" not in str(sites.entries(2))
-    assert change(sites, edits, BY, based_on=1) == Stale(2)
-
-
-def test_mistaken_edits_change_nothing_and_are_named_by_key(sites: Sites) -> None:
-    sites.replace(site("a"), BY)
-    found = change(
-        sites,
-        [
-            Edit("subscriber", "b@y.org", {"password": "p", "aliases": ["a b"]}),
-            Edit("domain", "x.org", {"max_contacts": 0}),
-            Edit("subscriber", "a@x.org", {"password": "p"}),
-        ],
-        BY,
-    )
-    assert isinstance(found, list)
-    assert sorted(one.text("site") for one in found) == [
-        "site: domain.x.org.max_contacts: found 0; allowed a whole number from 1 to 1000",
-        'site: subscriber.b@y.org.aliases[1]: found "a b"; allowed a user such as "info" or '
-        '"+351211234567", without a domain',
-        'site: subscriber.b@y.org.aor: found the domain "y.org"; allowed a domain that has a [[domain]] '
-        "table (x.org)",
-    ]
-    found = change(sites, [Edit("subscribers", "b", {}), Edit("domain", "y.org", None)], BY)
-    assert isinstance(found, list)
-    assert [one.key for one in found] == ["subscribers.b", "domain.y.org"]
-    assert sites.latest().version == 1
+    assert written(sites.write(2, differing, BY)).version.version == 3
+    assert sites.entries(3) == site("c")
 
 
 def test_two_writers_at_once_lose_nothing(sites: Sites, database_url: str) -> None:
@@ -198,10 +156,10 @@ def test_two_writers_at_once_lose_nothing(sites: Sites, database_url: str) -> No
     def add(writer: str) -> None:
         own = Database("system", database_url)
         for number in range(10):
-            edit = Edit("subscriber", f"{writer}{number}@x.org", {"password": "p"})
+            fresh = Difference("subscriber", f"{writer}{number}@x.org", None, "{}")
             found: object = Stale(0)
             while isinstance(found, Stale):
-                found = change(Sites(own), [edit], BY)
+                found = Sites(own).write(Sites(own).latest().version, [fresh], BY)
             if not isinstance(found, Written):
                 faults.append(found)
         own.drop()
