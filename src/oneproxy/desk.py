@@ -186,12 +186,12 @@ class Desk:
         found = await self._read(LookUp(unbind.aor))
         if not isinstance(found, BindingsFound):
             return found
-        contacts = tuple(
-            binding.contact for _, binding in found.bindings if unbind.contact in ("", binding.contact)
+        keys = tuple(
+            binding.key for _, binding in found.bindings if unbind.contact in ("", binding.contact)
         )
-        if not contacts:
+        if not keys:
             return Unbound(0)
-        return _fate(await self._office.change([Change(unbind.aor, contacts, ())]), len(contacts))
+        return _fate(await self._office.change([Change(unbind.aor, keys, ())]), len(keys))
 
     async def _health(self, question: AskHealth) -> Found:
         nodes, silent = await self._inquire(question)

@@ -51,7 +51,7 @@ def _add_reading(routes: APIRouter) -> None:
         more = len(found) == limit
         return {
             "items": [_told(*one) for one in found],
-            "next": requests.to_cursor(found[-1][0], found[-1][1].contact) if more else None,
+            "next": requests.to_cursor(found[-1][0], found[-1][1].key) if more else None,
         }
 
     @routes.get("/{aor:path}", summary="The bindings of one AoR", response_model=BindingList)
