@@ -186,9 +186,7 @@ class Desk:
         found = await self._read(LookUp(unbind.aor))
         if not isinstance(found, BindingsFound):
             return found
-        keys = tuple(
-            binding.key for _, binding in found.bindings if unbind.contact in ("", binding.contact)
-        )
+        keys = tuple(binding.key for _, binding in found.bindings if unbind.contact in ("", binding.contact))
         if not keys:
             return Unbound(0)
         return _fate(await self._office.change([Change(unbind.aor, keys, ())]), len(keys))

@@ -437,7 +437,11 @@ class Engine:
             self.counters.stray_responses += 1
             return
         if response.status > 100:
-            response = self.trust.strip_response(flow, method, response)
+            stripped = self.trust.strip_response(flow, method, response)
+            if isinstance(stripped, Malformed):
+                self._refusals.drop(now, flow, stripped)
+                return
+            response = stripped
         if response.status >= 300 and (response.fault is not None or "to" not in response.first):
             # It would have to be acknowledged, or answer in place of others: it can't be.
             self._refusals.drop(now, flow, response.fault or Malformed.TO)

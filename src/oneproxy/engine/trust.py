@@ -10,6 +10,7 @@ from oneproxy.engine.decisions import Reply
 from oneproxy.sip.check import check
 from oneproxy.sip.edit import Edit
 from oneproxy.sip.identity import trusted_lines, without_trusted
+from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request, Response, split
 
 if TYPE_CHECKING:
@@ -64,9 +65,14 @@ class Trust:
         check(less)
         return less
 
-    def strip_response(self, flow: "Flow", method: str, response: Response) -> Response:
-        """A response, likewise. It costs 0.3 us for those that say nothing of the kind."""
+    def strip_response(self, flow: "Flow", method: str, response: Response) -> Response | Malformed:
+        """A response, likewise. It costs 0.3 us for those that say nothing of the kind.
+
+        Malformed for one that says something of the kind and is not read to its end.
+        """
         less = without_trusted(response)
+        if isinstance(less, Malformed):
+            return response if self.trusts(flow, method) else less
         if less is None or self.trusts(flow, method):
             return response
         stripped = split(less)

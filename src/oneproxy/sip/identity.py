@@ -11,6 +11,7 @@ P-Charging-Function-Addresses and P-Charging-Vector, which proxies alone put in 
 from typing import Final
 
 from oneproxy.sip.edit import Edit
+from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Message, Response
 
 #: In lower case; none of them has a compact form.
@@ -37,14 +38,17 @@ def trusted_lines(message: Message) -> tuple[int, ...]:
     return tuple([at for name in TRUSTED_ONLY for at in message.positions(name)])
 
 
-def without_trusted(response: Response) -> bytes | None:
+def without_trusted(response: Response) -> bytes | Malformed | None:
     """A response as octets without them; None where there are none, as in nearly all.
 
     The header fields of a response are split for nobody, so its text is looked at first.
+    Malformed for one with more header fields than are looked at, that may have such.
     """
     if not response.may_hold("\np-", "\nremote-party-id"):
         return None
     lines = trusted_lines(response)
+    if response.fault is Malformed.TOO_MANY_HEADERS:
+        return response.fault
     if not lines:
         return None
     edit = Edit(response)

@@ -45,6 +45,16 @@ def test_a_response_asserts_an_identity_only_from_who_is_trusted(
     assert "X-Kept: yes" in answer.lines
 
 
+@pytest.mark.parametrize("trusted", [(), (CALLEE,)], ids=["stranger", "trusted"])
+def test_no_identity_comes_behind_more_header_fields_than_are_looked_at(trusted: tuple[str, ...]) -> None:
+    world = world_of(*trusted)
+    caller, callee = world.peer(CALLER), world.peer(CALLEE)
+    caller.send(request("INVITE"))
+    callee.send(response(callee.take_request("INVITE"), 200, *["X-A: 1"] * 300, ASSERTED, to_tag="b"))
+    assert caller.has_nothing is not bool(trusted)
+    assert world.engine.counters.totals().get("dropped.too-many-headers", 0) == (0 if trusted else 1)
+
+
 @pytest.mark.parametrize("trusted", [(), (CALLER,)], ids=["stranger", "trusted"])
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "INFO", "ACK"])
 def test_a_request_of_a_dialog_asserts_an_identity_only_from_who_is_trusted(
