@@ -231,8 +231,10 @@ class Forking:
         target = attempt.target
         via = flow.listener.via + branch
         asked = context.asked
+        # RFC 3261 22.3: a proof for us is not shown to the callee, who could use it: one that
+        # nobody asked for is not spent.
+        spent = self._own.spent(request) if "proxy-authorization" in request.first else ()
         if ask is None:
-            spent = self._own.spent(request) if "proxy-authorization" in request.first else ()
             if asked is None:
                 return forwarded(request, target.uri, via, context.passed, target.route, (), spent)
             dropped = (*spent, *asked.dropped)
@@ -240,7 +242,7 @@ class Forking:
         records: tuple[str, ...] = ()
         if request.method in _MAKES_DIALOG:
             records = self._record_routes(context, ask, target, flow)
-        consumed, headers = ask.consumed, target.headers
+        consumed, headers = (*spent, *ask.consumed), target.headers
         if asked is not None:
             consumed, headers = (*consumed, *asked.dropped), (*headers, *asked.lines)
         if attempt.breadth:
