@@ -72,7 +72,7 @@ class LocationStep:
             return NOT_FOUND if uri.scheme == "tel" else _relay(ask)
         domain, aor = served
         if uri.params and "gr" in uri.params:
-            bindings, refusal = self._instance(uri, domain, aor, ask.now)
+            aor, bindings, refusal = self._instance(uri, domain, aor, ask.now)
         else:
             bindings = self._location.lookup(aor, ask.now)
             refusal = UNAVAILABLE if aor in self._subscribers else NOT_FOUND
@@ -127,25 +127,26 @@ class LocationStep:
         """The bindings that `uri`, of a served domain and AoR, leads to."""
         domain, aor = served
         if "gr" in uri.params:
-            return self._instance(uri, domain, aor, now)[0]
+            return self._instance(uri, domain, aor, now)[1]
         return self._location.lookup(aor, now)
 
-    def _instance(self, uri: Uri, domain: Domain, aor: str, now: float) -> tuple[list[Binding], Reply]:
-        """The bindings that a GRUU leads to, and what is answered where there are none.
+    def _instance(self, uri: Uri, domain: Domain, aor: str, now: float) -> tuple[str, list[Binding], Reply]:
+        """Whose a GRUU is, the bindings that it leads to, and what is answered where there are none.
 
         RFC 5627 6.1: 404 for what is no GRUU of anybody, 480 for an instance that is not
-        registered. A temporary one of a registration that is over is nobody's.
+        registered. A temporary one of a registration that is over is nobody's; so is one that was
+        made up, for which nothing has to be loaded: "".
         """
         name = uri.params["gr"]
         if name is None:
             owner = self._gruus.read(uri, domain.name)
             if owner is None:
-                return [], NOT_FOUND
+                return "", [], NOT_FOUND
             bindings = of_epoch(self._location.lookup(owner[0], now), owner[1])
-            return _newest(bindings), NOT_FOUND
+            return owner[0], _newest(bindings), NOT_FOUND
         bindings = self._location.lookup(aor, now)
         is_known = bool(bindings) or aor in self._subscribers
-        return _newest(of_instance(bindings, name)), UNAVAILABLE if is_known else NOT_FOUND
+        return aor, _newest(of_instance(bindings, name)), UNAVAILABLE if is_known else NOT_FOUND
 
 
 class _Groups:

@@ -3,7 +3,7 @@
 import pytest
 
 from asking import NOW, invite, shown
-from oneproxy.engine.decisions import BEST, Ask, Decision, Forward, Outcome, Target
+from oneproxy.engine.decisions import BEST, PENDING, Ask, Decision, Forward, Outcome, Target
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.location import NO_ANSWER_S, LocationStep
@@ -11,6 +11,7 @@ from oneproxy.policy.order import Order
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.registrar.gruu import Gruus
 from oneproxy.registrar.location import Location
+from oneproxy.registrar.mirror import Mirror
 from oneproxy.site.model import Domain
 
 
@@ -416,6 +417,30 @@ def test_a_temporary_gruu_leads_to_its_instance_until_the_registration_ends() ->
     assert shown(decided(MOBILE, uri=gruu))[0] == 404
     assert shown(decided(uri=gruu))[0] == 404
     assert redirected(step_of(DESK, MOBILE), gruu) == ["sip:bob@192.0.2.4"]
+
+
+def test_a_temporary_gruu_waits_for_the_contacts_of_who_has_it() -> None:
+    location = Location(100, known=False)
+    location.begin()
+    fetched: list[str] = []
+    answers: list[Decision] = []
+
+    def fetch(aor: str) -> bool:
+        fetched.append(aor)
+        return True
+
+    mirror = Mirror(location, fetch, lambda _, decision: answers.append(decision))
+    known = frozenset({"bob@example.com"})
+    domains = Domains({"example.com": Domain("example.com")}, {"192.0.2.1"}, {}, known)
+    step = LocationStep(location, domains, known, lambda _: None, Gruus(b"farm"), mirror)
+    gruu = Gruus(b"farm").temporary("bob@example.com", DESK)
+    assert step.decide(invite(gruu)) is PENDING
+    assert fetched == ["bob@example.com"]
+    mirror.fetched(["bob@example.com"], [("bob@example.com", DESK)])
+    assert [uris(answer) for answer in answers] == [["sip:bob@192.0.2.4"]]
+    # Nothing is loaded for one that was made up.
+    assert shown(step.decide(invite("sip:tgruu.AAAA@example.com;gr")))[0] == 404
+    assert fetched == ["bob@example.com"]
 
 
 def test_a_secure_gruu_leads_to_a_secure_contact_alone() -> None:
