@@ -328,6 +328,8 @@ def test_a_section_of_the_wrong_kind_is_named() -> None:
         ('[[subscriber]]\naor = "a@example.com"\npasword = "hunter2"', "hunter2"),
         ('[[subscriber]]\naor = "a@example.com"\npassword = "hunter2', "hunter2"),
         ('[[provider]]\nname = "p"\n[[provider.gateway]]\nname = "g"\nuri = "sip:h"\nregister = "me:hunter2"', "hunter2"),
+        ('[[provider]]\nname = "p"\n[[provider.gateway]]\nname = "g"\nuri = "sip:me:hunter2@h h"', "hunter2"),
+        ('[[route]]\nprefix = "1"\ntarget = "SIPS:me:hunter2@two@h"', "hunter2"),
         ('[[subscriber]]\naor = "a@example.com"\nha1 = { SHA-1 = "hunter2" }', "hunter2"),
     ],
 )  # fmt: skip
