@@ -118,6 +118,12 @@ def test_every_mistake_is_named_and_nothing_is_changed() -> None:
         ("POST", "/v1/subscribers?comment=a%0Ab", {"aor": "z@x.org", "password": "p"}),
         ("POST", "/v1/changes", {"edits": [{"section": "node", "key": "", "table": {"name": "x"}}]}),
         ("POST", "/v1/changes", {"edits": [{"section": "route", "key": "1", "table": None}]}),
+        # A password goes with the name: nobody could log in as zoe by what bob had.
+        (
+            "POST",
+            "/v1/changes",
+            {"edits": [{"section": "subscriber", "key": "bob@x.org", "table": {"aor": "zoe@x.org"}}]},
+        ),
         ("GET", "/v1/subscribers?limit=0", None),
         ("GET", "/v1/subscribers?limit=501", None),
         ("GET", "/v1/subscribers?after=%25", None),
