@@ -18,7 +18,7 @@ from oneproxy.engine.decisions import BEST, PENDING, Ask, Decision, Forward, Rep
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.targets import as_request_uri, find_targets, only_secure
 from oneproxy.registrar.answer import format_q
-from oneproxy.registrar.bindings import Binding
+from oneproxy.registrar.bindings import Binding, is_static
 from oneproxy.registrar.gruu import Gruus, of_epoch, of_instance
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
@@ -81,6 +81,12 @@ class LocationStep:
                 waits = self._mirror is not None and self._mirror.wait(aor, ask, self._decide_late)
                 return PENDING if waits else NOT_KNOWN
             return refusal
+        if aor not in self._subscribers and "REGISTER" in domain.authenticate:
+            # Only subscribers register here, and this one is none any more: who was taken out
+            # must not get calls for as long as what he registered lasts.
+            bindings = [binding for binding in bindings if is_static(binding)]
+            if not bindings:
+                return NOT_FOUND
         if uri.scheme == "sips":
             bindings = only_secure(bindings)
             if not bindings:

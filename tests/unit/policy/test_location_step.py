@@ -8,7 +8,7 @@ from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.location import NO_ANSWER_S, LocationStep
 from oneproxy.policy.order import Order
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import Binding, Change, static_binding
 from oneproxy.registrar.gruu import Gruus
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
@@ -316,7 +316,7 @@ def test_a_number_without_a_domain_is_looked_up_where_the_caller_is_proved_to_be
     served = {name: Domain(name) for name in ("example.com", "open.org")}
     location = Location(10)
     location.apply(Change("+1@open.org", (), (bound("sip:one@h"),)))
-    step = LocationStep(location, Domains(served, set()), (), lambda _: None, Gruus(b"farm"))
+    step = LocationStep(location, Domains(served, set()), ("+1@open.org",), lambda _: None, Gruus(b"farm"))
     ask = invite("tel:+1", sender="<sip:alice@example.com>")
     assert shown(step.decide(ask))[0] == 404
     ask.subscriber = "zoe@open.org"
@@ -374,6 +374,29 @@ def test_flows_of_one_phone_with_different_preferences_are_not_tried_after_its_a
 
 DESK = bound("sip:bob@192.0.2.4", instance="<urn:uuid:1>")
 MOBILE = bound("sip:bob@192.0.2.5", instance="<urn:uuid:2>")
+
+
+def test_who_is_no_subscriber_any_more_gets_no_calls_but_those_that_people_set_up() -> None:
+    domain = Domain("example.com")
+    location = Location(10)
+    desk = bound("sip:dave@192.0.2.9", instance="<urn:uuid:9>")
+    location.apply(Change("dave@example.com", (), (desk,)))
+    subscribers = {"dave@example.com"}
+    domains = Domains({"example.com": domain}, set(), {}, subscribers)
+    step = LocationStep(location, domains, subscribers, lambda _: None, Gruus(b"farm"))
+    gruu = Gruus(b"farm").temporary("dave@example.com", desk)
+    for uri in ("sip:dave@example.com", "sip:dave@example.com;gr=urn:uuid:9", gruu):
+        assert uris(step.decide(invite(uri))) == ["sip:dave@192.0.2.9"]
+    subscribers.clear()
+    for uri in ("sip:dave@example.com", "sip:dave@example.com;gr=urn:uuid:9", gruu):
+        assert shown(step.decide(invite(uri)))[0] == 404
+    location.apply(Change("dave@example.com", (), (static_binding("sip:hall@192.0.2.10", 1000, NOW),)))
+    assert uris(step.decide(invite("sip:dave@example.com"))) == ["sip:hall@192.0.2.10"]
+    # Where nobody is asked for a password there is no list of who exists.
+    opened = Domain("example.com", authenticate=("INVITE",))
+    assert len(uris(step_of(desk, bound("sip:b@h"), domain=opened).decide(invite()))) == 2
+
+
 GRUU = "sip:bob@example.com;gr=urn:uuid:1"
 
 
