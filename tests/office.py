@@ -172,7 +172,8 @@ class MemoryDesk:
                 self.bindings[aor, contact] = static_binding(contact, q, NOW)
                 return Unbound(0)
             case Unbind(aor, contact):
-                gone = [key for key in self.bindings if key[0] == aor and contact in ("", key[1])]
+                bound = self.bindings.items()
+                gone = [key for key, one in bound if key[0] == aor and contact in ("", one.contact)]
                 for key in gone:
                     del self.bindings[key]
                 return Unbound(len(gone))

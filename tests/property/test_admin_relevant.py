@@ -11,10 +11,10 @@ from oneproxy.site.difference import carry_out, differences
 from oneproxy.site.entries import make_entries
 from oneproxy.site.model import Entries
 
-_USERS = st.sampled_from("abcd")
+_USERS = st.sampled_from(["a", "b", "c", "d", "%61", "+35-1", "+351"])
 _DOMAINS = st.sampled_from(["x.org", "y.org"])
 _AORS = st.builds(lambda user, domain: f"{user}@{domain}", _USERS, _DOMAINS)
-_ALIASES = st.lists(st.sampled_from("abcdef"), max_size=2)
+_ALIASES = st.lists(st.sampled_from([*"abcdef", "%62", "+3.51", "+351"]), max_size=2)
 
 
 def _subscriber_table(aliases: list[str], more: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
@@ -320,6 +321,26 @@ def test_bindings_are_listed_looked_up_added_and_removed_and_every_node_is_told(
         assert await stage.desk.ask(LookUp("amy@x.org")) == BindingsFound([])
         await until_async(lambda: len(first.changes) == 3)
         assert [change.removed for change in first.changes] == [(), ("sip:2",), ("sip:1",)]
+
+    play(scene)
+
+
+def test_the_flows_of_a_phone_are_removed_by_their_contact(play: Play) -> None:
+    async def scene(stage: Theatre) -> None:
+        one, taking = await stage.node("edge-1")
+        flows = [
+            structs.replace(binding("sip:1"), instance=f"<urn:{urn}>", reg_id=reg_id)
+            for urn, reg_id in (("a", 1), ("a", 2), ("b", 1))
+        ]
+        saved: list[Fate] = []
+        assert one.save(Change("amy@x.org", (), (*flows, binding("sip:2"))), saved.append)
+        await until_async(lambda: saved == [Fate.STORED])
+        assert await stage.desk.ask(Unbind("amy@x.org", "sip:1")) == Unbound(3)
+        left = await stage.desk.ask(LookUp("amy@x.org"))
+        assert isinstance(left, BindingsFound)
+        assert [found.contact for _, found in left.bindings] == ["sip:2"]
+        await until_async(lambda: len(taking.changes) == 1)
+        assert sorted(taking.changes[0].removed) == sorted(flow.key for flow in flows)
 
     play(scene)
 

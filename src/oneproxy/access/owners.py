@@ -41,7 +41,9 @@ class Owners:
         if usable is None:
             subscriber = self._subscribers.get(aor)
             written = () if subscriber is None else subscriber.may_use
-            usable = self._usable[aor] = frozenset(map(self._on_wire, written))
+            named = [self._on_wire(one) for one in written]
+            # What a request claims is an owner's name by now, so an alias there stands for its owner.
+            usable = self._usable[aor] = frozenset([self._aliases.get(one, one) for one in named])
         if not usable:
             return False
-        return owner in usable or claimed in usable or f"*@{claimed.rpartition('@')[2]}" in usable
+        return owner in usable or f"*@{claimed.rpartition('@')[2]}" in usable

@@ -208,10 +208,6 @@ class Access:
             return self._challenge(ask, realm, cause, 407)
         if not self._owners.may_use(aor, claimed):
             return OTHER_USER
-        # RFC 3261 22.3: what was for us is not shown to the callee, who could use it.
-        values = ask.request.values
-        ours = [at for at in ask.request.positions("proxy-authorization") if realm.quoted in values[at]]
-        ask.consumed = (*ask.consumed, *ours)
         return self._admit(ask, aor)
 
     def _places_of(self, aor: str, now: float) -> list[str]:

@@ -66,12 +66,11 @@ class Domains(Protocol):
 class Realm:
     """What one domain asks for, as registrar (401) and as proxy (407)."""
 
-    __slots__ = ("algorithms", "domain", "name", "proxy", "quoted", "registrar")
+    __slots__ = ("algorithms", "domain", "name", "proxy", "registrar")
 
     def __init__(self, domain: Domain) -> None:
         self.domain = domain
         self.name = domain.name
-        self.quoted = f'"{domain.name}"'
         self.algorithms = frozenset(domain.algorithms)
         self.registrar = Challenge(domain, 401)
         self.proxy = Challenge(domain, 407)

@@ -133,8 +133,14 @@ def deleting(kind: Kind, key: str) -> Prepare:
 
 
 def with_password(section: str, key: str, table: dict[str, Any], entries: Entries) -> dict[str, Any]:
-    """A subscriber's table with the HA1s that there are, where it brings no password."""
+    """A subscriber's table with the HA1s that there are, where it brings no password.
+
+    Not under another name: HA1s are made of it, and would let nobody in.
+    """
     value = entries.get((section, key))
     if section != "subscriber" or value is None or not {"password", "ha1"}.isdisjoint(table):
+        return table
+    name = table.get("aor", key)
+    if not isinstance(name, str) or normal(KINDS[0], name) != key:
         return table
     return table | {"ha1": decode_value(value).get("ha1")}

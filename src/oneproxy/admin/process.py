@@ -61,9 +61,12 @@ class PatientProtocol(H11Protocol):
 
     def _look(self) -> None:
         late = self._since is not None and self.loop.time() - self._since >= IDLE_S
+        if self.transport.is_closing():
+            # Who has not taken what was left for him by now takes nothing, and would stay for ever.
+            self.transport.abort()
+            return
         if late and not self._is_busy():
             self.transport.close()
-            return
         self._looking = self.loop.call_later(IDLE_S, self._look)
 
     def _is_busy(self) -> bool:

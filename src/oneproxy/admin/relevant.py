@@ -14,6 +14,7 @@ import msgspec
 from oneproxy.site.agreement import user_and_domain
 from oneproxy.site.change import Edit
 from oneproxy.site.model import Entries, Key, Row
+from oneproxy.site.users import plain_user
 
 
 class _Aliases(msgspec.Struct):
@@ -30,10 +31,11 @@ _decoder = msgspec.json.Decoder(_Aliases)
 
 
 class Relevant:
-    """Who has which alias, and by that which subscribers a change may meet."""
+    """Who has which name, and by that which subscribers a change may meet."""
 
     def __init__(self) -> None:
-        #: "alias@domain" to the AoR that has it.
+        #: "user@domain", as they are compared, to the AoR that has it: of aliases, and of AoRs that
+        #: are spelled otherwise.
         self._owners: dict[str, str] = {}
         #: Entries of other sections, by section.
         self._others: dict[str, Entries] = {}
@@ -54,9 +56,9 @@ class Relevant:
                 else:
                     others.pop((section, key), None)
                 continue
-            for name in _alias_names(key, entries.get((section, key), "")):
+            for name in _names(key, entries.get((section, key), "")):
                 self._owners.pop(name, None)
-            fresh.update(dict.fromkeys(_alias_names(key, value), key))
+            fresh.update(dict.fromkeys(_names(key, value), key))
         # An alias that went from one to another is the other's, whichever row came first.
         self._owners.update(fresh)
 
@@ -86,18 +88,22 @@ class Relevant:
         aliases = edit.table.get("aliases")
         for name in (user, *(aliases if isinstance(aliases, list) else ())):
             if isinstance(name, str):
-                full = f"{name}@{domain}"
+                full = f"{plain_user(name)}@{domain}"
                 yield "subscriber", full
                 if full in self._owners:
                     yield "subscriber", self._owners[full]
 
 
-def _alias_names(aor: str, value: str) -> Iterator[str]:
-    """The aliases of a subscriber, each with its domain; value: "" for none."""
+def _names(aor: str, value: str) -> Iterator[str]:
+    """The names of a subscriber that its key does not tell, each with its domain; value: "" for none."""
+    if not value:
+        return
+    user, domain = user_and_domain(aor)
+    if not aor.startswith(f"{user}@"):
+        yield f"{user}@{domain}"
     if '"aliases"' in value:
-        domain = user_and_domain(aor)[1]
         for alias in _aliases(value):
-            yield f"{alias}@{domain}"
+            yield f"{plain_user(alias)}@{domain}"
 
 
 def _aliases(value: str) -> list[str]:

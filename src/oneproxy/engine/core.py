@@ -93,6 +93,7 @@ class Engine:
         self._limit = transactions
         self._draining = False
         self.gate = Gate()
+        self.trust = Trust(self.counters)
         branches = Branches(node)
         self._forking = Forking(
             self._tables,
@@ -103,6 +104,7 @@ class Engine:
             _BRANCHES * transactions,
             self._follow_redirect,
             self._conclude,
+            self.trust.hidden_lines,
         )
         self._sender = Sender(self._tables, flows, branches, _BRANCHES * transactions)
         self._following = Following(self._tables, calls or transactions, own.is_own_route, self._sender.send)
@@ -120,7 +122,6 @@ class Engine:
         )
         #: What our Via in a response begins with; only those responses are for us (18.1.2).
         self._vias = tuple(listener.via for listener in listeners)
-        self.trust = Trust(self.counters)
 
     @property
     def on_malformed(self) -> "Callable[[float, Flow, Malformed], None]":
@@ -437,7 +438,13 @@ class Engine:
             self.counters.stray_responses += 1
             return
         if response.status > 100:
-            response = self.trust.strip_response(flow, method, response)
+            context = client.context
+            back = context.server.flow if isinstance(context, Context) else None
+            stripped = self.trust.strip_response(flow, method, response, back)
+            if isinstance(stripped, Malformed):
+                self._refusals.drop(now, flow, stripped)
+                return
+            response = stripped
         if response.status >= 300 and (response.fault is not None or "to" not in response.first):
             # It would have to be acknowledged, or answer in place of others: it can't be.
             self._refusals.drop(now, flow, response.fault or Malformed.TO)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from oneproxy.engine.decisions import Ask
     from oneproxy.engine.flow import Flow, Flows, Hop
     from oneproxy.engine.tables import Tables
-    from oneproxy.sip.message import Response
+    from oneproxy.sip.message import Request, Response
 
 #: How long an address is tried while another one of the same target is left, seconds:
 #: three repetitions over UDP. RFC 3263 4.3 would wait 32 s, and no caller does.
@@ -43,7 +43,7 @@ class Forking:
     """The way of a request out to its targets.
 
     branches: makes those of this node. conclude: told when all branches
-    of a context have failed.
+    of a context have failed. hidden: lines of a request that are not for who is on a flow.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Forking:
         limit: int,
         policy: "Callable[[Context, list[str]], list[Target]]",
         conclude: Callable[[float, Context], None],
+        hidden: "Callable[[Flow, Request], tuple[int, ...]]",
     ) -> None:
         self._tables = tables
         self._flows = flows
@@ -65,6 +66,7 @@ class Forking:
         #: The most client transactions at once.
         self._limit = limit
         self._policy = policy
+        self._hidden = hidden
         #: Peers that a large request need not be tried over TCP with, and until when.
         self._datagram_only: dict[tuple[str, int], float] = {}
         # Bound once: a context remembers this for as long as its transactions last.
@@ -231,8 +233,12 @@ class Forking:
         target = attempt.target
         via = flow.listener.via + branch
         asked = context.asked
+        # RFC 3261 22.3: a proof for us is not shown to the callee, who could use it: one that
+        # nobody asked for is not spent.
+        spent = self._own.spent(request) if "proxy-authorization" in request.first else ()
+        if "privacy" in request.first:
+            spent = (*spent, *self._hidden(flow, request))
         if ask is None:
-            spent = self._own.spent(request) if "proxy-authorization" in request.first else ()
             if asked is None:
                 return forwarded(request, target.uri, via, context.passed, target.route, (), spent)
             dropped = (*spent, *asked.dropped)
@@ -240,7 +246,7 @@ class Forking:
         records: tuple[str, ...] = ()
         if request.method in _MAKES_DIALOG:
             records = self._record_routes(context, ask, target, flow)
-        consumed, headers = ask.consumed, target.headers
+        consumed, headers = (*spent, *ask.consumed), target.headers
         if asked is not None:
             consumed, headers = (*consumed, *asked.dropped), (*headers, *asked.lines)
         if attempt.breadth:

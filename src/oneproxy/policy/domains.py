@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from oneproxy.policy.numbers import is_number, read_number
+from oneproxy.sip.host import to_address
 from oneproxy.sip.uri import Uri
 from oneproxy.site.model import Domain, Site
 
@@ -27,7 +28,7 @@ def names_of(domains: Mapping[str, Domain]) -> list[str]:
 class Domains:
     """The served domains, and the addresses of this node."""
 
-    __slots__ = ("_aliases", "_by_host", "_hosts", "_only", "_ports", "_subscribers")
+    __slots__ = ("_aliases", "_by_host", "_domains", "_hosts", "_only", "_ports", "_subscribers")
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Domains:
         self._aliases = aliases
         self._subscribers = subscribers
         self._by_host: dict[str, Domain] = {}
+        self._domains: tuple[Domain, ...] = ()
         self._only: Domain | None = None
         self._hosts: set[str] = set()
         self._ports: set[int] = set()
@@ -51,20 +53,24 @@ class Domains:
         for own in own_hosts:
             host, colon, port = own.lower().rpartition(":")
             if colon and port.isdecimal() and (host.endswith("]") or ":" not in host):
-                self._hosts.add(host.strip("[]"))
                 self._ports.add(int(port))
             else:
-                self._hosts.add(own.lower().strip("[]"))
+                host = own.lower()
+            host = host.strip("[]")
+            self._hosts.update((host, _plain(host)))
 
     def take(self, site: Site) -> None:
         """The site has changed: decide by this one from now on."""
         self._serve(site.domains)
 
     def _serve(self, domains: Mapping[str, Domain]) -> None:
-        self._by_host = {
-            name.strip("[]"): domain for domain in domains.values() for name in (*domain.aliases, domain.name)
-        }
-        self._only = next(iter(domains.values())) if len(domains) == 1 else None
+        self._by_host = {}
+        for domain in domains.values():
+            for name in (*domain.aliases, domain.name):
+                host = name.strip("[]")
+                self._by_host[host] = self._by_host[_plain(host)] = domain
+        self._domains = tuple(domains.values())
+        self._only = self._domains[0] if len(domains) == 1 else None
 
     def find(self, uri: Uri) -> tuple[Domain, str] | None:
         """The served domain of a SIP or SIPS URI and its AoR there, or None.
@@ -98,11 +104,33 @@ class Domains:
     def claimed(self, uri: Uri) -> tuple[Domain, str] | None:
         """The served domain that a caller of this URI claims to belong to, and the AoR.
 
-        Stricter than `find`: an odd port or a dot behind the host still says to whoever
-        reads it that the caller is of the domain, and must not save the proof of it.
+        Stricter than `find`: an odd port, a dot behind the host or another spelling of an IPv6
+        address still says to whoever reads it that the caller is of the domain, and must not
+        save the proof of it. Nor must a number that is somebody's here, whose name phones show.
         """
-        domain = self._by_host.get(uri.host.rstrip("."))
+        if not uri.host:
+            return self._claimed_number(uri)
+        domain = self._by_host.get(uri.host)
+        if domain is None:
+            host = _plain(uri.host)
+            domain = self._by_host.get(host)
+            if domain is None and self._only is not None and host != uri.host and host in self._hosts:
+                domain = self._only
         return self.find(uri) if domain is None else (domain, self._aor(uri, domain))
+
+    def _claimed_number(self, uri: Uri) -> tuple[Domain, str] | None:
+        """The same of a tel URI: of the domain in its context, or of where it is somebody's."""
+        number = read_number(uri)
+        if number is None:
+            return None
+        domain = self._by_host.get(_plain(number.context))
+        if domain is not None:
+            return domain, self._aor_of_number(uri, domain)
+        for domain in self._domains:
+            aor = self._aor_of_number(uri, domain)
+            if aor in self._subscribers:
+                return domain, aor
+        return None
 
     def is_node(self, uri: Uri) -> bool:
         """Whether `uri` names this node or a served domain, and no user there."""
@@ -148,3 +176,10 @@ class Domains:
             if aor in self._subscribers:
                 return aor
         return aors[0]
+
+
+def _plain(host: str) -> str:
+    """A host in the one spelling that equal hosts share."""
+    host = host.rstrip(".")
+    address = to_address(host) if ":" in host else None
+    return host if address is None else str(address)

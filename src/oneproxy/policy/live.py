@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
-from oneproxy.policy.numbers import plain_number
 from oneproxy.sip.uri import escape_user, unescape
 from oneproxy.site.entries import Part, Registrar, part
 from oneproxy.site.model import Domain, Flood, Rule, Site, Subscriber
+from oneproxy.site.users import plain_number
 
 _NO_SITE: Final = Site({}, {})
 

@@ -18,7 +18,7 @@ from oneproxy.engine.decisions import BEST, PENDING, Ask, Decision, Forward, Rep
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.targets import as_request_uri, find_targets, only_secure
 from oneproxy.registrar.answer import format_q
-from oneproxy.registrar.bindings import Binding
+from oneproxy.registrar.bindings import Binding, is_static
 from oneproxy.registrar.gruu import Gruus, of_epoch, of_instance
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
@@ -72,11 +72,9 @@ class LocationStep:
             return NOT_FOUND if uri.scheme == "tel" else _relay(ask)
         domain, aor = served
         if uri.params and "gr" in uri.params:
-            bindings, refusal = self._instance(uri, domain, aor, ask.now)
-        elif self._is_nobody(domain, aor):
-            return NOT_FOUND
+            aor, bindings, refusal = self._instance(uri, domain, aor, ask.now)
         else:
-            bindings = self._location.lookup(aor, ask.now)
+            bindings = self._bound(domain, aor, ask.now)
             refusal = UNAVAILABLE if aor in self._subscribers else NOT_FOUND
         if not bindings:
             if not self._location.knows(aor):
@@ -96,13 +94,16 @@ class LocationStep:
             return Forward(targets, recurse) if targets else UNAVAILABLE
         return _Groups(bindings, self._flow_of, recurse).decide(ask) or UNAVAILABLE
 
-    def _is_nobody(self, domain: Domain, aor: str) -> bool:
-        """Whether only subscribers register with the domain, and `aor` is none.
+    def _bound(self, domain: Domain, aor: str, now: float) -> list[Binding]:
+        """The bindings of `aor` that may be called.
 
-        What is bound of a subscriber that was removed is not called any more; its bindings stay
-        until their time is over, for ever where people added them.
+        Where only subscribers register and this is none any more, what was registered is not
+        called for as long as it lasts; what people added by hand is, whoever that is for.
         """
-        return aor not in self._subscribers and "REGISTER" in domain.authenticate
+        bindings = self._location.lookup(aor, now)
+        if aor in self._subscribers or "REGISTER" not in domain.authenticate:
+            return bindings
+        return [binding for binding in bindings if is_static(binding)]
 
     def _decide_late(self, ask: Ask, known: bool) -> Decision:
         """Decide on a request that has waited for the contacts of its user."""
@@ -137,27 +138,26 @@ class LocationStep:
         """The bindings that `uri`, of a served domain and AoR, leads to."""
         domain, aor = served
         if "gr" in uri.params:
-            return self._instance(uri, domain, aor, now)[0]
-        return [] if self._is_nobody(domain, aor) else self._location.lookup(aor, now)
+            return self._instance(uri, domain, aor, now)[1]
+        return self._bound(domain, aor, now)
 
-    def _instance(self, uri: Uri, domain: Domain, aor: str, now: float) -> tuple[list[Binding], Reply]:
-        """The bindings that a GRUU leads to, and what is answered where there are none.
+    def _instance(self, uri: Uri, domain: Domain, aor: str, now: float) -> tuple[str, list[Binding], Reply]:
+        """Whose a GRUU is, the bindings that it leads to, and what is answered where there are none.
 
         RFC 5627 6.1: 404 for what is no GRUU of anybody, 480 for an instance that is not
-        registered. A temporary one of a registration that is over is nobody's.
+        registered. A temporary one of a registration that is over is nobody's; so is one that was
+        made up, for which nothing has to be loaded: "".
         """
         name = uri.params["gr"]
         if name is None:
             owner = self._gruus.read(uri, domain.name)
-            if owner is None or self._is_nobody(domain, owner[0]):
-                return [], NOT_FOUND
-            bindings = of_epoch(self._location.lookup(owner[0], now), owner[1])
-            return _newest(bindings), NOT_FOUND
-        if self._is_nobody(domain, aor):
-            return [], NOT_FOUND
-        bindings = self._location.lookup(aor, now)
+            if owner is None:
+                return "", [], NOT_FOUND
+            bindings = of_epoch(self._bound(domain, owner[0], now), owner[1])
+            return owner[0], _newest(bindings), NOT_FOUND
+        bindings = self._bound(domain, aor, now)
         is_known = bool(bindings) or aor in self._subscribers
-        return _newest(of_instance(bindings, name)), UNAVAILABLE if is_known else NOT_FOUND
+        return aor, _newest(of_instance(bindings, name)), UNAVAILABLE if is_known else NOT_FOUND
 
 
 class _Groups:

@@ -8,13 +8,8 @@ Only what says that it is a number is taken for one: a tel URI, a SIP URI with "
 (RFC 3261 19.1.6), or a user that begins with "+". A user "7-11" is what it is.
 """
 
-from typing import Final
-
 from oneproxy.sip.uri import Uri, unescape
-
-_SEPARATORS: Final = str.maketrans("", "", "-.() ")
-#: Of local numbers: what may be dialled on a keypad (RFC 3966 3, phonedigit-hex).
-_DIGITS: Final = "0123456789*#ABCDEFabcdef"
+from oneproxy.site.users import DIGITS, SEPARATORS
 
 
 class Number:
@@ -45,25 +40,18 @@ def is_number(uri: Uri) -> bool:
     return user[0] == "+" or uri.scheme == "tel" or (uri.params.get("user") or "").lower() == "phone"
 
 
-def plain_number(written: str) -> str:
-    """A number without its visual separators; what is no number stays as it is."""
-    digits = written.translate(_SEPARATORS)
-    local = digits.removeprefix("+")
-    return digits if local and not local.strip(_DIGITS) else written
-
-
 def read_number(uri: Uri) -> Number | None:
     """The number in a URI that `is_number`; None where there is something else."""
     written, _, params = unescape(uri.user or "").partition(";")
-    digits = written.translate(_SEPARATORS)
-    if not digits.removeprefix("+") or digits.removeprefix("+").strip(_DIGITS):
+    digits = written.translate(SEPARATORS)
+    if not digits.removeprefix("+") or digits.removeprefix("+").strip(DIGITS):
         return None
     context = ""
     if digits[0] != "+":
         # In a SIP URI the parameters of the number are part of the user (RFC 3261 19.1.6).
         context = uri.params.get("phone-context") or "" if uri.scheme == "tel" else _context(params)
         if context[:1] == "+":
-            context = context.translate(_SEPARATORS)
+            context = context.translate(SEPARATORS)
     return Number(digits, context.lower())
 
 

@@ -63,7 +63,8 @@ class Edit:
         """The edited message as octets."""
         lines = self.lines
         if self._dropped is not None:
-            for at in sorted(self._dropped, reverse=True):
+            # Once, though two had a reason to drop it: the next line stays.
+            for at in sorted(set(self._dropped), reverse=True):
                 del lines[at]
         lines[0] += self._pushed
         lines.append("")

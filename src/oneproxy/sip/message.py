@@ -58,9 +58,17 @@ _SPELLED: Final[dict[str, str]] = COMPACT | {
 }
 
 
+#: Controls and blanks of all kinds: no name has any, and peers differ in which of them they skip.
+_AROUND: Final = "".join(map(chr, (*range(0x21), *range(0x7F, 0xA1))))
+
+
 def header_name(written: str) -> str:
-    """The lower-case full name of a header as written, compact forms expanded."""
-    name = written.strip(" \t").lower()
+    """The lower-case full name of a header as written, compact forms expanded.
+
+    Whatever a peer may skip around it is not of the name: a header field that is dropped must
+    not get past us because of a form feed.
+    """
+    name = written.strip(_AROUND).lower()
     return COMPACT.get(name, name)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from oneproxy.site.mistake import found_text
 from oneproxy.site.tables import Fault, Tables
+from oneproxy.site.users import plain_user
 
 
 def repeats(
@@ -33,7 +34,7 @@ def names(tables: Tables, section: str) -> set[str]:
 def user_and_domain(aor: str) -> tuple[str, str]:
     """The two halves of an AoR, as they are compared."""
     user, _, domain = aor.rpartition("@")
-    return user, domain.lower()
+    return plain_user(user), domain.lower()
 
 
 def listed(names: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from oneproxy.site.agreement import listed, names, repeats, user_and_domain
 from oneproxy.site.tables import Fault, Tables
+from oneproxy.site.users import plain_user
 
 
 def check_domains(tables: Tables) -> Iterator[Fault]:
@@ -83,7 +84,8 @@ def check_user_aliases(tables: Tables) -> Iterator[Fault]:
             continue
         domain = user_and_domain(subscriber.aor)[1]
         for place, alias in enumerate(subscriber.aliases):
-            if (alias, domain) in taken:
-                found = f'"{alias}", which is {taken[alias, domain]}'
+            name = plain_user(alias), domain
+            if name in taken:
+                found = f'"{alias}", which is {taken[name]}'
                 yield Fault(("subscriber", index, "aliases", place), found, "a user that nobody else has")
-            taken.setdefault((alias, domain), f"an alias in {tables.place('subscriber', index)}")
+            taken.setdefault(name, f"an alias in {tables.place('subscriber', index)}")

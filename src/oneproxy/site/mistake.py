@@ -5,6 +5,7 @@ without its password, and a value of the wrong kind by its kind alone.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from difflib import get_close_matches
@@ -17,6 +18,8 @@ SECRET_KEYS: Final = frozenset(
     {"password", "key", "passwd", "secret", "sha256", "MD5", "SHA-256", "SHA-512-256"}
 )
 _SHOWN: Final = 60
+#: A password in a SIP URI, however wrong the rest of it is (RFC 3261 19.1.1).
+_OF_URI: Final = re.compile(r"(?i)(sips?:[^:@]*):.*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def found_text(path: Path, value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            shown = without_password(value) if path[:1] == ("database",) else value
+            shown = without_password(value) if path[:1] == ("database",) else _OF_URI.sub(r"\1:***@", value)
             cut = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
             return json.dumps(cut, ensure_ascii=False)
         case int() | float() | date() | datetime() | time():

@@ -111,6 +111,13 @@ def test_an_alias_of_the_subscriber_is_his_own_and_so_are_those_of_whom_he_may_u
     assert world.call("info@example.com") == "other-user"
 
 
+def test_who_may_use_an_alias_may_use_its_owner() -> None:
+    world = World(alice("info@example.com"), subscriber("sales@example.com"))
+    world.aliases["info@example.com"] = "sales@example.com"
+    assert (world.call("info@example.com"), world.call("sales@example.com")) == ("", "")
+    assert world.register("sales@example.com") == ""
+
+
 def test_who_may_use_what_changes_with_the_site() -> None:
     world = World(alice("sales@example.com"))
     assert world.call("sales@example.com") == ""

@@ -76,6 +76,7 @@ def test_every_mistake_is_named_and_nothing_is_changed() -> None:
             {"aor": "zoe@y.org", "password": 7},
             {"aor": "carl@x.org", "password": "p", "colour": "red"},
             {"aor": "dora@x.org", "password": "p", "aliases": ["bob"]},
+            {"aor": "eve@x.org", "password": "p", "aliases": ["b%6Fb"]},
         ]
         answer = await api.ask("POST", "/v1/subscribers", tables)
         assert answer.status_code == 422
@@ -85,6 +86,7 @@ def test_every_mistake_is_named_and_nothing_is_changed() -> None:
             ("subscriber.zoe@y.org.aor", 'the domain "y.org"'),
             ("subscriber.carl@x.org.colour", "an unknown key"),
             ("subscriber.dora@x.org.aliases[1]", '"bob", which is a subscriber'),
+            ("subscriber.eve@x.org.aliases[1]", '"b%6Fb", which is a subscriber'),
         }
         assert all(one["allowed"] for one in answer.json()["mistakes"])
         assert len(desk.versions) == 2
@@ -118,6 +120,12 @@ def test_every_mistake_is_named_and_nothing_is_changed() -> None:
         ("POST", "/v1/subscribers?comment=a%0Ab", {"aor": "z@x.org", "password": "p"}),
         ("POST", "/v1/changes", {"edits": [{"section": "node", "key": "", "table": {"name": "x"}}]}),
         ("POST", "/v1/changes", {"edits": [{"section": "route", "key": "1", "table": None}]}),
+        # A password goes with the name: nobody could log in as zoe by what bob had.
+        (
+            "POST",
+            "/v1/changes",
+            {"edits": [{"section": "subscriber", "key": "bob@x.org", "table": {"aor": "zoe@x.org"}}]},
+        ),
         ("GET", "/v1/subscribers?limit=0", None),
         ("GET", "/v1/subscribers?limit=501", None),
         ("GET", "/v1/subscribers?after=%25", None),

@@ -1,6 +1,7 @@
 """Bindings over HTTP: what is shown of them, and which may be added and removed by hand."""
 
 import pytest
+from msgspec import structs
 from msgspec.structs import replace
 
 from office import NOW, Api, MemoryDesk, play
@@ -45,7 +46,8 @@ def test_bindings_are_listed_by_prefix_in_pages() -> None:
     async def scene(api: Api, desk: MemoryDesk) -> None:
         for user in ("amy", "bea", "ben", "bo"):
             for contact in ("sip:1", "sip:2"):
-                desk.bindings[f"{user}@x.org", contact] = registered(contact)
+                one = registered(contact)
+                desk.bindings[f"{user}@x.org", one.key] = one
         listed = []
         page = await api.get("/v1/locations?prefix=be&limit=3")
         listed += page["items"]
@@ -78,6 +80,22 @@ def test_two_flows_of_one_contact_are_two_bindings_in_the_pages() -> None:
             if after is None:
                 break
         assert listed == ["<urn:a>", "<urn:b>", "<urn:c>"]
+
+    play(scene)
+
+
+def test_flows_of_one_contact_are_listed_one_to_a_page_and_none_twice() -> None:
+    async def scene(api: Api, desk: MemoryDesk) -> None:
+        for reg_id in (1, 2, 3):
+            one = structs.replace(registered("sip:a@192.0.2.7"), reg_id=reg_id)
+            desk.bindings["amy@x.org", one.key] = one
+        listed, after = [], ""
+        while after is not None:
+            page = await api.get(f"/v1/locations?limit=1&after={after}")
+            listed += [one["reg_id"] for one in page["items"]]
+            after = page["next"]
+            assert len(listed) < 5
+        assert listed == [1, 2, 3]
 
     play(scene)
 

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from office import MemoryDesk, sample_entries, tokens
 from oneproxy.admin import process
 from oneproxy.admin.app import make_app
+from oneproxy.admin.limits import REQUEST_S
 from oneproxy.site.model import Admin
 
 
@@ -51,13 +52,13 @@ def test_what_an_operator_may_not_have_meant_is_warned_of(admin: Admin, events: 
 Scene = Callable[[int], Awaitable[None]]
 
 
-def over_http(scene: Scene) -> None:
+def over_http(scene: Scene, request_s: float = REQUEST_S) -> None:
     """Run a scene with the API at a port."""
 
     async def run() -> None:
         bound = process.bind(Admin("127.0.0.1", 0))
         config = uvicorn.Config(
-            make_app(MemoryDesk(sample_entries()), tokens()),
+            make_app(MemoryDesk(sample_entries()), tokens(), request_s),
             http=process.PatientProtocol,
             lifespan="off",
             log_config=None,
@@ -133,3 +134,31 @@ def test_what_is_no_http_is_refused_and_a_large_head_too() -> None:
         assert (await exchange(port, head)).startswith(b"HTTP/1.1 4")
 
     over_http(scene)
+
+
+def test_who_reads_no_answers_keeps_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed in order it would wait for him for ever, and two hundred of him would shut out all others."""
+    monkeypatch.setattr(process, "IDLE_S", 0.1)
+    lost = asyncio.Event()
+    before = process.PatientProtocol.connection_lost
+
+    def connection_lost(self: process.PatientProtocol, error: Exception | None) -> None:
+        before(self, error)
+        lost.set()
+
+    monkeypatch.setattr(process.PatientProtocol, "connection_lost", connection_lost)
+
+    async def scene(port: int) -> None:
+        with socket.socket() as greedy:
+            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            greedy.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(greedy, ("127.0.0.1", port))
+            question = b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
+            with contextlib.suppress(TimeoutError, OSError):
+                async with asyncio.timeout(3):
+                    while not lost.is_set():
+                        await loop.sock_sendall(greedy, question)
+            await asyncio.wait_for(lost.wait(), 5)
+
+    over_http(scene, request_s=0.2)

@@ -95,14 +95,30 @@ def test_the_request_itself_is_left_as_it_came() -> None:
 
 def test_lines_that_were_for_this_proxy_alone_go_no_further() -> None:
     def consume(ask: Ask) -> Decision:
-        ask.consumed = tuple(ask.request.positions("proxy-authorization")[:1])
+        # Two had a reason to.
+        ask.consumed = (*ask.request.positions("x-ours"), *ask.request.positions("x-ours"))
         return BOB
 
     world = World(consume)
-    headers = ["Proxy-Authorization: ours", "P-Odd: 1", "Proxy-Authorization: others"]
+    headers = ["X-Ours: 1", "P-Odd: 1", "X-Theirs: 2"]
     world.peer("192.0.2.10").send(request("INVITE", "sip:bob@example.com", *headers))
     invite = world.peer("192.0.2.20").take_request("INVITE")
-    assert (invite.all("proxy-authorization"), invite.get("p-odd")) == (["others"], "1")
+    assert [invite.get(name) for name in ("x-ours", "p-odd", "x-theirs")] == [None, "1", "2"]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_proof_for_us_is_shown_to_nobody_whether_it_was_asked_for_or_not(method: str) -> None:
+    world = World(BOB)
+    theirs = 'Digest username="a", realm="sub.example.com", nonce="n"'
+    proofs = [
+        'Digest username="a", realm="example.com", nonce="n"',
+        'Digest username="a", realm=example.com, nonce="n"',
+        'Digest realm = "Example.com", username="a"',
+        theirs,
+    ]
+    headers = [f"Proxy-Authorization: {proof}" for proof in proofs]
+    world.peer("192.0.2.10").send(request(method, "sip:bob@example.com", *headers))
+    assert world.peer("192.0.2.20").take_request(method).all("proxy-authorization") == [theirs]
 
 
 def checked(data: bytes) -> Request:

@@ -45,6 +45,16 @@ def test_a_response_asserts_an_identity_only_from_who_is_trusted(
     assert "X-Kept: yes" in answer.lines
 
 
+@pytest.mark.parametrize("trusted", [(), (CALLEE,)], ids=["stranger", "trusted"])
+def test_no_identity_comes_behind_more_header_fields_than_are_looked_at(trusted: tuple[str, ...]) -> None:
+    world = world_of(*trusted)
+    caller, callee = world.peer(CALLER), world.peer(CALLEE)
+    caller.send(request("INVITE"))
+    callee.send(response(callee.take_request("INVITE"), 200, *["X-A: 1"] * 300, ASSERTED, to_tag="b"))
+    assert caller.has_nothing is not bool(trusted)
+    assert world.engine.counters.totals().get("dropped.too-many-headers", 0) == (0 if trusted else 1)
+
+
 @pytest.mark.parametrize("trusted", [(), (CALLER,)], ids=["stranger", "trusted"])
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "INFO", "ACK"])
 def test_a_request_of_a_dialog_asserts_an_identity_only_from_who_is_trusted(
@@ -73,6 +83,40 @@ def test_a_request_of_a_dialog_asserts_an_identity_only_from_who_is_trusted(
     if method != "ACK":
         callee.send(response(forwarded, 200))
         assert "SIP/2.0 200 Because" in caller.take_all()
+
+
+@pytest.mark.parametrize(
+    ("privacy", "trusted", "shown"),
+    [
+        ("Privacy: id", (CALLER,), False),
+        ("Privacy: header; ID", (CALLER,), False),
+        ("Privacy: id", (CALLER, CALLEE), True),
+        ("Privacy: none", (CALLER,), True),
+        ("X-Privacy: id", (CALLER,), True),
+    ],
+)
+def test_who_does_not_want_to_be_known_is_named_to_nobody_but_trusted_peers(
+    privacy: str, trusted: tuple[str, ...], shown: bool
+) -> None:
+    """RFC 3325 7: outside of dialogs, inside, and in responses of a trusted peer."""
+    world = world_of(*trusted)
+    caller, callee = world.peer(CALLER), world.peer(CALLEE)
+    caller.send(request("INVITE", "sip:bob@example.com", ASSERTED, privacy))
+    invite = callee.take_request("INVITE")
+    assert (ASSERTED in invite.lines, privacy in invite.lines) == (shown, True)
+    callee.send(response(invite, 200, to_tag="b"))
+    route = f"Route: {caller.take_response(200).get('record-route')}"
+    lines = (route, ASSERTED, privacy)
+    caller.send(request("INFO", "sip:bob@192.0.2.20", *lines, branch="z9hG4bK9", cseq=2, to_tag="b"))
+    assert (ASSERTED in callee.take_request("INFO").lines) is shown
+
+    # The other way round.
+    world = world_of(*(CALLEE if host == CALLER else CALLER for host in trusted))
+    caller, callee = world.peer(CALLER), world.peer(CALLEE)
+    caller.send(request("INVITE"))
+    callee.send(response(callee.take_request("INVITE"), 200, ASSERTED, privacy, to_tag="b"))
+    answer = caller.take_response(200)
+    assert (ASSERTED in answer.lines, privacy in answer.lines) == (shown, True)
 
 
 def test_who_is_asked_about_nobody_believes_everybody() -> None:

@@ -204,3 +204,47 @@ def test_a_site_that_changed_is_decided_by_from_then_on() -> None:
     assert found(domains, "sip:bob@example.com") is None
     assert found(domains, "sip:bob@open.net") == ("open.org", "bob@open.org")
     assert found(domains, "sip:bob@192.0.2.1") == ("open.org", "bob@open.org")
+
+
+NUMBERED = {"alice@example.com", "+351211@example.com", "7042@open.org"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "claimed"),
+    [
+        ("tel:+351-211", ("example.com", "+351211@example.com")),
+        ("tel:211;phone-context=+351", ("example.com", "+351211@example.com")),
+        ("tel:+35130", ("example.com", "alice@example.com")),
+        ("tel:7042", ("open.org", "7042@open.org")),
+        ("tel:7042;phone-context=open.org", ("open.org", "7042@open.org")),
+        ("tel:7042;phone-context=Example.com.", ("example.com", "7042@example.com")),
+        ("tel:+12025550123", None),
+        ("tel:7042;phone-context=+1", ("open.org", "7042@open.org")),
+        ("tel:9;phone-context=elsewhere.org", None),
+    ],
+)
+def test_a_number_that_is_somebodys_is_claimed_by_who_calls_with_it(
+    uri: str, claimed: tuple[str, str] | None
+) -> None:
+    domains = Domains(TWO, OWN, {"+35130@example.com": "alice@example.com"}, NUMBERED)
+    found = domains.claimed(uri_of(uri))
+    assert (None if found is None else (found[0].name, found[1])) == claimed
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sip:bob@[2001:db8:0::1]",
+        "sip:bob@[2001:DB8:0:0:0:0:0:1]:99",
+        "sip:bob@[::ffff:192.0.2.1]",
+        "sip:bob@192.0.2.1.",
+    ],
+)
+def test_an_address_is_claimed_in_every_spelling(uri: str) -> None:
+    served = Domains({"2001:db8::1": Domain("2001:db8::1"), "192.0.2.1": Domain("192.0.2.1")}, set())
+    found = served.claimed(uri_of(uri))
+    assert found is not None
+    assert found[1] == f"bob@{found[0].name}"
+    own = Domains(ONE, OWN).claimed(uri_of(uri))
+    assert own is not None
+    assert own[1] == "bob@example.com"

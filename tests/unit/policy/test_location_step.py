@@ -3,14 +3,15 @@
 import pytest
 
 from asking import NOW, invite, shown
-from oneproxy.engine.decisions import BEST, Ask, Decision, Forward, Outcome, Target
+from oneproxy.engine.decisions import BEST, PENDING, Ask, Decision, Forward, Outcome, Target
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.location import NO_ANSWER_S, LocationStep
 from oneproxy.policy.order import Order
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import Binding, Change, static_binding
 from oneproxy.registrar.gruu import Gruus
 from oneproxy.registrar.location import Location
+from oneproxy.registrar.mirror import Mirror
 from oneproxy.site.model import Domain
 
 
@@ -398,6 +399,29 @@ def test_flows_of_one_phone_with_different_preferences_are_not_tried_after_its_a
 
 DESK = bound("sip:bob@192.0.2.4", instance="<urn:uuid:1>")
 MOBILE = bound("sip:bob@192.0.2.5", instance="<urn:uuid:2>")
+
+
+def test_who_is_no_subscriber_any_more_gets_no_calls_but_those_that_people_set_up() -> None:
+    domain = Domain("example.com")
+    location = Location(10)
+    desk = bound("sip:dave@192.0.2.9", instance="<urn:uuid:9>")
+    location.apply(Change("dave@example.com", (), (desk,)))
+    subscribers = {"dave@example.com"}
+    domains = Domains({"example.com": domain}, set(), {}, subscribers)
+    step = LocationStep(location, domains, subscribers, lambda _: None, Gruus(b"farm"))
+    gruu = Gruus(b"farm").temporary("dave@example.com", desk)
+    for uri in ("sip:dave@example.com", "sip:dave@example.com;gr=urn:uuid:9", gruu):
+        assert uris(step.decide(invite(uri))) == ["sip:dave@192.0.2.9"]
+    subscribers.clear()
+    for uri in ("sip:dave@example.com", "sip:dave@example.com;gr=urn:uuid:9", gruu):
+        assert shown(step.decide(invite(uri)))[0] == 404
+    location.apply(Change("dave@example.com", (), (static_binding("sip:hall@192.0.2.10", 1000, NOW),)))
+    assert uris(step.decide(invite("sip:dave@example.com"))) == ["sip:hall@192.0.2.10"]
+    # Where nobody is asked for a password there is no list of who exists.
+    opened = Domain("example.com", authenticate=("INVITE",))
+    assert len(uris(step_of(desk, bound("sip:b@h"), domain=opened).decide(invite()))) == 2
+
+
 GRUU = "sip:bob@example.com;gr=urn:uuid:1"
 
 
@@ -441,6 +465,30 @@ def test_a_temporary_gruu_leads_to_its_instance_until_the_registration_ends() ->
     assert shown(decided(MOBILE, uri=gruu))[0] == 404
     assert shown(decided(uri=gruu))[0] == 404
     assert redirected(step_of(DESK, MOBILE), gruu) == ["sip:bob@192.0.2.4"]
+
+
+def test_a_temporary_gruu_waits_for_the_contacts_of_who_has_it() -> None:
+    location = Location(100, known=False)
+    location.begin()
+    fetched: list[str] = []
+    answers: list[Decision] = []
+
+    def fetch(aor: str) -> bool:
+        fetched.append(aor)
+        return True
+
+    mirror = Mirror(location, fetch, lambda _, decision: answers.append(decision))
+    known = frozenset({"bob@example.com"})
+    domains = Domains({"example.com": Domain("example.com")}, {"192.0.2.1"}, {}, known)
+    step = LocationStep(location, domains, known, lambda _: None, Gruus(b"farm"), mirror)
+    gruu = Gruus(b"farm").temporary("bob@example.com", DESK)
+    assert step.decide(invite(gruu)) is PENDING
+    assert fetched == ["bob@example.com"]
+    mirror.fetched(["bob@example.com"], [("bob@example.com", DESK)])
+    assert [uris(answer) for answer in answers] == [["sip:bob@192.0.2.4"]]
+    # Nothing is loaded for one that was made up.
+    assert shown(step.decide(invite("sip:tgruu.AAAA@example.com;gr")))[0] == 404
+    assert fetched == ["bob@example.com"]
 
 
 def test_a_secure_gruu_leads_to_a_secure_contact_alone() -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from asking import uri_of
-from oneproxy.policy.numbers import is_number, plain_number, read_number
+from oneproxy.policy.numbers import is_number, read_number
+from oneproxy.site.users import plain_number
 
 
 def users(text: str) -> list[str] | None:

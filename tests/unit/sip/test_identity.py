@@ -4,6 +4,7 @@ import pytest
 
 from asking import request_of
 from oneproxy.sip.identity import TRUSTED_ONLY, trusted_lines, without_trusted
+from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Response, split
 
 SAID = [
@@ -43,6 +44,18 @@ def test_a_response_loses_them_and_nothing_else(name: str, spell: object) -> Non
     assert callable(spell)
     line = f"{spell(name)}: <sip:boss@example.com>"
     assert without_trusted(response(*KEPT, line)) == response(*KEPT).bytes()
+
+
+@pytest.mark.parametrize("behind", [" \t", "\x0b", "\x0c", "\0", "\x1f", "\x7f", "\x85", "\xa0"])
+def test_what_some_peers_skip_behind_a_name_hides_none(behind: str) -> None:
+    line = f"P-Asserted-Identity{behind}: <sip:boss@example.com>"
+    assert without_trusted(response(*KEPT, line)) == response(*KEPT).bytes()
+
+
+def test_one_may_not_stand_behind_more_header_fields_than_are_looked_at() -> None:
+    assert without_trusted(response(*["X-A: 1"] * 300, SAID[0])) is Malformed.TOO_MANY_HEADERS
+    assert without_trusted(response(SAID[0], *["X-A: 1"] * 300)) is Malformed.TOO_MANY_HEADERS
+    assert without_trusted(response(*["X-A: 1"] * 300)) is None
 
 
 def test_a_folded_one_goes_whole() -> None:

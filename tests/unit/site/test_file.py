@@ -309,6 +309,26 @@ def test_a_mistake_is_named(added: str, mistake: str) -> None:
     assert mistakes(f"{SMALLEST}{added}\n") == [mistake]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("bob", "b%6Fb"), ("+351211", "+351-2.11"), ("j\u00e4n", "j%C3%A4n"), ("a%2fb", "a/b")]
+)
+def test_two_spellings_of_a_user_are_one_user(one: str, other: str) -> None:
+    """What requests say leads to one of them; the other would lose its calls and its name."""
+
+    def text(*users: str, aliases: tuple[str, ...] = ()) -> str:
+        tables = [f'[[subscriber]]\naor = "{user}@example.com"\npassword = "x"' for user in users]
+        lines = [f'aliases = ["{alias}"]' for alias in aliases]
+        return "\n".join([SMALLEST, *tables, *lines])
+
+    assert [found.partition(": found ")[2] for found in mistakes(text(one, other))] == [
+        f'"{other}@example.com" again; allowed once; it stands in subscriber[1]'
+    ]
+    assert [found.partition(": found ")[2] for found in mistakes(text(one, "eve", aliases=(other,)))] == [
+        f'"{other}", which is a subscriber; allowed a user that nobody else has'
+    ]
+    assert isinstance(read_text(text(one, "eve", aliases=(f"{other}1",))), Configuration)
+
+
 def test_a_section_of_the_wrong_kind_is_named() -> None:
     assert mistakes('listen = "udp"\nnode = 1\n[domain]\nname = "x"\n') == [
         "f:1: listen: found a string; allowed tables that each begin with [[listen]]",
@@ -328,6 +348,8 @@ def test_a_section_of_the_wrong_kind_is_named() -> None:
         ('[[subscriber]]\naor = "a@example.com"\npasword = "hunter2"', "hunter2"),
         ('[[subscriber]]\naor = "a@example.com"\npassword = "hunter2', "hunter2"),
         ('[[provider]]\nname = "p"\n[[provider.gateway]]\nname = "g"\nuri = "sip:h"\nregister = "me:hunter2"', "hunter2"),
+        ('[[provider]]\nname = "p"\n[[provider.gateway]]\nname = "g"\nuri = "sip:me:hunter2@h h"', "hunter2"),
+        ('[[route]]\nprefix = "1"\ntarget = "SIPS:me:hunter2@two@h"', "hunter2"),
         ('[[subscriber]]\naor = "a@example.com"\nha1 = { SHA-1 = "hunter2" }', "hunter2"),
     ],
 )  # fmt: skip
