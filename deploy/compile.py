@@ -21,10 +21,9 @@ from oneproxy.compiled import SOURCE, place
 
 #: Rooms whose modules every message passes, but for what transport inherits from (a class that
 #: is not compiled can't have a compiled one for its base), protocols that are looked at while
-#: it runs, msgspec's structures, whose options would be lost, and messages, which split their
-#: header fields when the first of them is asked for: a compiled class can't be asked so.
+#: it runs, and msgspec's structures, whose options would be lost.
 ROOMS: Final = ("sip", "engine", "registrar", "access", "policy")
-LEFT_OUT: Final = frozenset(("engine/flow.py", "policy/order.py", "registrar/bindings.py", "sip/message.py"))
+LEFT_OUT: Final = frozenset(("engine/flow.py", "policy/order.py", "registrar/bindings.py"))
 
 
 def modules(package: Path) -> list[str]:
