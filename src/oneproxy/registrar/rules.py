@@ -79,7 +79,8 @@ def register(
         return Change(wanted.aor, (), ())
     written: dict[str, Binding] = {}
     left = live
-    for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
+    for at, contact in enumerate(wanted.contacts):
+        expires_s = lasting[at]
         since = now
         kept: list[Binding] = []
         for binding in left:
@@ -101,15 +102,25 @@ def register(
         left = _make_room(left, written, limits, is_gone)
         if len(left) > limits.max_contacts:
             return TOO_MANY
+    return Change(wanted.aor, _removed(stored, left), tuple(written.values()))
+
+
+def _removed(stored: Sequence[Binding], left: Sequence[Binding]) -> tuple[str, ...]:
+    """The keys of what is `stored` and not among those `left`."""
+    if not stored or (len(stored) == len(left) == 1 and stored[0].key == left[0].key):
+        # So it is with nearly everybody: a phone registers anew.
+        return ()
     staying = {binding.key for binding in left}
-    removed = tuple(binding.key for binding in stored if binding.key not in staying)
-    return Change(wanted.aor, removed, tuple(written.values()))
+    return tuple([binding.key for binding in stored if binding.key not in staying])
 
 
 def apply_change(stored: Sequence[Binding], change: Change) -> list[Binding]:
     """The bindings after `change`: those untouched first, in their order."""
+    if not stored:
+        return list(change.stored)
     touched = set(change.removed)
-    touched.update(binding.key for binding in change.stored)
+    for binding in change.stored:
+        touched.add(binding.key)
     return [binding for binding in stored if binding.key not in touched] + list(change.stored)
 
 
@@ -129,7 +140,8 @@ def _refuse(wanted: Wanted, lasting: list[int], limits: Domain) -> Refusal | Non
     """What stands in the way of all contacts, whatever is bound. lasting: `lasting_s` of each."""
     shortest_s = min(limits.min_expires_s, _NEVER_BRIEF_S)
     bound = 0
-    for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
+    for at, contact in enumerate(wanted.contacts):
+        expires_s = lasting[at]
         if expires_s:
             bound += 1
             if expires_s < shortest_s:
@@ -149,11 +161,10 @@ def _is_done(live: Sequence[Binding], wanted: Wanted, lasting: list[int]) -> boo
     Its transaction is over, or was another node's, and the phone never got the answer: told
     "out of order", it would take itself for not registered. 10.3 step 7 means later requests.
     """
-    written = {
-        binding.key: binding
-        for binding in live
-        if binding.cseq == wanted.cseq and binding.call_id == wanted.call_id
-    }
+    written: dict[str, Binding] = {}
+    for binding in live:
+        if binding.cseq == wanted.cseq and binding.call_id == wanted.call_id:
+            written[binding.key] = binding
     if not written:
         return False
     for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
@@ -177,7 +188,7 @@ def _granted_s(expires_s: int, limits: Domain, drawn: float) -> int:
     if expires_s <= limits.min_expires_s:
         return expires_s
     shortened_s = expires_s - int(expires_s * limits.spread_percent * drawn / 100)
-    return max(shortened_s, limits.min_expires_s, 1)
+    return shortened_s if shortened_s > limits.min_expires_s else max(limits.min_expires_s, 1)
 
 
 def _make_room(
