@@ -22,13 +22,15 @@ from oneproxy.compiled import SOURCE, place
 #: Rooms whose modules every message passes, but for what transport inherits from (a class that
 #: is not compiled can't have a compiled one for its base), protocols that are looked at while
 #: it runs, and msgspec's structures, whose options would be lost.
-ROOMS: Final = ("sip", "engine", "registrar", "access", "policy")
-LEFT_OUT: Final = frozenset(("engine/flow.py", "policy/order.py", "registrar/bindings.py"))
+ROOMS: Final = ("sip", "engine", "registrar", "access", "policy", "transport")
+BESIDE: Final = ("ipc/batch.py", "ipc/link.py", "ipc/stream.py")
+LEFT_OUT: Final = frozenset(("registrar/bindings.py", "transport/credentials.py"))
 
 
 def modules(package: Path) -> list[str]:
     """The files to compile, relative to the folder that the package stands in."""
     files = [file for room in ROOMS for file in sorted((package / room).glob("*.py"))]
+    files += [package / file for file in BESIDE]
     return [
         str(file.relative_to(package.parent))
         for file in files

@@ -25,11 +25,12 @@ _STUN: Final = 2
 class UdpFlow(Flow):
     """One remote address at one UDP listener."""
 
-    __slots__ = ("_address", "_sendto")
+    __slots__ = ("_address", "_sendto", "_socket")
 
     def __init__(self, listener: "UdpListener", host: str, port: int, address: tuple[object, ...]) -> None:
         super().__init__(listener, host, port, f"udp/{listener.bound}/{format_host(host)}:{port}")
         self._address = address
+        self._socket = listener
         # Bound once: three looks at attributes fewer for every datagram.
         self._sendto = listener.socket.sendto
 
@@ -38,9 +39,9 @@ class UdpFlow(Flow):
         try:
             self._sendto(data, self._address)
         except BlockingIOError:
-            self.listener.unsent += 1  # type: ignore[attr-defined]
+            self._socket.unsent += 1
         except OSError:
-            self.listener.send_again(data, self._address)  # type: ignore[attr-defined]
+            self._socket.send_again(data, self._address)
 
 
 class UdpListener(Listener):
