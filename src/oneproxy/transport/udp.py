@@ -10,6 +10,7 @@ from oneproxy.sip.host import format_host
 from oneproxy.transport import icmp, stun
 from oneproxy.transport.address import seen_address
 from oneproxy.transport.banned import Shut, network
+from oneproxy.transport.loop import Loop
 from oneproxy.transport.wire import Wire
 
 #: Datagrams read before others get their turn: enough to empty a burst, few enough
@@ -96,7 +97,7 @@ class UdpListener(Listener):
         self._view = memoryview(self._buffer)
         self._flows: dict[tuple[object, ...], UdpFlow] = {}
         self._wire: Wire | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Loop | None = None
 
     def start(self, wire: Wire) -> None:
         """Begin to read, in the running loop."""
