@@ -19,12 +19,14 @@ from typing import Final
 
 from oneproxy.compiled import SOURCE, place
 
-#: Rooms whose modules every message passes, but for what transport inherits from (a class that
-#: is not compiled can't have a compiled one for its base), protocols that are looked at while
-#: it runs, and msgspec's structures, whose options would be lost.
-ROOMS: Final = ("sip", "engine", "registrar", "access", "policy", "transport")
-BESIDE: Final = ("ipc/batch.py", "ipc/link.py", "ipc/stream.py")
-LEFT_OUT: Final = frozenset(("registrar/bindings.py", "transport/credentials.py"))
+#: Rooms whose modules every message passes, and single ones of others; but for msgspec's
+#: structures, whose options would be lost.
+ROOMS: Final = ("sip", "engine", "registrar", "access", "policy")
+BESIDE: Final = (
+    *(f"transport/{name}.py" for name in "connection connections driver flows loop stream udp wire".split()),
+    *("ipc/batch.py", "ipc/link.py", "ipc/stream.py"),
+)
+LEFT_OUT: Final = frozenset(("registrar/bindings.py",))
 
 
 def modules(package: Path) -> list[str]:
