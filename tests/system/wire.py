@@ -1,6 +1,7 @@
 """A bare SIP client over UDP, for what no phone and no SIPp scenario sends."""
 
 import itertools
+import os
 import random
 import select
 import socket
@@ -10,6 +11,10 @@ from typing import Final
 
 _NUMBERS: Final = itertools.count(1)
 _PORTS: Final = (10_000, 32_000)
+#: Tests that run beside each other (pytest-xdist names their workers gw0, gw1 ...) take their
+#: ports from parts of their own: a port that is free is bound by a server only later.
+_PARTS: Final = 8
+_PART: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _PARTS
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def free_port(host: str = "127.0.0.1") -> int:
     have taken it before it is bound.
     """
     for _ in range(1000):
-        port = random.randrange(*_PORTS)
+        port = random.randrange(_PORTS[0] + _PART, _PORTS[1], _PARTS)
         try:
             for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
                 with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
