@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,10 @@ def test_the_last_site_known_is_served_and_what_the_database_has_more_follows(si
 def test_every_version_is_kept_in_the_file(sites: Sites, tmp_path: Path) -> None:
     path = str(tmp_path / "last")
 
+    def kept(version: int) -> bool:
+        head = last.read_head(path)
+        return head is not None and head.version == version
+
     async def scene() -> list[LastSite | str]:
         found = []
         stage = Stage(sites)
@@ -254,7 +259,7 @@ def test_every_version_is_kept_in_the_file(sites: Sites, tmp_path: Path) -> None
             sites.replace(site(*names), BY)
             stage.feed.heard()
             await stage.feed.work(0.0)
-            await until(lambda: (head := last.read_head(path)) is not None and head.version == len(names))
+            await until(partial(kept, len(names)))
             found.append(last.read(path))
         keeping.cancel()
         await asyncio.wait([keeping])

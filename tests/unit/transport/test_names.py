@@ -21,6 +21,7 @@ from oneproxy.transport import answers, nameservers
 from oneproxy.transport import names as names_module
 from oneproxy.transport.dns import Question
 from oneproxy.transport.names import ADDRESSES, Names
+from waiting import PATIENCE_S, until
 
 #: The time at which every test begins, in seconds.
 START = 1_000_000.0
@@ -64,18 +65,12 @@ async def ask(names: Names, hop: Hop, now: float = START) -> list[Hop]:
     hops = names.find(now, hop, lambda _, hops: later.set_result(hops))
     if hops is not None:
         return hops
-    return await asyncio.wait_for(later, 5)
+    return await asyncio.wait_for(later, PATIENCE_S)
 
 
 def known(names: Names, hop: Hop, now: float) -> list[Hop] | None:
     """The addresses that memory has, or None."""
     return names.find(now, hop, lambda now, hops: None)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def in_loop(test: Callable[[], Coroutine[Any, Any, None]], uv: bool = False) -> None:
