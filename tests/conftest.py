@@ -9,6 +9,11 @@ import pytest
 from postgres import Cluster, programs
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See that each test has a name of its own: of those that share one pytest-xdist runs the first alone."""
+    assert len({item.nodeid for item in items}) == len(items)
+
+
 def pytest_collection_finish() -> None:
     """What stands now stays: it has not to be looked through after every test."""
     gc.collect()
