@@ -28,7 +28,7 @@ compile: $(RUN_READY)
 
 test: $(DEV_READY)
 	@sh tests/setup.sh
-	@.venv/bin/python -m pytest -n 2 --dist loadfile
+	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV_READY)
 	.venv/bin/ruff format --check .

@@ -17,6 +17,13 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.001)
 
 
+def pass_time(seconds: float) -> None:
+    """Have the running loop believe that time has passed: whatever was due meanwhile is due now."""
+    loop = asyncio.get_running_loop()
+    clock = loop.time
+    loop.time = lambda: clock() + seconds  # type: ignore[method-assign]
+
+
 def until_now(condition: Callable[[], object], told: Callable[[], object] = str) -> None:
     """Wait, without a loop, until `condition` holds; told: what to say where it never does."""
     give_up_at = time.monotonic() + PATIENCE_S

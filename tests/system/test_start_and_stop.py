@@ -18,7 +18,7 @@ from waiting import PATIENCE_S, until_now
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    with Server(tmp_path, subscribers={"bob": "secret"}, options=["--drain", "86400"]) as running:
+    with Server(tmp_path, subscribers={"bob": "secret"}, options=["--drain", "3600"]) as running:
         yield running
 
 
@@ -109,7 +109,7 @@ def test_a_second_interrupt_ends_it_at_once(server: Server, caller: Client) -> N
         # Signals that come at once are one.
         until_now(lambda: '"event": "stopping"' in server.log(), server.log)
         os.kill(server.pid, signal.SIGINT)
-        # The call would have had a day.
+        # The call would have had an hour.
         assert server.ended() == 130
     assert [pid for pid in children if alive(pid)] == []
 

@@ -446,7 +446,7 @@ async def said(*frames: bytes) -> tuple[list[object], bool]:
     """What the recorder says to these frames, and whether it ended the connection then."""
     client = _Client(*frames)
     await connect("unix:socket", client)
-    await asyncio.wait([client.ended], timeout=5)
+    await asyncio.wait([client.ended], timeout=PATIENCE_S)
     return client.messages, client.ended.done()
 
 
