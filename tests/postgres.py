@@ -89,11 +89,15 @@ class Cluster:
 
     def stop(self) -> None:
         """End the server, connections and all."""
-        self._process.send_signal(signal.SIGINT)
+        self._end(signal.SIGINT)
+
+    def _end(self, by: signal.Signals) -> None:
+        self._process.send_signal(by)
         self._process.wait(START_S)
 
     def remove(self) -> None:
         """End the server and remove its directory."""
         if self._process.poll() is None:
-            self.stop()
+            # What it has not written to its files yet would be written for nothing.
+            self._end(signal.SIGQUIT)
         shutil.rmtree(self.directory)

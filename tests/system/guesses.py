@@ -18,7 +18,7 @@ from system.wire import read_answer
 from waiting import PATIENCE_S
 
 _URI: Final = f"sip:{DOMAIN}"
-#: How long it is listened for answers that should not come.
+#: How long answers are waited for that need not come.
 _LAST_S: Final = 1.0
 
 
@@ -50,10 +50,10 @@ class Guesser:
             made.settimeout(PATIENCE_S)
         self._nonces = [self._ask_for_challenge(one) for one in self._sockets]
 
-    def guess(self, each: int, rate: int, answered: int) -> None:
+    def guess(self, each: int, rate: int, answered: int | None = None) -> None:
         """Guess `each` times from every source, `rate` a second in all, as fast as that goes.
 
-        answered: so many answers are waited for.
+        answered: so many answers are waited for; None: those that come in a second.
         """
         began = time.monotonic()
         for number in range(each):
@@ -68,8 +68,8 @@ class Guesser:
                 ahead = began + self.sent / rate - time.monotonic()
                 if ahead > 0.002:
                     time.sleep(ahead)
-        give_up_at = time.monotonic() + PATIENCE_S
-        while self.statuses.total() < answered and time.monotonic() < give_up_at:
+        give_up_at = time.monotonic() + (_LAST_S if answered is None else PATIENCE_S)
+        while (answered is None or self.statuses.total() < answered) and time.monotonic() < give_up_at:
             for made in self._sockets:
                 self._take(made)
 

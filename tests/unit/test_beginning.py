@@ -120,7 +120,7 @@ def with_node(directory: Path, scene: Callable[[Node], Awaitable[Any]]) -> None:
         finally:
             await node.link.close()
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), 4 * PATIENCE_S))
 
 
 def wanted(directory: Path, entries: Entries, digest: str, first_only: bool = False) -> Wanted:
