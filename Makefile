@@ -27,7 +27,7 @@ compile: $(RUN_READY)
 
 test: $(DEV_READY)
 	@sh tests/setup.sh
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV_READY)
 	.venv/bin/ruff format --check .
