@@ -8,13 +8,13 @@ The source of a datagram can be forged, so what is said by somebody who has not 
 our answers bans nobody who has: see `Guard.believes`.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from typing import Final
 
 from oneproxy.access import causes
 from oneproxy.access.bans import ACCOUNT, SOURCE, Ban, Bans
 from oneproxy.access.good import Good
-from oneproxy.access.sources import source_of
+from oneproxy.access.sources import source_of, source_of_binding
 from oneproxy.access.window import Window
 from oneproxy.site.model import Flood
 
@@ -110,12 +110,15 @@ class Guard:
         """Whether the password of `aor` is not taken from this source at present."""
         if self.bans.find(aor) is None or self._good.proved(source, aor):
             return False
-        hosts = [text.partition(":")[2].rpartition(":")[0].strip("[]") for text in self.registered(aor, now)]
-        return source not in map(source_of, hosts)
+        return source not in map(source_of_binding, self.registered(aor, now))
 
     def note_right(self, source: str, aor: str, now: float) -> None:
         """The password of `aor` was proved."""
         self._good.note(source, aor, now)
+
+    def recall(self, sources: Iterable[str]) -> None:
+        """Phones are registered from these, and took their passwords to do so."""
+        self._good.recall(sources)
 
     def note_wrong(self, host: str, source: str, aor: str, now: float) -> None:
         """Somebody guessed. aor: "" where there is no such account."""

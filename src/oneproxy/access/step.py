@@ -9,7 +9,7 @@ reach the users of served domains only. A caller of ours who wants something els
 asked who he is, since only then is it relayed (RFC 3261 22, RFC 7616, RFC 8760).
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Final
 
 from oneproxy.access import causes
@@ -19,7 +19,7 @@ from oneproxy.access.nonces import Nonces
 from oneproxy.access.owners import Owners
 from oneproxy.access.replays import Replays
 from oneproxy.access.rules import DENY, TRUST, Rules
-from oneproxy.access.sources import source_of
+from oneproxy.access.sources import source_of, source_of_binding
 from oneproxy.access.verify import PROVED, Domains, Realm, Verifier
 from oneproxy.engine.decisions import Ask, Decision, Reply
 from oneproxy.engine.flow import Flow
@@ -68,6 +68,7 @@ class Access:
         "_methods",
         "_nonces",
         "_owners",
+        "_proving",
         "_realms",
         "_registered",
         "_rules",
@@ -104,6 +105,8 @@ class Access:
         )
         self._realms: dict[str, Realm] = {}
         self._methods: frozenset[str] = frozenset()
+        #: Domains where whoever registers proves his password.
+        self._proving: frozenset[str] = frozenset()
         self._set_domains(site.domains)
 
     def take(self, site: Site) -> None:
@@ -116,6 +119,7 @@ class Access:
     def _set_domains(self, served: Mapping[str, Domain]) -> None:
         self._realms = {domain.name: Realm(domain) for domain in served.values()}
         self._methods = frozenset(method for domain in served.values() for method in domain.authenticate)
+        self._proving = frozenset(one.name for one in served.values() if "REGISTER" in one.authenticate)
 
     # What the engine asks.
 
@@ -212,10 +216,18 @@ class Access:
 
     def _places_of(self, aor: str, now: float) -> list[str]:
         """Where an account has registered from, if it took its password to do so."""
-        realm = self._realms.get(aor.rpartition("@")[2])
-        if self._registered is None or realm is None or "REGISTER" not in realm.domain.authenticate:
+        if self._registered is None or aor.rpartition("@")[2] not in self._proving:
             return []
         return self._registered(aor, now)
+
+    def recall(self, places: Iterable[tuple[str, str]]) -> None:
+        """Contacts that have become known: AoR, and where its REGISTER came from, as bindings have it.
+
+        A node that starts knows by them where phones are at home, before these have come again.
+        """
+        proving = self._proving
+        sources = {text for aor, text in places if aor.rpartition("@")[2] in proving}
+        self._guard.recall(filter(None, map(source_of_binding, sources)))
 
     def _owns(self, request: Request, header: str, aor: str) -> bool:
         uri = _address_uri(request, header)
