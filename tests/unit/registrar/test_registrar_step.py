@@ -514,3 +514,37 @@ def test_a_binding_that_people_added_is_neither_replaced_nor_removed_nor_counted
     assert shown(played.registered("Contact: *", "Expires: 0", cseq=3))[0] == 200
     assert played.location.stored(ALICE) == [static]
     assert played.location.lookup(ALICE, NOW + 1e8) == [static]
+
+
+def test_what_people_add_while_a_register_for_its_place_is_saved_stays() -> None:
+    """The recorder stores one after the other, and tells of them in that order."""
+    static = static_binding("sip:alice@192.0.2.4", 1000, NOW)
+    played = Played()
+    assert played.step.decide(register(DESK)) is PENDING
+    played.location.changed(Change(ALICE, (), (static,)))
+    played.commit()
+    assert shown(played.answers.pop()[1])[0] == 200
+    assert played.location.stored(ALICE) == [static]
+    played = Played()
+    assert played.step.decide(register(DESK)) is PENDING
+    played.commit()
+    played.location.changed(Change(ALICE, (), (static,)))
+    assert played.location.stored(ALICE) == [static]
+
+
+def test_what_people_add_is_true_though_a_register_for_its_place_was_not_stored() -> None:
+    static = static_binding("sip:alice@192.0.2.4", 1000, NOW)
+    for loaded in (True, False):
+        played = Away(from_memory=True)
+        played.has_room = False
+        assert shown(played.registered(DESK, MOBILE))[0] == 200
+        if loaded:
+            played.mirror.fetched([ALICE], [(ALICE, static)])
+        else:
+            played.mirror.changed([Change(ALICE, (), (static,))])
+        played.has_room = True
+        played.mirror.room()
+        assert [one.contact for one in played.end(Fate.STORED).stored] == ["sip:alice@192.0.2.5"]
+        assert static in played.location.stored(ALICE)
+        assert len(played.contacts()) == 2
+        assert played.location.unsaved == {}
