@@ -119,7 +119,7 @@ class Access:
     def _set_domains(self, served: Mapping[str, Domain]) -> None:
         self._realms = {domain.name: Realm(domain) for domain in served.values()}
         self._methods = frozenset(method for domain in served.values() for method in domain.authenticate)
-        self._proving = frozenset(one.name for one in served.values() if "REGISTER" in one.authenticate)
+        self._proving = frozenset(one.name for one in served.values() if not one.is_open)
 
     # What the engine asks.
 
@@ -194,7 +194,7 @@ class Access:
 
     def _ask_registrant(self, ask: Ask, realm: Realm) -> Decision | None:
         """The digest of a REGISTER for a served domain (RFC 3261 22.2, 10.3 step 3)."""
-        if "REGISTER" not in realm.domain.authenticate:
+        if realm.domain.is_open:
             return None
         cause, aor = self._verifier.verify(ask, realm, "authorization")
         if cause != PROVED:

@@ -307,8 +307,8 @@ class Registrar:
         named = self._domain_of(uri)
         if named is None or named[0] is not domain or uri.user is None:
             return NOT_FOUND
-        # A domain that asks nobody for a password has no list of who exists.
-        if domain.authenticate and named[1] not in self._subscribers:
+        # An open domain has no list of who exists.
+        if not domain.is_open and named[1] not in self._subscribers:
             return NOT_FOUND
         return named[1]
 

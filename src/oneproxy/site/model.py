@@ -95,6 +95,11 @@ class Domain(Struct, frozen=True):
     #: How many rounds of 3xx from a callee are followed; 0: they go to the caller.
     follow_redirects: int = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether REGISTER needs no password: then anybody is a user here, whether or not a subscriber."""
+        return "REGISTER" not in self.authenticate
+
 
 class Subscriber(Struct, frozen=True, gc=False):
     """Who may register and call. ha1: algorithm to lower-case hex H(user:realm:password).

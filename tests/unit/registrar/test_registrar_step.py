@@ -16,7 +16,11 @@ from oneproxy.site.model import Domain, Site
 
 DESK = "Contact: <sip:alice@192.0.2.4>"
 MOBILE = "Contact: <sip:alice@192.0.2.5>"
-SERVED = {"example.com": Domain("example.com"), "open.org": Domain("open.org", authenticate=())}
+SERVED = {
+    "example.com": Domain("example.com"),
+    "open.org": Domain("open.org", authenticate=()),
+    "ajar.org": Domain("ajar.org", authenticate=("INVITE",)),
+}
 
 
 class Played:
@@ -242,10 +246,11 @@ def test_a_to_that_is_no_sip_uri_is_answered_400(to: str) -> None:
     assert shown(Played().step.decide(register(DESK, to=to))) == (400, "Bad To", ())
 
 
-def test_a_domain_that_authenticates_nobody_takes_every_user() -> None:
+@pytest.mark.parametrize("domain", ["open.org", "ajar.org"])
+def test_a_domain_where_nobody_proves_anything_to_register_takes_every_user(domain: str) -> None:
     played = Played()
-    assert shown(played.registered(DESK, uri="sip:open.org", to="<sip:zoe@open.org>"))[0] == 200
-    assert played.contacts("zoe@open.org") == ["sip:alice@192.0.2.4"]
+    assert shown(played.registered(DESK, uri=f"sip:{domain}", to=f"<sip:zoe@{domain}>"))[0] == 200
+    assert played.contacts(f"zoe@{domain}") == ["sip:alice@192.0.2.4"]
 
 
 @pytest.mark.parametrize(
