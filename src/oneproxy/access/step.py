@@ -157,7 +157,7 @@ class Access:
         flow = ask.flow
         rules = self._rules
         if rules.any:
-            action = rules.find(flow.host, flow.client_name, ask.request.method)
+            action = rules.find(flow.host, flow.client_names, ask.request.method)
             if action == TRUST:
                 ask.trusted = True
                 return None
@@ -169,7 +169,7 @@ class Access:
     def trusts(self, flow: Flow, method: str) -> bool:
         """Whether what comes on `flow` may say who somebody is (RFC 3325)."""
         rules = self._rules
-        return rules.any and rules.find(flow.host, flow.client_name, method) == TRUST
+        return rules.any and rules.find(flow.host, flow.client_names, method) == TRUST
 
     # Bans, by hand.
 
