@@ -68,9 +68,9 @@ class Rules:
         if method not in self._named:
             method = _OTHERS
         if clients and self._by_client:
-            action = self._of_clients(clients, method)
-            if action:
-                return action
+            of_clients = self._of_clients(clients, method)
+            if of_clients:
+                return of_clients
         known = self._known.get(host)
         if known is None:
             if len(self._known) >= _REMEMBERED:
@@ -99,9 +99,9 @@ class Rules:
             actions = self._by_client.get(client)
             if actions is None:
                 continue
-            action = actions.get(method) or actions.get(_OTHERS)
-            if action is not None and _STRICTNESS[action] > _STRICTNESS[strictest]:
-                strictest = action
+            found = actions.get(method) or actions.get(_OTHERS)
+            if found is not None and _STRICTNESS[found] > _STRICTNESS[strictest]:
+                strictest = found
         return strictest
 
     def _look_up(self, host: str, method: str) -> str:
