@@ -228,12 +228,19 @@ class Node:
         )
         if self._policy is not None:
             self._policy.take(site)
+            self._narrow()
             self._own.serve(names_of(site.domains))
         log.info(
             "site", version=version.version, domains=len(site.domains), subscribers=len(site.subscribers)
         )
         if not self._has_site.done():
             self._has_site.set_result(None)
+
+    def _narrow(self) -> None:
+        """Go on with what a change of the site leaves to do with bans, a step in a turn of the loop."""
+        for step in self._policy.steps if self._policy is not None else ():
+            if isinstance(step, Access) and step.narrow():
+                asyncio.get_running_loop().call_soon(self._narrow)
 
     def _note_refused(self, ask: Ask, cause: str) -> None:
         """Log it at a limited rate, without what would tell a password."""

@@ -171,12 +171,20 @@ class Access:
         rules = self._rules
         return rules.any and rules.find(flow.host, flow.client_names, method) == TRUST
 
+    def narrow(self) -> bool:
+        """The next step of what a change of the site has left to do; whether there are more.
+
+        Among a hundred thousand banned sources those are looked for that are trusted by now.
+        """
+        return self._guard.narrow()
+
     # Bans, by hand.
 
-    def bans(self, now: float) -> list[Ban]:
-        """Sources and accounts that are shut out at present, the oldest first."""
-        self._guard.bans.expire(now)
-        return self._guard.bans.all()
+    def bans(self, now: float, after: str = "", most: int = 500) -> list[Ban]:
+        """Sources and accounts that are shut out at present, by name: the next ones behind `after`."""
+        while self._guard.bans.expire(now):
+            pass
+        return self._guard.bans.page(after, most)
 
     def ban(self, name: str, now: float, until: float, why: str) -> None:
         """Shut out a source ("192.0.2.7", "2001:db8::1") or an account (its AoR)."""

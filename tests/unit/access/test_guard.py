@@ -10,6 +10,7 @@ from asking import NOW, ask_of, credentials, request_of, subscriber
 from oneproxy.access import digest
 from oneproxy.access.bans import CAPACITY, Bans
 from oneproxy.access.good import Good
+from oneproxy.access.guard import NARROWED
 from oneproxy.access.nonces import Nonces
 from oneproxy.access.step import Access
 from oneproxy.engine.decisions import Ask, Reply
@@ -357,6 +358,16 @@ def test_sources_that_are_remembered_of_bindings_are_bounded() -> None:
     assert [good.proved_any(f"192.0.2.{number}") for number in (1, 2, 3)] == [True, True, False]
     good.note("192.0.2.9", ALICE, NOW)
     assert [good.proved_any(f"192.0.2.{number}") for number in (1, 2, 9)] == [True, True, True]
+
+
+def test_of_thousands_of_banned_sources_those_that_are_trusted_by_now_are_found_step_by_step() -> None:
+    world = World(Flood())
+    for number in range(4 * NARROWED):
+        world.access.ban(f"10.0.{number >> 8}.{number & 255}", NOW, NOW + 600, "requests")
+    world.access.take(replace(world.site, access=(Rule("10.0.0.0/16", action="trust"),)))
+    assert len(world.bans.shut) == 3 * NARROWED
+    assert [world.access.narrow() for _ in range(4)] == [True, True, True, False]
+    assert (world.bans.shut, len(world.bans)) == ({}, 4 * NARROWED)
 
 
 # What it costs.
