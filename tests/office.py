@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from oneproxy.admin.app import make_app
 from oneproxy.admin.asking import Desk, RecorderAwayError
 from oneproxy.admin.office import Office
+from oneproxy.admin.tokens import Tokens
 from oneproxy.ipc.desk import (
     PAGE,
     AskHealth,
@@ -200,7 +201,12 @@ class Api:
     def __init__(self, desk: Desk, request_s: float = 60.0) -> None:
         self.app = _app(request_s)
         self.app.state.office = Office(desk)
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=("192.0.2.5", 4711))
+        self.app.state.tokens = Tokens(tokens())
+        self.come_from("192.0.2.5")
+
+    def come_from(self, host: str) -> None:
+        """Ask from this address from now on."""
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(host, 4711))
         self._http = httpx.AsyncClient(transport=transport, base_url="http://api")
 
     async def ask(

@@ -58,11 +58,16 @@ class Token(Struct, frozen=True):
 
 
 class Admin(Struct, frozen=True):
-    """The HTTP API. host: an IP address; port: 1 to 65535."""
+    """The HTTP API. host: an IP address; port: 1 to 65535.
+
+    certificate, key: files as those of `Listen`; where they stand it speaks TLS.
+    """
 
     host: str
     port: int
     tokens: tuple[Token, ...] = ()
+    certificate: str = ""
+    key: str = ""
 
 
 class Domain(Struct, frozen=True):

@@ -177,6 +177,8 @@ class Admin(Table):
     """[admin]: where the HTTP API and the console are served."""
 
     address: Address = "127.0.0.1:8080"
+    certificate: File | None = None
+    key: File | None = None
     token: Annotated[list[Token], Field(description="tables begun by [[admin.token]]")] = []
 
 
