@@ -210,7 +210,7 @@ def test_sections_that_are_not_acted_on_are_said(file: Path) -> None:
             "none.toml: found no way to read it (no such file or directory); ",
         ),
         (["apply", "empty.toml"], "oneproxy: empty.toml: no site in it; a [[domain]] is the least"),
-        (["rollback", "0"], "Usage:"),
+        (["rollback", "0"], "oneproxy: invalid value for 'N': "),
     ],
 )
 def test_a_mistake_is_a_line_and_status_2(file: Path, words: list[str], line: str) -> None:
