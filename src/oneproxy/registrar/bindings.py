@@ -20,8 +20,10 @@ class Fate(Enum):
     """What became of a change that was to be stored."""
 
     STORED = "stored"
-    #: The database does not have it: it was rolled back, or can't be stored at all.
+    #: The database does not have it: it was rolled back, and another time it may go well.
     REFUSED = "refused"
+    #: Nor will it ever: no attempt can store it.
+    UNFIT = "unfit"
     #: The database is away or silent: it may have the change or not.
     UNKNOWN = "unknown"
 

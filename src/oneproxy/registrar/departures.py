@@ -46,11 +46,13 @@ class Write(Protocol):
 class _Departure:
     """The change that takes the contacts of one AoR away."""
 
-    __slots__ = ("_departures", "change", "waiting")
+    __slots__ = ("_departures", "change", "sent", "waiting")
 
-    def __init__(self, departures: "Departures", change: Change) -> None:
+    def __init__(self, departures: "Departures", change: Change, sent: Change) -> None:
+        """sent: `change` with what is in its way in the database."""
         self._departures = departures
         self.change = change
+        self.sent = sent
         self.waiting: Waiting = deque()
 
     def done(self, fate: Fate) -> None:
@@ -174,8 +176,9 @@ class Departures:
         del self._writes[change.aor]
         if fate is Fate.STORED:
             self._location.apply(change)
-            self._location.settle(change.aor)
-        elif fate is Fate.UNKNOWN and self._location.keep_unsaved(change):
+            self._location.settle(departure.sent)
+        elif fate is Fate.UNKNOWN:
+            self._location.keep_unsaved(change, sent=True)
             self._location.apply(change)
         self._go_on(change.aor, departure.waiting, fate)
         self.freed(change.aor)
@@ -189,11 +192,10 @@ class Departures:
             return True
         # These very ones: the phone may be registered anew at another machine, with the same contact.
         change = Change(aor, tuple(one.key for one in gone), (), tuple(meaning(one) for one in gone))
-        departure = _Departure(self, change)
+        departure = _Departure(self, change, self._location.over_unsaved(change))
         self._writes[aor] = departure
         self._under_way += 1
-        # What of this AoR was not stored before goes along.
-        if self._save(self._location.with_unsaved(departure.change), departure.done):
+        if self._save(departure.sent, departure.done):
             return True
         del self._writes[aor]
         self._under_way -= 1

@@ -25,15 +25,13 @@ from msgspec import structs
 
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.registrar.rules import apply_change
-from oneproxy.registrar.unsaved import Unsaved, in_the_way, note, prevails
+from oneproxy.registrar.unsaved import Unsaved, first_of, in_the_way, note, prevails, with_gone
 
 #: User agents that are kept once however many bindings have them: phones of one kind are
 #: many, and an eighth of what a binding takes is the name of its phone.
 MAX_SHARED: Final = 10_000
 #: Above every AoR: code points end at U+10FFFF, and AoRs are Latin-1.
 END: Final = "\U0010ffff"
-#: Contacts of one AoR that may wait to be stored: they have to fit into one change.
-MAX_UNSAVED: Final = 64
 
 
 class Location:
@@ -196,41 +194,51 @@ class Location:
         elif stored:
             table.pop(aor, None)
 
-    def keep_unsaved(self, change: Change) -> bool:
-        """Note that the contacts of `change` have to be stored as they are here; False: no room."""
+    def keep_unsaved(self, change: Change, sent: bool = False) -> bool:
+        """Note that the contacts of `change` have to be stored as they are here; False: no room.
+
+        sent: the database may have it, so it is noted in any case. What may be on its way is bounded,
+        and nothing more is sent while there is no room (`has_room`).
+        """
         kept = self.unsaved.get(change.aor, {})
         contacts = note(kept, self.stored(change.aor), change)
         more = len(contacts) - len(kept)
-        if len(contacts) > MAX_UNSAVED or self.unsaved_count + more > self.capacity:
+        fits = self.unsaved_count + more <= self.capacity
+        if not fits and not sent:
             return False
         self.unsaved[change.aor] = contacts
         self.unsaved_count += more
         if self._before is not None and not kept and change.aor > self._loaded_to:
             # Else the load has told what there is: what was before must not come back.
             heappush(self._unsaved_ahead, change.aor)
-        return True
+        return fits
 
-    def with_unsaved(self, change: Change) -> Change:
-        """`change`, and what of its AoR was not stored before it.
+    @property
+    def has_room(self) -> bool:
+        """Whether contacts that can't be stored may be noted."""
+        return self.unsaved_count < self.capacity
 
-        What the database may have instead goes first, where what is here would not take its place.
+    def over_unsaved(self, change: Change) -> Change:
+        """`change`, so that it is true whatever the database has of its contacts, unsaved as they are.
+
+        Other contacts of its AoR are stored by themselves (`to_store`).
         """
         kept = self.unsaved.get(change.aor)
         if kept is None:
             return change
-        touched = set(change.removed)
-        touched.update(binding.key for binding in change.stored)
-        here = {binding.key: binding for binding in self.stored(change.aor)}
-        stored = tuple(here[contact] for contact in kept if contact in here and contact not in touched)
-        stored += change.stored
-        gone = list(zip_longest(change.removed, change.meant)) + in_the_way(kept, stored)
-        return Change(
-            change.aor, tuple(contact for contact, _ in gone), stored, tuple(meant for _, meant in gone)
-        )
+        keys = dict.fromkeys((*change.removed, *(binding.key for binding in change.stored)))
+        return with_gone(change, in_the_way({key: kept[key] for key in keys if key in kept}, change.stored))
 
-    def settle(self, aor: str) -> None:
-        """All of `aor` is stored as it is here."""
-        self.unsaved_count -= len(self.unsaved.pop(aor, ()))
+    def to_store(self, aor: str, most: int) -> Change:
+        """What stores the next unsaved contacts of an AoR that has some, as they are here."""
+        here = {binding.key: binding for binding in self.stored(aor)}
+        return first_of(aor, self.unsaved[aor], here, most)
+
+    def settle(self, sent: Change) -> None:
+        """The contacts of `sent` are stored as they are here, or never will be."""
+        kept = self.unsaved.get(sent.aor)
+        if kept is not None:
+            self._drop(sent.aor, (*sent.removed, *(binding.key for binding in sent.stored)))
 
     def sweep(self, now: float, budget: int) -> int:
         """Look at the next `budget` AoRs and drop what has expired; how many bindings went."""
@@ -302,22 +310,25 @@ class Location:
             for binding in change.stored
             if binding.key in kept and prevails(binding, here.get(binding.key), kept[binding.key])
         ]
-        self._give_up(change.aor, theirs)
+        # The database keeps these.
+        self._drop(change.aor, [binding.key for binding in theirs])
         gone = [one for one in zip_longest(change.removed, change.meant) if one[0] not in kept]
         # Ours are older, or would not be replaced by theirs.
         gone += [(binding.key, None) for binding in theirs]
         stored = tuple(one for one in change.stored if one.key not in kept) + tuple(theirs)
         return Change(change.aor, tuple(key for key, _ in gone), stored, tuple(meant for _, meant in gone))
 
-    def _give_up(self, aor: str, theirs: Iterable[Binding]) -> None:
-        """What the database has of these, and keeps, is true: nothing of ours is to be stored there."""
-        kept = dict(self.unsaved[aor])
-        for binding in theirs:
-            del kept[binding.key]
-        self.settle(aor)
+    def _drop(self, aor: str, keys: Iterable[str]) -> None:
+        """Nothing of these is to be stored any more."""
+        before = self.unsaved[aor]
+        kept = dict(before)
+        for key in keys:
+            kept.pop(key, None)
+        self.unsaved_count += len(kept) - len(before)
         if kept:
             self.unsaved[aor] = kept
-            self.unsaved_count += len(kept)
+        else:
+            del self.unsaved[aor]
 
     def _merge(self, aor: str, stored: Sequence[Binding], fresh: Sequence[Binding]) -> list[Binding]:
         """`fresh` with the unsaved contacts as they are here.
@@ -337,7 +348,7 @@ class Location:
             ):
                 theirs.append(binding)
                 ours.pop(binding.key, None)
-        self._give_up(aor, theirs)
+        self._drop(aor, [binding.key for binding in theirs])
         left = self.unsaved.get(aor, {})
         return [binding for binding in fresh if binding.key not in left] + list(ours.values())
 

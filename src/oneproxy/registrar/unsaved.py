@@ -15,6 +15,9 @@ from oneproxy.registrar.bindings import Binding, Change, Meant, gives_way, is_me
 #: ones are kept, since those that came while nothing could be stored are in no database.
 MAX_MEANT: Final = 8
 
+#: Characters of one change that stores again, of two octets at most: a link takes 128 KiB.
+MAX_SIZE: Final = 48 * 1024
+
 #: By the key of a binding.
 Unsaved = dict[str, tuple[Meant, ...]]
 
@@ -51,6 +54,42 @@ def in_the_way(kept: Unsaved, stored: Sequence[Binding]) -> list[tuple[str, Mean
         for one in meant
         if key not in fresh or (one is not None and one[0] == fresh[key].call_id and one[1] > fresh[key].cseq)
     ]
+
+
+def with_gone(change: Change, gone: Sequence[tuple[str, Meant]]) -> Change:
+    """`change`, before which these go too."""
+    if not gone:
+        return change
+    removed = [*zip_longest(change.removed, change.meant), *gone]
+    return Change(
+        change.aor, tuple(key for key, _ in removed), change.stored, tuple(meant for _, meant in removed)
+    )
+
+
+def first_of(aor: str, kept: Unsaved, here: Mapping[str, Binding], most: int) -> Change:
+    """The change that stores some of what is unsaved of `aor` as it is `here`, by key: `most` contacts.
+
+    Fewer of them, but one, where they are long: a change has to fit into a message.
+    """
+    some: Unsaved = {}
+    stored: list[Binding] = []
+    size = 0
+    for key, meant in kept.items():
+        binding = here.get(key)
+        size += len(key) + sum(len(one[0]) for one in meant if one is not None)
+        if binding is not None:
+            size += _size_of(binding)
+        if some and (len(some) >= most or size > MAX_SIZE):
+            break
+        some[key] = meant
+        if binding is not None:
+            stored.append(binding)
+    return with_gone(Change(aor, (), tuple(stored)), in_the_way(some, stored))
+
+
+def _size_of(binding: Binding) -> int:
+    texts = (binding.contact, binding.call_id, binding.source, binding.user_agent, binding.instance)
+    return sum(map(len, (*texts, binding.flow, *binding.path)))
 
 
 def _with(known: tuple[Meant, ...], meant: Meant) -> tuple[Meant, ...]:

@@ -11,7 +11,7 @@ from oneproxy.policy.domains import Domains
 from oneproxy.registrar.bindings import Binding, Change, Fate, static_binding
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
-from oneproxy.registrar.step import MAX_WAITING, RESENT, Registrar
+from oneproxy.registrar.step import MAX_WAITING, RESENT, TOGETHER, Registrar
 from oneproxy.site.model import Domain, Site
 
 DESK = "Contact: <sip:alice@192.0.2.4>"
@@ -339,11 +339,11 @@ class Away(Played):
         self.asked: list[str] = []
         self.can_fetch = True
         self.mirror = Mirror(self.location, self.fetch, self.answer)
-        domains = Domains(SERVED, {"192.0.2.1:5060", "192.0.2.1"})
+        self.domains = Domains(SERVED, {"192.0.2.1:5060", "192.0.2.1"})
         known_users = frozenset({"alice@example.com", "bob@example.com"})
         self.step = Registrar(
             self.location,
-            domains.find,
+            self.domains.find,
             known_users,
             self.save,
             self.answer,
@@ -409,35 +409,112 @@ def test_the_site_may_say_otherwise_at_any_time() -> None:
     assert shown(played.registered(DESK, cseq=2))[0] == 503
 
 
-def test_a_register_carries_along_what_of_its_address_was_not_stored() -> None:
+def test_what_of_an_address_was_not_stored_follows_a_register_that_is() -> None:
     played = Away(from_memory=True)
     played.has_room = False
     played.registered(DESK)
     played.has_room = True
     assert played.step.decide(register(MOBILE, cseq=2)) is PENDING
-    assert [one.contact for one in played.writes[0][0].stored] == [
-        "sip:alice@192.0.2.4",
-        "sip:alice@192.0.2.5",
-    ]
     played.mirror.room()
+    # One change of an address at a time.
+    assert [one.contact for one in played.writes[0][0].stored] == ["sip:alice@192.0.2.5"]
     assert len(played.writes) == 1
     played.end(Fate.STORED)
-    assert (played.location.unsaved, len(played.contacts())) == ({}, 2)
+    assert shown(played.answers.pop()[1])[0] == 200
+    assert [one.contact for one in played.end(Fate.STORED).stored] == ["sip:alice@192.0.2.4"]
+    assert (played.location.unsaved, played.writes, len(played.contacts())) == ({}, [], 2)
 
 
-def test_what_was_refused_with_the_change_that_it_went_along_with_is_stored_again() -> None:
-    played = Played()
+def test_a_register_for_what_was_not_stored_puts_that_right_too() -> None:
+    played = Away(from_memory=False)
+    played.registered(DESK, call_id="one")
+    assert played.step.decide(register(DESK, call_id="two", cseq=7)) is PENDING
+    played.end(Fate.UNKNOWN)
+    assert shown(played.answers.pop()[1])[0] == 503
+    assert played.step.decide(register(DESK, call_id="two", cseq=6)) is PENDING
+    change = played.end(Fate.STORED)
+    # The one that may be stored would not give way to it.
+    assert (change.removed, change.meant) == (("sip:alice@192.0.2.4",), (("two", 7),))
+    assert (played.location.unsaved, played.writes) == ({}, [])
+
+
+@pytest.mark.parametrize("fate", [Fate.REFUSED, Fate.UNFIT])
+def test_what_was_not_stored_is_stored_also_after_a_register_that_is_refused(fate: Fate) -> None:
+    played = Away(from_memory=True)
     played.has_room = False
-    played.step.take(Site(SERVED, {}, without_database="memory"))
     assert shown(played.step.decide(register(DESK)))[0] == 200
     played.has_room = True
     assert played.step.decide(register(MOBILE, call_id="other")) is PENDING
-    played.commit(saved=False)
+    played.end(fate)
     assert shown(played.answers.pop()[1])[0] == 500
-    [(again, done)] = played.writes
-    assert [binding.contact for binding in again.stored] == ["sip:alice@192.0.2.4"]
-    done(Fate.STORED)
+    assert [one.contact for one in played.end(Fate.STORED).stored] == ["sip:alice@192.0.2.4"]
     assert (played.location.unsaved, played.location.unsaved_count) == ({}, 0)
+
+
+def test_what_no_database_takes_is_dropped_alone_counted_and_told() -> None:
+    played = Away(from_memory=True)
+    told: list[str] = []
+    played.step.on_dropped = told.append
+    played.has_room = False
+    assert shown(played.registered(DESK, MOBILE))[0] == 200
+    assert shown(played.registered("Contact: <sip:bob@192.0.2.9>", to="<sip:bob@example.com>"))[0] == 200
+    played.has_room = True
+    played.mirror.room()
+    for _ in range(10):
+        if played.writes:
+            change, done = played.writes.pop(0)
+            odd = any(one.contact == "sip:alice@192.0.2.5" for one in change.stored)
+            done(Fate.UNFIT if odd else Fate.STORED)
+    assert (played.writes, played.location.unsaved, played.step._apart) == ([], {}, set())
+    assert (told, played.step.dropped) == ([ALICE], 1)
+    # It is there for as long as it was granted, or until the node ends.
+    assert len(played.contacts()) == 2
+
+
+def test_what_was_only_rolled_back_is_stored_again() -> None:
+    played = Away(from_memory=True)
+    played.has_room = False
+    assert shown(played.registered(DESK))[0] == 200
+    played.has_room = True
+    played.mirror.room()
+    played.end(Fate.REFUSED)
+    played.end(Fate.STORED)
+    assert (played.location.unsaved, played.writes, played.step.dropped) == ({}, [], 0)
+
+
+def test_any_number_of_contacts_of_one_address_is_put_right_in_changes_of_bounded_size() -> None:
+    """Where nobody knows what became of them: each may be in the database."""
+    played = Away(from_memory=False)
+    played.location.capacity = 1000
+    domain = Domain("open.org", authenticate=(), max_contacts=200)
+    played.domains.take(Site({"open.org": domain}, {}))
+    contacts = [f"Contact: <sip:zoe@192.0.2.4:{number}>" for number in range(6001, 6201)]
+    asked = register(*contacts, uri="sip:open.org", to="<sip:zoe@open.org>")
+    assert played.step.decide(asked) is PENDING
+    written = played.end(Fate.UNKNOWN)
+    assert shown(played.answers.pop()[1])[0] == 503
+    assert (len(written.stored), played.location.unsaved_count) == (200, 200)
+    played.mirror.room()
+    gone: list[str] = []
+    while played.writes:
+        change = played.end(Fate.STORED)
+        assert len(change.removed) <= TOGETHER
+        gone += change.removed
+    assert gone == [binding.key for binding in written.stored]
+    assert (played.location.unsaved, played.location.unsaved_count) == ({}, 0)
+
+
+def test_while_too_much_may_be_otherwise_in_the_database_nothing_more_is_sent() -> None:
+    played = Away(from_memory=False)
+    played.location.capacity = 2
+    assert played.step.decide(register(DESK, MOBILE)) is PENDING
+    played.end(Fate.UNKNOWN)
+    bob = register("Contact: <sip:bob@192.0.2.9>", to="<sip:bob@example.com>")
+    assert shown(played.step.decide(bob))[0] == 503
+    assert (played.writes, played.location.unsaved_count) == ([], 2)
+    played.mirror.room()
+    played.end(Fate.STORED)
+    assert played.step.decide(bob) is PENDING
 
 
 def test_no_more_is_stored_again_at_once_than_is_bounded_and_the_rest_follows() -> None:
@@ -464,7 +541,7 @@ def test_what_could_not_be_stored_again_waits_for_the_next_time() -> None:
     assert played.writes == []
     played.has_room = True
     played.mirror.room()
-    played.end(Fate.REFUSED)
+    played.end(Fate.STORED)
     assert played.location.unsaved == {}
 
 
