@@ -100,6 +100,8 @@ class MemoryDesk:
         self.bindings: dict[tuple[str, str], Binding] = {}
         self.bans: dict[str, BanFound] = {}
         self.health = HealthFound("", "", 1, [NodeHealth(1, 0, True, 0, "edge-1")])
+        #: The first one that is kept.
+        self.oldest = 1
         self.questions: list[Question] = []
         self.refusal: Refused | None = None
         self.away = ""
@@ -144,7 +146,8 @@ class MemoryDesk:
             case Versions(most, 0):
                 return VersionsFound([one for one, _ in self.versions[1:]][::-1][:most])
             case Versions(_, version):
-                return VersionsFound([self.versions[version][0]] if version < len(self.versions) else [])
+                there = self.oldest <= version < len(self.versions)
+                return VersionsFound([self.versions[version][0]] if there else [])
             case Stage(differing, first):
                 assert len(differing) <= PAGE
                 self._staged = [*([] if first else self._staged), *differing]

@@ -93,8 +93,11 @@ def rollback(to: Number, config: Config = None, comment: Comment = "") -> None:
     with _sites(config) as sites:
         _find(sites, to)
         written = sites.roll_back(to, _by(comment or f"back to version {to}"))
-        assert written is not None
-        _tell(written)
+        if written is None:
+            # Forgotten at this very moment.
+            _find(sites, to)
+        else:
+            _tell(written)
 
 
 def diff(before: Side = None, after: Side = None, config: Config = None) -> None:
@@ -203,6 +206,11 @@ def _find(sites: Sites, number: int) -> Version:
     found = sites.find(number)
     if found is None:
         latest = sites.latest().version
+        if number <= latest:
+            way_out = (
+                "`oneproxy versions` lists those that are, `keep_versions` under [database] says how many"
+            )
+            fail(f"version {number} is not kept any more; {way_out}", EXIT_MISTAKE)
         fail(f"there is no version {number}; the newest is {latest}", EXIT_MISTAKE)
     return found
 

@@ -32,6 +32,7 @@ def _machine(tables: Tables, folder: Path) -> Machine:
         connections_per_source=tables.capacity.connections_per_source,
         dns_servers=tuple(tables.dns.servers),
         last_site=tables.database.last_site,
+        keep_versions=tables.database.keep_versions,
         admin=_admin(tables.admin, folder) if "admin" in tables.sections else None,
     )
 

@@ -45,6 +45,8 @@ class Machine(Struct, frozen=True):
     dns_servers: tuple[str, ...] = ()
     #: The file that keeps the last site known; relative to the directory we were started in.
     last_site: str = "oneproxy-site.last"
+    #: Versions of the site; 0: all.
+    keep_versions: int = 1000
     #: Where the HTTP API is served; None: nowhere.
     admin: "Admin | None" = None
 

@@ -140,6 +140,7 @@ class Database(Table):
     last_site: Annotated[
         str, AfterValidator(texts.not_empty), Field(description="the name of a file that may be written")
     ] = "oneproxy-site.last"
+    keep_versions: Annotated[int, _whole(0, 1_000_000_000)] = 1_000
 
 
 class Capacity(Table):

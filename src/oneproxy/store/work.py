@@ -44,13 +44,16 @@ log = structlog.get_logger()
 
 
 class Work:
-    """The databases of this machine. Raises StoreError for URLs that cannot be used."""
+    """The databases of this machine. Raises StoreError for URLs that cannot be used.
 
-    def __init__(self, proxy_url: str, system_url: str) -> None:
+    keep_versions: of the site; 0: all.
+    """
+
+    def __init__(self, proxy_url: str, system_url: str, keep_versions: int = 0) -> None:
         self.proxy = Database("proxy", proxy_url)
         self.system = self.proxy if system_url in ("", proxy_url) else Database("system", system_url)
         #: The versions of the site.
-        self.sites = Sites(self.system)
+        self.sites = Sites(self.system, keep_versions)
         self._swept_to: locations.Key = locations.START
         #: Whether the last thing that was to be done failed whatever it was: the server is
         #: gone, the disk is full.

@@ -37,6 +37,7 @@ address = "0.0.0.0:8080"
 [database]
 proxy = "postgresql://bench:bench@127.0.0.1/oneproxy"
 system = "sqlite:///system.db"
+keep_versions = 7
 [capacity]
 calls = 1000
 registrations = 5000
@@ -132,6 +133,7 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
         ),
         proxy_database="postgresql://bench:bench@127.0.0.1/oneproxy",
         system_database="sqlite:///system.db",
+        keep_versions=7,
         calls=1000,
         registrations=5000,
         farm_key="correct horse",
