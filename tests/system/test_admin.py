@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from certificates import Authority
 from system.agents.agent import Agent
 from system.agents.call import establish, hang_up
 from system.agents.channel import connect
@@ -215,6 +217,27 @@ def test_a_client_that_says_half_a_request_keeps_nobody_from_asking(sqlite_progr
             slow.sendall(b"GET /v1/health HTTP/1.1\r\nHost: x\r\n")
         assert program.ask("GET", "/v1/health")["status"] == "ok"
         assert prove(program.phone, "bob", "b") == 200
+
+
+def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    issued = authority.issue("api", addresses=["127.0.0.1"])
+    port = free_port("127.0.0.1")
+    files = f'[admin]\ncertificate = "{issued.certificate}"\nkey = "{issued.key}"'
+    server = Server(tmp_path, subscribers={}, more=admin_section(port).replace("[admin]", files, 1))
+    context = ssl.create_default_context(cafile=authority.path)
+    with server, httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=context) as http:
+        give_up_at = time.monotonic() + 10
+        answered = 0
+        while answered != 200:
+            assert time.monotonic() < give_up_at, server.log()
+            with contextlib.suppress(httpx.ConnectError):
+                answered = http.get("/livez").status_code
+        assert [http.get("/v1/health").status_code for _ in range(11)] == [401] * 11
+        wrong = {"Authorization": "Bearer guess"}
+        answers = [http.get("/v1/health", headers=wrong).status_code for _ in range(11)]
+        assert answers == [401] * 10 + [429]
+        assert "HTTP API without TLS" not in server.log()
 
 
 def test_it_stops_in_order_with_the_admin_process_first(sqlite_program: Program) -> None:

@@ -14,7 +14,7 @@ from office import Api
 from oneproxy import desk as desk_module
 from oneproxy.admin.asking import RecorderAwayError, RecorderDesk
 from oneproxy.desk import Desk
-from oneproxy.deskwork import DeskWork
+from oneproxy.deskwork import DeskWork, Reading
 from oneproxy.ipc import messages
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
@@ -28,6 +28,7 @@ from oneproxy.ipc.desk import (
     BindingsFound,
     Differences,
     DifferencesFound,
+    Found,
     HealthFound,
     Inquiry,
     LiftBan,
@@ -55,7 +56,8 @@ from oneproxy.ipc.endpoint import connect, listen
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.stream import Decoder, encode
 from oneproxy.recorder import Recorder
-from oneproxy.registrar.bindings import STATIC, Binding, Change, Fate
+from oneproxy.registrar.bindings import STATIC, Binding, Change, Fate, meaning
+from oneproxy.registrar.rules import apply_change
 from oneproxy.site.difference import Difference
 from oneproxy.site.entries import encode_value
 from oneproxy.site.model import Version
@@ -333,6 +335,55 @@ def test_the_flows_of_a_phone_are_removed_by_their_contact(play: Play) -> None:
         assert [found.contact for _, found in left.bindings] == ["sip:2"]
         await until(lambda: len(taking.changes) == 1)
         assert sorted(taking.changes[0].removed) == sorted(flow.key for flow in flows)
+
+    play(scene)
+
+
+def test_what_a_phone_registers_while_people_look_up_what_to_remove_stays(play: Play) -> None:
+    async def scene(stage: Theatre) -> None:
+        one, taking = await stage.node("edge-1")
+        first, again = binding("sip:1"), structs.replace(binding("sip:1"), cseq=2)
+        saved: list[Fate] = []
+        assert one.save(Change("amy@x.org", (), (first, binding("sip:2"))), saved.append)
+        await until(lambda: saved == [Fate.STORED])
+        desk = stage.recorder.desk
+        assert desk is not None
+        honest = desk._read
+
+        async def read(question: Reading) -> Found:
+            found = await honest(question)
+            if isinstance(question, LookUp) and len(saved) == 1:
+                assert one.save(Change("amy@x.org", (), (again,)), saved.append)
+                await until(lambda: len(saved) == 2)
+            return found
+
+        desk._read = read  # type: ignore[method-assign]
+        assert await stage.desk.ask(Unbind("amy@x.org")) == Unbound(2)
+        assert await stage.desk.ask(LookUp("amy@x.org")) == BindingsFound([("amy@x.org", again)])
+        await until(lambda: len(taking.changes) == 1)
+        assert apply_change([again, binding("sip:2")], taking.changes[0]) == [again]
+
+    play(scene)
+
+
+def test_a_register_that_is_stored_after_a_binding_was_added_at_its_place_changes_nothing(play: Play) -> None:
+    async def scene(stage: Theatre) -> None:
+        one, taking = await stage.node("edge-1")
+        assert await stage.desk.ask(Bind("amy@x.org", "sip:1", 500)) == Unbound(0)
+        await until(lambda: len(taking.changes) == 1)
+        [static] = taking.changes[0].stored
+        # Decided before the node heard of it.
+        saved: list[Fate] = []
+        assert one.save(Change("amy@x.org", (), (binding("sip:1"),)), saved.append)
+        gone = structs.replace(binding("sip:1"), cseq=5)
+        assert one.save(Change("amy@x.org", ("sip:1",), (), (meaning(gone),)), saved.append)
+        await until(lambda: saved == [Fate.STORED] * 2)
+        assert await stage.desk.ask(LookUp("amy@x.org")) == BindingsFound([("amy@x.org", static)])
+        # And people replace what phones have registered, and what they added themselves.
+        assert await stage.desk.ask(Bind("amy@x.org", "sip:1", 700)) == Unbound(0)
+        found = await stage.desk.ask(LookUp("amy@x.org"))
+        assert isinstance(found, BindingsFound)
+        assert [(one.source, one.q) for _, one in found.bindings] == [(STATIC, 700)]
 
     play(scene)
 

@@ -318,7 +318,7 @@ def test_a_change_that_cannot_be_stored_is_refused_alone(play: Play) -> None:
         link = await stage.node()
         for name in ("a", "odd", "b"):
             stage.save(link, name)
-        assert await stage.answered(3) == [("a", Fate.STORED), ("odd", Fate.REFUSED), ("b", Fate.STORED)]
+        assert await stage.answered(3) == [("a", Fate.STORED), ("odd", Fate.UNFIT), ("b", Fate.STORED)]
         assert stage.recorder.changes == 2
 
     play(scene)

@@ -146,6 +146,26 @@ def test_a_node_that_comes_back_gets_what_differs_or_nothing(sites: Sites) -> No
     assert same.came == []
 
 
+def test_versions_that_are_too_many_are_forgotten_and_a_node_that_has_one_of_these_gets_all(
+    tmp_path: Path,
+) -> None:
+    database = Database("system", f"sqlite:///{tmp_path}/a.db")
+    database.open()
+    sites = Sites(database, keep=2)
+    for number in range(1, 6):
+        sites.replace(site(f"u{number}", "same"), Version(0, 10_000.0 * number, "carol", ""))
+    stage = Stage(sites)
+    first = stage.follow()
+    stage.run()
+    assert [one.version for one in sites.versions(9)] == [5, 4]
+    late, later = stage.follow(2, 20_000.0), stage.follow(4, 40_000.0)
+    stage.run()
+    assert late.rows() == first.rows() == [("subscriber", "same", "{}"), ("subscriber", "u5", "{}")]
+    assert (late.versions()[0].whole, later.versions()[0].whole) == (True, False)
+    assert later.rows() == [("subscriber", "u4", ""), ("subscriber", "u5", "{}")]
+    database.drop()
+
+
 @pytest.mark.parametrize(("version", "at"), [(1, 4.0), (9, 5.0)])
 def test_a_node_with_a_version_of_another_history_gets_all(sites: Sites, version: int, at: float) -> None:
     """As after a database was restored from a copy."""

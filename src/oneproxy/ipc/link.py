@@ -345,7 +345,7 @@ class Link:
         batch = self._flying.popleft()
         self._flush_soon()
         for at, waiting in enumerate(batch.changes):
-            self._end(waiting, Fate.REFUSED if at in refused else fate)
+            self._end(waiting, Fate.UNFIT if at in refused else fate)
         if fate is Fate.UNKNOWN:
             self._give_up()
         elif self._owes:

@@ -64,8 +64,8 @@ class Order:
     def decide(self, ask: Ask) -> Decision:
         """Decide on `ask`; where nobody knows of further targets, the best response goes back."""
         if ask.outcomes:
-            step = ask.step
-            again = None if step is None else step.decide(ask)  # type: ignore[attr-defined]
+            decide_again = getattr(ask.step, "decide", None)
+            again: Decision | None = None if decide_again is None else decide_again(ask)
             return BEST if again is None else again
         for decide in self._decisions:
             decision = decide(ask)

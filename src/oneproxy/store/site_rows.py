@@ -12,6 +12,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    delete,
     func,
     insert,
     or_,
@@ -30,6 +31,10 @@ from oneproxy.store.tables import site_entry, site_file, site_version
 SITE_LOCK: Final = 0x0_4E_50_52_59
 #: What PostgreSQL tells listeners of, when a version is committed.
 CHANNEL: Final = "oneproxy_site"
+#: How long a version stays that is not the newest any more, however few are to be kept.
+KEPT_S: Final = 3600.0
+#: Versions that are forgotten at once.
+PRUNED: Final = 100
 #: Before the first key.
 START: Final[Key] = ("", "")
 
@@ -172,6 +177,30 @@ def write(connection: Connection, version: Version, differing: list[Difference])
     if connection.dialect.name == "postgresql":
         # Delivered when it is committed, and only then.
         connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+
+
+def prune(connection: Connection, keep: int, now: float) -> None:
+    """Forget versions behind the newest `keep`.
+
+    Not those that somebody may be reading: that were the newest at some time in the KEPT_S before
+    `now`. And PRUNED at most, since whoever writes meanwhile waits.
+    """
+    ends = select(func.max(_version.version), func.min(_version.version))
+    newest, oldest = connection.execute(ends).one()
+    # No transaction is open where SQLite is to begin one that writes.
+    connection.rollback()
+    if newest is None or newest - oldest < keep:
+        return
+    lock(connection)
+    newest, oldest = connection.execute(ends).one()
+    recent = connection.execute(select(func.min(_version.version)).where(_version.at > now - KEPT_S)).scalar()
+    # The one before the first of these was the newest until that came.
+    first = min(newest - keep + 1, (newest if recent is None else recent) - 1, oldest + PRUNED)
+    if first <= oldest:
+        return
+    # What ended with the first that stays is kept: it says what differs there.
+    connection.execute(delete(site_entry).where(_entry.until < first))
+    connection.execute(delete(site_version).where(_version.version < first))
 
 
 def note_file(connection: Connection, file: FileOf, version: int, at: float) -> None:

@@ -170,7 +170,7 @@ def test_a_batch_that_was_rolled_back_and_a_change_that_was_refused_are_told_so(
         with capture_logs() as logged:
             recorder.say(NotSaved(2, "disk full"))
             await answers.reach(4)
-        assert answers == [("a", Fate.STORED), ("b", Fate.REFUSED), ("c", Fate.STORED), ("d", Fate.REFUSED)]
+        assert answers == [("a", Fate.STORED), ("b", Fate.UNFIT), ("c", Fate.STORED), ("d", Fate.REFUSED)]
         assert (link.waiting, link.saved, link.failed) == (0, 2, 2)
         assert logged == [{"event": "bindings not saved", "reason": "disk full", "log_level": "warning"}]
 
