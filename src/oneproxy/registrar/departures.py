@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from oneproxy.engine.decisions import Ask
-from oneproxy.registrar.bindings import Binding, Change, Fate
+from oneproxy.registrar.bindings import Binding, Change, Fate, meaning
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.reach import FlowOf, is_reachable
 from oneproxy.registrar.request import Wanted
@@ -182,12 +182,14 @@ class Departures:
 
     def _take_away(self, aor: str, flows: tuple[str, ...]) -> bool:
         """Start the change that takes the contacts over `flows` away that are gone; False without room."""
-        gone = tuple(
-            one.key for one in self._location.stored(aor) if one.flow in flows and is_gone(one, self._flow_of)
-        )
+        gone = [
+            one for one in self._location.stored(aor) if one.flow in flows and is_gone(one, self._flow_of)
+        ]
         if not gone:
             return True
-        departure = _Departure(self, Change(aor, gone, ()))
+        # These very ones: the phone may be registered anew at another machine, with the same contact.
+        change = Change(aor, tuple(one.key for one in gone), (), tuple(meaning(one) for one in gone))
+        departure = _Departure(self, change)
         self._writes[aor] = departure
         self._under_way += 1
         # What of this AoR was not stored before goes along.

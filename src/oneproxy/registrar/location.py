@@ -18,12 +18,14 @@ are here as they have to become in the database.
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import zip_longest
 from typing import Final
 
 from msgspec import structs
 
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.registrar.rules import apply_change
+from oneproxy.registrar.unsaved import Unsaved, in_the_way, note, prevails
 
 #: User agents that are kept once however many bindings have them: phones of one kind are
 #: many, and an eighth of what a binding takes is the name of its phone.
@@ -64,7 +66,7 @@ class Location:
         #: Bindings of the database that there was no room for since the last load began.
         self.left_out = 0
         #: By AoR: contacts whose state here the database may not have.
-        self.unsaved: dict[str, tuple[str, ...]] = {}
+        self.unsaved: dict[str, Unsaved] = {}
         self.unsaved_count = 0
         self._shared: dict[str, str] = {}
         # In the order in which `sweep` comes to them; an ordinary dict finds its first
@@ -162,11 +164,8 @@ class Location:
         if not self.knows(change.aor):
             # What will be read of this AoR has the change in it.
             return
-        unsaved = self.unsaved.get(change.aor)
-        if unsaved:
-            removed = tuple(key for key in change.removed if key not in unsaved)
-            stored = tuple(binding for binding in change.stored if binding.key not in unsaved)
-            change = Change(change.aor, removed, stored)
+        if change.aor in self.unsaved:
+            change = self._of_others(change)
         growth = self.growth(change)
         if growth > 0 and self.count + growth > self.capacity:
             self.left_out += growth
@@ -199,14 +198,12 @@ class Location:
 
     def keep_unsaved(self, change: Change) -> bool:
         """Note that the contacts of `change` have to be stored as they are here; False: no room."""
-        kept = self.unsaved.get(change.aor, ())
-        contacts = dict.fromkeys(kept)
-        contacts.update(dict.fromkeys(change.removed))
-        contacts.update(dict.fromkeys(binding.key for binding in change.stored))
+        kept = self.unsaved.get(change.aor, {})
+        contacts = note(kept, self.stored(change.aor), change)
         more = len(contacts) - len(kept)
         if len(contacts) > MAX_UNSAVED or self.unsaved_count + more > self.capacity:
             return False
-        self.unsaved[change.aor] = tuple(contacts)
+        self.unsaved[change.aor] = contacts
         self.unsaved_count += more
         if self._before is not None and not kept and change.aor > self._loaded_to:
             # Else the load has told what there is: what was before must not come back.
@@ -214,17 +211,22 @@ class Location:
         return True
 
     def with_unsaved(self, change: Change) -> Change:
-        """`change`, and what of its AoR was not stored before it."""
+        """`change`, and what of its AoR was not stored before it.
+
+        What the database may have instead goes first, where what is here would not take its place.
+        """
         kept = self.unsaved.get(change.aor)
         if kept is None:
             return change
         touched = set(change.removed)
         touched.update(binding.key for binding in change.stored)
         here = {binding.key: binding for binding in self.stored(change.aor)}
-        left = [contact for contact in kept if contact not in touched]
-        removed = tuple(contact for contact in left if contact not in here)
-        stored = tuple(here[contact] for contact in left if contact in here)
-        return Change(change.aor, change.removed + removed, stored + change.stored)
+        stored = tuple(here[contact] for contact in kept if contact in here and contact not in touched)
+        stored += change.stored
+        gone = list(zip_longest(change.removed, change.meant)) + in_the_way(kept, stored)
+        return Change(
+            change.aor, tuple(contact for contact, _ in gone), stored, tuple(meant for _, meant in gone)
+        )
 
     def settle(self, aor: str) -> None:
         """All of `aor` is stored as it is here."""
@@ -291,6 +293,32 @@ class Location:
                 # Frozen for everybody else, and equal to what it was.
                 structs.force_setattr(binding, "user_agent", shared)
 
+    def _of_others(self, change: Change) -> Change:
+        """What of a change of somebody else's is true here, where contacts of its AoR are unsaved."""
+        here = {binding.key: binding for binding in self.stored(change.aor)}
+        kept = self.unsaved[change.aor]
+        theirs = [
+            binding
+            for binding in change.stored
+            if binding.key in kept and prevails(binding, here.get(binding.key), kept[binding.key])
+        ]
+        self._give_up(change.aor, theirs)
+        gone = [one for one in zip_longest(change.removed, change.meant) if one[0] not in kept]
+        # Ours are older, or would not be replaced by theirs.
+        gone += [(binding.key, None) for binding in theirs]
+        stored = tuple(one for one in change.stored if one.key not in kept) + tuple(theirs)
+        return Change(change.aor, tuple(key for key, _ in gone), stored, tuple(meant for _, meant in gone))
+
+    def _give_up(self, aor: str, theirs: Iterable[Binding]) -> None:
+        """What the database has of these, and keeps, is true: nothing of ours is to be stored there."""
+        kept = dict(self.unsaved[aor])
+        for binding in theirs:
+            del kept[binding.key]
+        self.settle(aor)
+        if kept:
+            self.unsaved[aor] = kept
+            self.unsaved_count += len(kept)
+
     def _merge(self, aor: str, stored: Sequence[Binding], fresh: Sequence[Binding]) -> list[Binding]:
         """`fresh` with the unsaved contacts as they are here.
 
@@ -298,17 +326,20 @@ class Location:
         """
         kept = self.unsaved[aor]
         ours = {binding.key: binding for binding in stored if binding.key in kept}
-        if not self.knows(aor):
-            for binding in fresh:
-                mine = ours.get(binding.key)
-                if mine is not None and _is_later(binding, mine):
-                    del ours[binding.key]
-                    kept = tuple(contact for contact in kept if contact != binding.key)
-            self.settle(aor)
-            if kept:
-                self.unsaved[aor] = kept
-                self.unsaved_count += len(kept)
-        return [binding for binding in fresh if binding.key not in kept] + list(ours.values())
+        is_known = self.knows(aor)
+        theirs = []
+        for binding in fresh:
+            if binding.key not in kept:
+                continue
+            mine = ours.get(binding.key)
+            if prevails(binding, mine, kept[binding.key]) or (
+                not is_known and mine is not None and _is_later(binding, mine)
+            ):
+                theirs.append(binding)
+                ours.pop(binding.key, None)
+        self._give_up(aor, theirs)
+        left = self.unsaved.get(aor, {})
+        return [binding for binding in fresh if binding.key not in left] + list(ours.values())
 
     def _end_load(self) -> None:
         """Forget what the database does not have any more."""

@@ -10,7 +10,7 @@ reg-id that counts, by that and its instance alone (RFC 5626 6).
 from collections.abc import Callable, Container, Sequence
 from typing import Final
 
-from oneproxy.registrar.bindings import Binding, Change, make_key
+from oneproxy.registrar.bindings import Binding, Change, Meant, gives_way, is_meant, make_key, meaning
 from oneproxy.registrar.request import Contact, Wanted
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.uri import Uri, parse_uri, same_uri
@@ -65,7 +65,7 @@ def register(
     if wanted.everything:
         if any(_overtaken(binding, wanted) for binding in live):
             return OUT_OF_ORDER
-        return Change(wanted.aor, tuple(binding.key for binding in stored), ())
+        return _remove(stored, (), wanted)
     if not wanted.contacts:
         return Change(wanted.aor, (), ())
     # Every contact is compared with every binding: the product is bounded here.
@@ -102,15 +102,62 @@ def register(
         if len(left) > limits.max_contacts:
             return TOO_MANY
     staying = {binding.key for binding in left}
-    removed = tuple(binding.key for binding in stored if binding.key not in staying)
-    return Change(wanted.aor, removed, tuple(written.values()))
+    gone = [binding for binding in stored if binding.key not in staying]
+    return _remove(gone, tuple(written.values()), wanted)
 
 
 def apply_change(stored: Sequence[Binding], change: Change) -> list[Binding]:
-    """The bindings after `change`: those untouched first, in their order."""
-    touched = set(change.removed)
-    touched.update(binding.key for binding in change.stored)
-    return [binding for binding in stored if binding.key not in touched] + list(change.stored)
+    """The bindings after `change`: those untouched first, in their order.
+
+    What the table has after it (`store.locations`).
+    """
+    fresh = {binding.key: binding for binding in change.stored}
+    left: list[Binding] = []
+    for binding in stored:
+        if change.removed and _is_removed(binding, change):
+            continue
+        instead = fresh.get(binding.key)
+        if instead is None:
+            left.append(binding)
+        elif not gives_way(binding, instead):
+            left.append(binding)
+            del fresh[binding.key]
+    left += fresh.values()
+    return left
+
+
+def _is_removed(binding: Binding, change: Change) -> bool:
+    """Whether `change` takes `binding` away before it stores others."""
+    key = binding.key
+    if key not in change.removed:
+        return False
+    if not change.meant:
+        return True
+    return any(
+        removed == key and is_meant(binding, meant)
+        for removed, meant in zip(change.removed, change.meant, strict=True)
+    )
+
+
+def _remove(gone: Sequence[Binding], stored: tuple[Binding, ...], wanted: Wanted) -> Change:
+    """The change that takes these away, as they are known here, and stores others."""
+    if not gone:
+        return Change(wanted.aor, (), stored)
+    removed = tuple(binding.key for binding in gone)
+    return Change(wanted.aor, removed, stored, tuple(_meant(binding, wanted) for binding in gone))
+
+
+def _meant(binding: Binding, wanted: Wanted) -> Meant:
+    """Which binding `wanted` takes away where `binding` is known to be.
+
+    RFC 3261 10.3 step 7: one that it names may have been refreshed elsewhere, by an earlier REGISTER
+    than this. One that only makes room, or is over, goes as it is known.
+    """
+    if binding.call_id == wanted.call_id and (
+        wanted.everything or any(_is_at(binding, contact) for contact in wanted.contacts)
+    ):
+        return (binding.call_id, max(binding.cseq, wanted.cseq))
+    return meaning(binding)
 
 
 def lasting_s(contact: Contact, wanted: Wanted, limits: Domain) -> int:

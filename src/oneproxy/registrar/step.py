@@ -355,4 +355,4 @@ class Registrar:
 def _without(change: Change, static: list[str]) -> Change:
     """`change` without what it does to contacts that were added by hand."""
     stored = tuple(binding for binding in change.stored if binding.key not in static)
-    return Change(change.aor, change.removed, stored)
+    return Change(change.aor, change.removed, stored, change.meant)

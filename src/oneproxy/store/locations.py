@@ -8,14 +8,15 @@ where a statement for each through SQLAlchemy is 22.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Delete, Select, and_, bindparam, delete, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import STATIC, Binding, Change
 from oneproxy.store.tables import location, setting
 
 #: (aor, key of the binding), as they stand in the columns `aor` and `contact`.
@@ -46,6 +47,10 @@ _to = tuple_(bindparam("to_aor"), bindparam("to_contact"))
 _remove: Final[Delete] = delete(location).where(
     and_(location.c.aor == bindparam("key_aor"), location.c.contact == bindparam("key_contact"))
 )
+#: Of a binding that is meant alone (`bindings.is_meant`).
+_remove_meant: Final[Delete] = _remove.where(
+    location.c.call_id == bindparam("meant_call_id"), location.c.cseq <= bindparam("meant_cseq")
+)
 _step_end: Final[Select[Any]] = (
     select(location.c.aor, location.c.contact)
     .where(_key > _after)
@@ -65,7 +70,12 @@ _MARKS: Final = {"sqlite": "?", "postgresql": "%s"}
 _ANY: Final = {"sqlite": "IN (SELECT value FROM json_each(?))", "postgresql": "= ANY(%s)"}
 
 _INTO: Final = f"INSERT INTO location ({_NAMES})"
-_OVER: Final = f"ON CONFLICT (aor, contact) DO UPDATE SET {_FRESH}"
+#: As `bindings.gives_way` has it.
+_GIVES_WAY: Final = (
+    f"excluded.source = '{STATIC}' OR location.source <> '{STATIC}' AND (location.call_id <> excluded.call_id"
+    " OR location.cseq <= excluded.cseq OR location.expires_at <= excluded.since)"
+)
+_OVER: Final = f"ON CONFLICT (aor, contact) DO UPDATE SET {_FRESH} WHERE {_GIVES_WAY}"
 _store: Final = {
     "sqlite": f"{_INTO} VALUES ({', '.join('?' * len(_COLUMNS))}) {_OVER}",
     "postgresql": f"{_INTO} SELECT {_NAMES} FROM json_populate_recordset(NULL::location, %s::json) {_OVER}",
@@ -132,15 +142,24 @@ def unfit(change: Change) -> str | None:
     return None
 
 
-def fold(changes: Iterable[Change]) -> dict[Key, Binding | None]:
-    """What is left of `changes`, done one after the other: a binding to store, None to remove."""
-    left: dict[Key, Binding | None] = {}
+def apart(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """`changes` in parts, in order, none of which comes to one binding twice.
+
+    What becomes of the second depends on what became of the first; a node has one change of an
+    address-of-record on its way at a time, so nearly always all of them are one part.
+    """
+    part: list[Change] = []
+    touched: set[Key] = set()
     for change in changes:
-        for key in change.removed:
-            left[change.aor, key] = None
-        for binding in change.stored:
-            left[change.aor, binding.key] = binding
-    return left
+        aor = change.aor
+        keys = {(aor, binding.key) for binding in change.stored}
+        keys.update((aor, key) for key in change.removed)
+        if not touched.isdisjoint(keys):
+            yield part
+            part, touched = [], set()
+        part.append(change)
+        touched |= keys
+    yield part
 
 
 def save(connection: Connection, changes: Iterable[Change]) -> None:
@@ -149,15 +168,26 @@ def save(connection: Connection, changes: Iterable[Change]) -> None:
     Rows go in the order of their keys: recorders that write the same rows at one time
     then wait for each other and seldom in a circle, where one removes what another stores.
     """
+    for part in apart(changes):
+        _save(connection, part)
+
+
+def _save(connection: Connection, changes: Sequence[Change]) -> None:
+    """Do changes that come to no binding twice; each removes before it stores."""
     removed: list[dict[str, Any]] = []
-    stored: list[tuple[Any, ...]] = []
-    for (aor, key), binding in sorted(fold(changes).items(), key=_key_of):
-        if binding is None:
-            removed.append({"key_aor": aor, "key_contact": key})
-        else:
-            stored.append(_row(aor, binding))
+    meant: list[dict[str, Any]] = []
+    for change in changes:
+        for key, which in zip_longest(change.removed, change.meant):
+            where = {"key_aor": change.aor, "key_contact": key}
+            if which is None:
+                removed.append(where)
+            else:
+                meant.append(where | {"meant_call_id": which[0], "meant_cseq": which[1]})
     if removed:
-        connection.execute(_remove, removed)
+        connection.execute(_remove, sorted(removed, key=_place))
+    if meant:
+        connection.execute(_remove_meant, sorted(meant, key=_place))
+    stored = sorted(_row(change.aor, binding) for change in changes for binding in change.stored)
     if stored:
         dialect = connection.dialect.name
         rows: Any = stored
@@ -271,8 +301,9 @@ def sweep(connection: Connection, now: float, after: Key, rows: int = SWEEP) -> 
     return (end[0], end[1])
 
 
-def _key_of(item: tuple[Key, Binding | None]) -> Key:
-    return item[0]
+def _place(row: Mapping[str, Any]) -> Key:
+    """Where it stands in the order of keys."""
+    return row["key_aor"], row["key_contact"]
 
 
 def _row(aor: str, binding: Binding) -> tuple[Any, ...]:

@@ -1,10 +1,12 @@
 """The bindings in memory."""
 
+import pytest
 from msgspec import structs
 
 from asking import NOW
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.registrar.location import MAX_UNSAVED, Location
+from oneproxy.registrar.unsaved import MAX_MEANT
 
 
 def bound(contact: str = "sip:a@b", q: int = 1000, left_s: float = 60) -> Binding:
@@ -174,7 +176,9 @@ def test_what_is_not_stored_outlives_a_load_and_changes_of_others() -> None:
     location.begin()
     location.load([("a@x", bound("gone")), ("a@x", bound("kept")), ("a@x", bound("theirs"))])
     assert found(location, aor="a@x") == ["theirs", "kept"]
-    assert location.with_unsaved(Change("a@x", (), ())) == Change("a@x", ("gone",), (bound("kept", q=5),))
+    assert location.with_unsaved(Change("a@x", (), ())) == Change(
+        "a@x", ("gone",), (bound("kept", q=5),), (None,)
+    )
     location.settle("a@x")
     assert (location.unsaved, location.unsaved_count, location.count) == ({}, 0, 2)
 
@@ -192,7 +196,54 @@ def test_of_an_address_that_was_not_known_the_later_registration_of_a_contact_co
         ("2", 70),
         ("3", 60),
     ]
-    assert location.unsaved == {"a@x": ("2",)}
+    assert {aor: list(kept) for aor, kept in location.unsaved.items()} == {"a@x": ["2"]}
+    assert location.unsaved_count == 1
+
+
+def of_call(contact: str, call_id: str, cseq: int) -> Binding:
+    return structs.replace(bound(contact), call_id=call_id, cseq=cseq)
+
+
+def test_what_may_be_stored_and_is_not_here_is_taken_back_and_nothing_else_is() -> None:
+    """What another machine has stored there meanwhile stays."""
+    location = holding(of_call("1", "c", 1), aor="a@x")
+    for tried in (of_call("1", "c", 2), of_call("1", "d", 1)):
+        assert location.keep_unsaved(Change("a@x", (), (tried,)))
+    assert location.with_unsaved(Change("a@x", (), ())) == Change(
+        "a@x", ("1",), (of_call("1", "c", 1),), (("c", 2),)
+    )
+    gone = Change("a@x", ("1",), (), (("c", 3),))
+    assert location.keep_unsaved(gone)
+    location.apply(gone)
+    assert location.with_unsaved(Change("a@x", (), ())) == Change("a@x", ("1", "1"), (), (("c", 3), ("d", 1)))
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_what_another_has_stored_later_is_true_here_though_ours_was_not_stored(loaded: bool) -> None:
+    newer, stranger = of_call("1", "c", 3), of_call("2", "d", 1)
+    location = holding(of_call("1", "c", 1), of_call("2", "c", 1), of_call("3", "c", 1), aor="a@x")
+    ours = Change("a@x", ("2",), (of_call("1", "c", 2), of_call("3", "c", 2)), (("c", 2),))
+    assert location.keep_unsaved(ours)
+    location.apply(ours)
+    theirs = [newer, stranger, of_call("3", "c", 1)]
+    if loaded:
+        location.fetched(["a@x"], [("a@x", one) for one in theirs])
+    else:
+        location.changed(Change("a@x", (), tuple(theirs)))
+    assert {one.key: one for one in location.stored("a@x")} == {
+        "1": newer,
+        "2": stranger,
+        "3": of_call("3", "c", 2),
+    }
+    assert location.with_unsaved(Change("a@x", (), ())) == Change("a@x", (), (of_call("3", "c", 2),))
+    assert location.unsaved_count == 1
+
+
+def test_of_a_phone_that_begins_anew_each_time_a_bounded_number_of_calls_is_noted() -> None:
+    location = Location(10)
+    for number in range(100):
+        assert location.keep_unsaved(Change("a@x", (), (of_call("1", f"c{number}", 1),)))
+    assert len(location.unsaved["a@x"]["1"]) == MAX_MEANT
 
 
 def test_what_is_not_stored_is_bounded_by_the_capacity_and_for_each_address() -> None:

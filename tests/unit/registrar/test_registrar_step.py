@@ -375,7 +375,7 @@ def test_without_a_database_a_register_that_changes_something_is_refused_and_a_q
     # It may have been stored: when that is possible again, it is taken back.
     played.has_room = True
     played.mirror.room()
-    assert played.end(Fate.STORED) == Change(ALICE, (change.stored[0].contact,), ())
+    assert played.end(Fate.STORED) == Change(ALICE, (change.stored[0].contact,), (), (("reg-1", 2),))
     assert (played.location.unsaved, played.writes) == ({}, [])
 
 
@@ -391,7 +391,7 @@ def test_where_the_site_says_so_a_register_is_served_from_memory_and_stored_late
     played.has_room = True
     played.mirror.room()
     [binding] = played.location.stored(ALICE)
-    assert played.end(Fate.STORED) == Change(ALICE, ("sip:alice@192.0.2.4",), (binding,))
+    assert played.end(Fate.STORED) == Change(ALICE, ("sip:alice@192.0.2.4",), (binding,), (("reg-1", 3),))
     assert played.location.unsaved == {}
 
 
