@@ -46,6 +46,7 @@ from oneproxy.registrar.bindings import Change
 from oneproxy.sitefeed import LOOK_S, LOOK_TOLD_S, Feed, Kept, Source
 from oneproxy.store import site_notice
 from oneproxy.store.database import StoreError
+from oneproxy.store.direct import Direct
 from oneproxy.store.work import Away, Verdict
 
 #: Changes in one transaction; at least one batch is taken.
@@ -120,6 +121,8 @@ class Recorder:
         self._epoch = time.time() - time.monotonic()
         self._seldom = logs.RateLimited(log)
         self._paused = False
+        #: Commits groups without the thread, where the database can do that and all is well.
+        self.direct: Direct | None = None
         #: Answers the admin process, where there is one.
         self.desk: Desk | None = None
 
@@ -176,6 +179,8 @@ class Recorder:
             peer.close()
         if self.desk is not None:
             self.desk.close()
+        if self.direct is not None:
+            self.direct.close()
         self._thread.shutdown()
 
     def saves(self, peer: Peer, save: Save) -> None:
@@ -266,7 +271,12 @@ class Recorder:
         while self._waiting and (not group or changes + len(self._waiting[0][1].changes) <= MAX_GROUP):
             group.append(self._waiting.popleft())
             changes += len(group[-1][1].changes)
-        verdicts = await self._in_thread(self._database.commit, [save.changes for _, save in group])
+        batches = [save.changes for _, save in group]
+        verdicts = None
+        if self.direct is not None and not self._away:
+            verdicts = await self.direct.commit(batches)
+        if verdicts is None:
+            verdicts = await self._in_thread(self._database.commit, batches)
         self.commits += 1
         for (peer, save), verdict in zip(group, verdicts, strict=True):
             if isinstance(verdict, str):
@@ -390,6 +400,9 @@ async def _beside(recorder: Recorder, begun: Begun) -> None:
         group.create_task(recorder.feed.keep(begun.start.machine.last_site, begun.secret))
         if work.system.dialect != "sqlite":
             group.create_task(site_notice.listen(work.system, recorder.site_changed))
+        if work.proxy.dialect != "sqlite":
+            recorder.direct = Direct(work.proxy)
+            group.create_task(recorder.direct.keep())
 
 
 async def _bring_back(recorder: Recorder, begun: Begun) -> None:

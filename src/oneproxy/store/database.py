@@ -221,10 +221,23 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    """Settings of a connection: no statement may hold up the recorder for long, nor who is gone."""
-    connection.execute(f"SET statement_timeout = {STATEMENT_S * 1000}")
-    connection.execute(f"SET idle_in_transaction_session_timeout = {int(IDLE_S * 1000)}")
+    """Settings of a connection."""
+    connection.execute(settings())
     connection.commit()
+
+
+def settings() -> str:
+    """What every connection to PostgreSQL begins with.
+
+    No statement may hold up the recorder for long, nor a transaction of a machine that is gone:
+    neither one that asks nothing, nor one of which half has come (a pipeline), which the server
+    waits for in silence, and would for hours.
+    """
+    return (
+        f"SET statement_timeout = {STATEMENT_S * 1000};"
+        f"SET idle_in_transaction_session_timeout = {int(IDLE_S * 1000)};"
+        "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3"
+    )
 
 
 def reason(error: Exception) -> str:

@@ -79,16 +79,10 @@ class Work:
 
     def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict]:
         """Commit the batches of `group` in one transaction; a verdict for each."""
-        refused = [_unfit(batch) for batch in group]
-        fit = [
-            change
-            for batch, unfit in zip(group, refused, strict=True)
-            for at, change in enumerate(batch)
-            if at not in unfit
-        ]
-        fault = self._save(fit)
+        refused, changes = sift(group)
+        fault = self._save(changes)
         if fault is None:
-            return list(refused)
+            return refused
         if fault.everyone or len(group) == 1:
             return [Away(fault.reason) if fault.everyone else fault.reason] * len(group)
         # One batch spoils the others: each for itself, then.
@@ -203,6 +197,20 @@ class _Fault:
 def _gave_way(error: Exception) -> bool:
     """Whether the server ended a transaction, and undid it, for the sake of another."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _GAVE_WAY
+
+
+def sift(group: Sequence[Sequence[Change]]) -> tuple[list[Verdict], list[Change]]:
+    """The changes of `group` that can be stored, and for each batch the positions of the others."""
+    refused: list[Verdict] = []
+    changes: list[Change] = []
+    for batch in group:
+        unfit = _unfit(batch)
+        refused.append(unfit)
+        if unfit:
+            changes += [change for at, change in enumerate(batch) if at not in unfit]
+        else:
+            changes += batch
+    return refused, changes
 
 
 def _unfit(batch: Sequence[Change]) -> tuple[int, ...]:
