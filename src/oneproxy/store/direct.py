@@ -13,7 +13,7 @@ storing a change twice has no further effect. Meanwhile the connection is made a
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 import structlog
@@ -23,9 +23,14 @@ from psycopg.pq.abc import PGconn
 from oneproxy import logs
 from oneproxy.registrar.bindings import Change
 from oneproxy.store import locations
-from oneproxy.store.database import CONNECT_S, Database, settings
+from oneproxy.store.database import CONNECT_S, STATEMENT_S, Database, settings
 from oneproxy.store.work import Verdict, sift
 
+#: Has the server see within 7 s that our machine is gone. Of a group of which half has come it
+#: waits for the rest whatever `settings` say, and has locks on rows meanwhile.
+_SEEN: Final = "SET tcp_keepalives_idle = 3; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 2"
+#: For a group that is not answered in this time the connection is taken for broken, whatever it says.
+ANSWER_S: Final = STATEMENT_S + 5.0
 #: Before a connection that was lost, or could not be made, is made again.
 AGAIN_S: Final = 1.0
 
@@ -38,6 +43,10 @@ class Direct:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._pgconn: PGconn | None = None
+        #: That which made it, and would say that it was forgotten.
+        self._made: psycopg.AsyncConnection[Any] | None = None
+        #: Of its socket, which libpq closes by itself when the server has.
+        self._descriptor = -1
         self._lost = asyncio.Event()
         #: Of the group under way: whether it was committed, and whether all went well so far.
         self._done: asyncio.Future[bool] | None = None
@@ -68,28 +77,33 @@ class Direct:
         pgconn = self._pgconn
         if pgconn is None:
             return None
-        done = self._done = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done = self._done = loop.create_future()
         self._sound = True
+        impatience = loop.call_later(ANSWER_S, self.close)
         refused, changes = sift(group)
         try:
             for name, values in locations.statements(changes):
                 pgconn.send_query_prepared(name.encode(), values)
             pgconn.pipeline_sync()
             if pgconn.flush():
-                asyncio.get_running_loop().add_writer(pgconn.socket, self._write)
+                loop.add_writer(self._descriptor, self._write)
         except Exception:
             # Our own fault too, in what we made of somebody's change, is told of by `work`.
             self.close()
-        return refused if await done else None
+        committed = await done
+        impatience.cancel()
+        return refused if committed else None
 
     def close(self) -> None:
         """Disconnect. What was sent and not answered is committed or not."""
         pgconn, self._pgconn = self._pgconn, None
         if pgconn is not None:
             loop = asyncio.get_running_loop()
-            loop.remove_reader(pgconn.socket)
-            loop.remove_writer(pgconn.socket)
+            loop.remove_reader(self._descriptor)
+            loop.remove_writer(self._descriptor)
             pgconn.finish()
+            self._made = None
         self._lost.set()
         self._end(False)
 
@@ -99,7 +113,7 @@ class Direct:
         connecting = psycopg.AsyncConnection.connect(autocommit=True, **arguments)
         connection = await asyncio.wait_for(connecting, CONNECT_S)
         try:
-            await connection.execute(settings().encode())
+            await connection.execute(f"{settings()}; {_SEEN}".encode())
             for name, statement in locations.PREPARED.items():
                 await connection.execute(f"PREPARE {name} AS {statement}".encode())
             pgconn = connection.pgconn
@@ -108,8 +122,8 @@ class Direct:
             await connection.close()
             raise
         self._lost.clear()
-        self._pgconn = pgconn
-        asyncio.get_running_loop().add_reader(pgconn.socket, self._read)
+        self._pgconn, self._made, self._descriptor = pgconn, connection, pgconn.socket
+        asyncio.get_running_loop().add_reader(self._descriptor, self._read)
 
     def _write(self) -> None:
         """The socket takes more."""
@@ -117,7 +131,7 @@ class Direct:
         assert pgconn is not None
         try:
             if not pgconn.flush():
-                asyncio.get_running_loop().remove_writer(pgconn.socket)
+                asyncio.get_running_loop().remove_writer(self._descriptor)
         except psycopg.Error:
             self.close()
 
@@ -126,6 +140,9 @@ class Direct:
         pgconn = self._pgconn
         assert pgconn is not None
         try:
+            pgconn.consume_input()
+            # Of a connection that was reset uvloop tells once, and the server's last words come
+            # before the end: that is only seen by who reads on.
             pgconn.consume_input()
             while self._done is not None and not pgconn.is_busy():
                 result = pgconn.get_result()

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Delete, Select, and_, bindparam, delete, sele
 from sqlalchemy.dialects import postgresql, sqlite
 
 from oneproxy.registrar.bindings import STATIC, Binding, Change
+from oneproxy.store.database import straight
 from oneproxy.store.tables import location, setting
 
 #: (aor, key of the binding), as they stand in the columns `aor` and `contact`.
@@ -197,9 +198,13 @@ def _save(connection: Connection, changes: Sequence[Change]) -> None:
         connection.execute(_remove_meant, [dict(zip(names, row, strict=True)) for row in meant])
     rows = _rows(changes)
     if rows:
-        dialect = connection.dialect.name
-        values: Any = rows if dialect == "sqlite" else (_as_json(rows).decode(),)
-        connection.exec_driver_sql(_store[dialect], values)
+        if connection.dialect.name == "sqlite":
+            if not connection.in_transaction():
+                # So that it commits what SQLite begins by itself.
+                connection.begin()
+            straight(connection, _store["sqlite"], rows)
+        else:
+            connection.exec_driver_sql(_store["postgresql"], (_as_json(rows).decode(),))
 
 
 def statements(changes: Iterable[Change]) -> list[tuple[str, list[bytes]]]:
