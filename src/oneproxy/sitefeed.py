@@ -26,7 +26,7 @@ from oneproxy.store.site_rows import START
 from oneproxy.store.sites import PART
 
 #: How often a new version is looked for: in SQLite, and where the database tells of it.
-LOOK_S: Final = 0.2
+LOOK_S: Final = 0.5
 LOOK_TOLD_S: Final = 5.0
 #: After a fault of the database.
 AGAIN_S: Final = 1.0

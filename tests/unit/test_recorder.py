@@ -221,6 +221,7 @@ Play = Callable[[Scene], None]
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Runs a scene with a recorder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("oneproxy.ipc.link.GATHER_S", 0.0)
 
     async def run(scene: Scene) -> None:
         stage = Stage()
@@ -445,6 +446,50 @@ def test_nodes_are_told_when_the_database_is_gone_and_when_it_is_back(
         await until(lambda: taking.rooms == 1)
         stage.save(link, "b")
         assert (await stage.answered(2))[1] == ("b", Fate.STORED)
+
+    play(scene)
+
+
+class Aside:
+    """Commits without the thread, as long as `well` says."""
+
+    def __init__(self) -> None:
+        self.well = True
+        self.groups: list[list[list[str]]] = []
+
+    async def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict] | None:
+        """Note the group."""
+        self.groups.append([[change.aor for change in batch] for batch in group])
+        await asyncio.sleep(0)
+        return [()] * len(group) if self.well else None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_what_the_thread_need_not_do_is_done_without_it_and_what_it_must_is_done_again(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "PROBE_EVERY_S", 60.0)
+
+    async def scene(stage: Stage) -> None:
+        aside = Aside()
+        stage.recorder.direct = aside
+        link = await stage.node()
+        stage.save(link, "a")
+        assert await stage.answered(1) == [("a", Fate.STORED)]
+        assert (aside.groups, stage.database.groups) == ([[["a@x"]]], [])
+        aside.well = False
+        stage.save(link, "odd")
+        assert (await stage.answered(2))[1] == ("odd", Fate.UNFIT)
+        assert (aside.groups[1:], stage.database.groups) == ([[["odd@x"]]], [[["odd@x"]]])
+        # Whether a database that is away is back is for the thread to say.
+        stage.database.away = True
+        stage.save(link, "b")
+        assert (await stage.answered(3))[2] == ("b", Fate.UNKNOWN)
+        aside.well = True
+        assert isinstance(await stage.recorder.change([change("c")]), Away)
+        assert len(aside.groups) == 3
 
     play(scene)
 

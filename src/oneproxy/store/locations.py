@@ -3,12 +3,12 @@
 Functions on an open connection; the caller commits. All of them may be repeated.
 
 What every registration costs is one statement for a whole group, given to the driver as
-text. PostgreSQL takes the rows as one JSON text: 4 us of our CPU a row, commit included,
-where a statement for each through SQLAlchemy is 22.
+text; PostgreSQL takes the rows as one JSON text. `save` does it in a transaction; `prepared`
+and `statements` are the same for who sends them without waiting (`store/direct.py`).
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Delete, Select, and_, bindparam, delete, sele
 from sqlalchemy.dialects import postgresql, sqlite
 
 from oneproxy.registrar.bindings import STATIC, Binding, Change
+from oneproxy.store.database import straight
 from oneproxy.store.tables import location, setting
 
 #: (aor, key of the binding), as they stand in the columns `aor` and `contact`.
@@ -62,7 +63,9 @@ _clear: Final[Delete] = delete(location).where(_key > _after, location.c.expires
 _clear_to: Final[Delete] = _clear.where(_key <= _to)
 
 
-_COLUMNS: Final = tuple(column.name for column in location.columns)
+_COLUMNS: Final = tuple(str(column.name) for column in location.columns)
+#: A row, each value by the name of its column.
+_Row: Final[Any] = msgspec.defstruct("_Row", [(name, object) for name in _COLUMNS], gc=False)
 _NAMES: Final = ", ".join(_COLUMNS)
 _FRESH: Final = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[2:])
 #: How a statement names its values, and how a list of AoRs is given.
@@ -76,9 +79,22 @@ _GIVES_WAY: Final = (
     " OR location.cseq <= excluded.cseq OR location.expires_at <= excluded.since)"
 )
 _OVER: Final = f"ON CONFLICT (aor, contact) DO UPDATE SET {_FRESH} WHERE {_GIVES_WAY}"
+_FROM_JSON: Final = (
+    f"{_INTO} SELECT {_NAMES} FROM json_populate_recordset(NULL::location, {{}}::json) {_OVER}"
+)
 _store: Final = {
     "sqlite": f"{_INTO} VALUES ({', '.join('?' * len(_COLUMNS))}) {_OVER}",
-    "postgresql": f"{_INTO} SELECT {_NAMES} FROM json_populate_recordset(NULL::location, %s::json) {_OVER}",
+    "postgresql": _FROM_JSON.format("%s"),
+}
+#: The same for PostgreSQL, as prepared statements: their names, and their text.
+_STORE: Final = "oneproxy_store"
+_REMOVE: Final = "oneproxy_remove"
+_REMOVE_MEANT: Final = "oneproxy_remove_meant"
+_WHERE_KEY: Final = "DELETE FROM location WHERE aor = $1 AND contact = $2"
+PREPARED: Final = {
+    _STORE: _FROM_JSON.format("$1"),
+    _REMOVE: _WHERE_KEY,
+    _REMOVE_MEANT: f"{_WHERE_KEY} AND call_id = $3 AND cseq <= $4",
 }
 #: The setting that is written to see whether something can be.
 PROBE: Final = "probe"
@@ -174,26 +190,61 @@ def save(connection: Connection, changes: Iterable[Change]) -> None:
 
 def _save(connection: Connection, changes: Sequence[Change]) -> None:
     """Do changes that come to no binding twice; each removes before it stores."""
-    removed: list[dict[str, Any]] = []
-    meant: list[dict[str, Any]] = []
-    for change in changes:
-        for key, which in zip_longest(change.removed, change.meant):
-            where = {"key_aor": change.aor, "key_contact": key}
-            if which is None:
-                removed.append(where)
-            else:
-                meant.append(where | {"meant_call_id": which[0], "meant_cseq": which[1]})
+    removed, meant = _removals(changes)
     if removed:
-        connection.execute(_remove, sorted(removed, key=_place))
+        connection.execute(_remove, [{"key_aor": aor, "key_contact": key} for aor, key in removed])
     if meant:
-        connection.execute(_remove_meant, sorted(meant, key=_place))
-    stored = sorted(_row(change.aor, binding) for change in changes for binding in change.stored)
-    if stored:
-        dialect = connection.dialect.name
-        rows: Any = stored
-        if dialect == "postgresql":
-            rows = (_json.encode([dict(zip(_COLUMNS, row, strict=True)) for row in stored]).decode(),)
-        connection.exec_driver_sql(_store[dialect], rows)
+        names = ("key_aor", "key_contact", "meant_call_id", "meant_cseq")
+        connection.execute(_remove_meant, [dict(zip(names, row, strict=True)) for row in meant])
+    rows = _rows(changes)
+    if rows:
+        if connection.dialect.name == "sqlite":
+            if not connection.in_transaction():
+                # So that it commits what SQLite begins by itself.
+                connection.begin()
+            straight(connection, _store["sqlite"], rows)
+        else:
+            connection.exec_driver_sql(_store["postgresql"], (_as_json(rows).decode(),))
+
+
+def statements(changes: Iterable[Change]) -> list[tuple[str, list[bytes]]]:
+    """What `save` does, as names of `PREPARED` with their values, in order, for PostgreSQL.
+
+    They have to be one transaction.
+    """
+    found: list[tuple[str, list[bytes]]] = []
+    for part in apart(changes):
+        removed, meant = _removals(part)
+        for name, keys in ((_REMOVE, removed), (_REMOVE_MEANT, meant)):
+            found += [(name, [str(value).encode() for value in key]) for key in keys]
+        rows = _rows(part)
+        if rows:
+            found.append((_STORE, [_as_json(rows)]))
+    return found
+
+
+def _removals(changes: Iterable[Change]) -> tuple[list[Key], list[tuple[str, str, str, int]]]:
+    """Keys that go whatever is there, and those with the Call-ID and CSeq that are meant; sorted."""
+    removed: list[Key] = []
+    meant: list[tuple[str, str, str, int]] = []
+    for change in changes:
+        if change.removed:
+            for key, which in zip_longest(change.removed, change.meant):
+                if which is None:
+                    removed.append((change.aor, key))
+                else:
+                    meant.append((change.aor, key, *which))
+    return sorted(removed), sorted(meant)
+
+
+def _rows(changes: Iterable[Change]) -> list[tuple[Any, ...]]:
+    """The rows that `changes` store, sorted by their keys."""
+    return sorted(_row(change.aor, binding) for change in changes for binding in change.stored)
+
+
+def _as_json(rows: list[tuple[Any, ...]]) -> bytes:
+    """Rows as PostgreSQL takes them: objects, a third as dear to make as dicts that are encoded."""
+    return _json.encode([_Row(*row) for row in rows])
 
 
 def page(
@@ -299,11 +350,6 @@ def sweep(connection: Connection, now: float, after: Key, rows: int = SWEEP) -> 
         return None
     connection.execute(_clear_to, where | {"now": now, "to_aor": end[0], "to_contact": end[1]})
     return (end[0], end[1])
-
-
-def _place(row: Mapping[str, Any]) -> Key:
-    """Where it stands in the order of keys."""
-    return row["key_aor"], row["key_contact"]
 
 
 def _row(aor: str, binding: Binding) -> tuple[Any, ...]:

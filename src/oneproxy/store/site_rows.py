@@ -25,6 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from oneproxy.site.difference import Difference
 from oneproxy.site.model import Entries, Key, Row, Version
+from oneproxy.store.database import straight
 from oneproxy.store.tables import site_entry, site_file, site_version
 
 #: Any number that is ours: the advisory lock under which PostgreSQL gets a new version.
@@ -231,5 +232,5 @@ def data_version(connection: Connection) -> int | None:
     """SQLite: a number that changes with every commit of others. Elsewhere None: there is none."""
     if connection.dialect.name != "sqlite":
         return None
-    found: int = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
-    return found
+    number: int = straight(connection, "PRAGMA data_version").fetchone()[0]
+    return number

@@ -61,7 +61,7 @@ class Sites:
         def ask(connection: Connection) -> Version:
             number = site_rows.data_version(connection)
             seen = None if number is None else (connection, number)
-            if seen is None or seen != self._seen or self._latest is site_rows.NOTHING:
+            if seen is None or seen != self._seen:
                 self._latest = site_rows.latest(connection)
                 self._seen = seen
             return self._latest

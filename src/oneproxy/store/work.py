@@ -84,14 +84,8 @@ class Work:
 
     def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict]:
         """Commit the batches of `group` in one transaction; a verdict for each."""
-        refused = [_unfit(batch) for batch in group]
-        fit = [
-            change
-            for batch, unfit in zip(group, refused, strict=True)
-            for at, change in enumerate(batch)
-            if at not in unfit
-        ]
-        fault = self._save(fit)
+        refused, changes = sift(group)
+        fault = self._save(changes)
         if fault is None:
             return list(refused)
         if fault.everyone:
@@ -245,6 +239,20 @@ def _is_of_a_change(error: Exception) -> bool:
     """Whether what was to be stored is at fault, and not the database."""
     state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
     return isinstance(error, (DataError, IntegrityError)) or (state or "")[:2] in _OF_A_CHANGE
+
+
+def sift(group: Sequence[Sequence[Change]]) -> tuple[list[tuple[int, ...]], list[Change]]:
+    """The changes of `group` that can be stored, and for each batch the positions of the others."""
+    refused: list[tuple[int, ...]] = []
+    changes: list[Change] = []
+    for batch in group:
+        unfit = _unfit(batch)
+        refused.append(unfit)
+        if unfit:
+            changes += [change for at, change in enumerate(batch) if at not in unfit]
+        else:
+            changes += batch
+    return refused, changes
 
 
 def _unfit(batch: Sequence[Change]) -> tuple[int, ...]:

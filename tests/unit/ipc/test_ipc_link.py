@@ -108,6 +108,7 @@ Play = Callable[[Scene], None]
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Runs a scene with a link that is not started and a recorder that listens."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(link_module, "GATHER_S", 0.0)
     monkeypatch.setattr(link_module, "FIRST_PAUSE_S", 0.001)
 
     async def stage(scene: Scene) -> None:
@@ -193,6 +194,27 @@ def test_while_two_batches_fly_the_following_changes_gather(play: Play) -> None:
         recorder.say(Saved(2), Saved(3))
         await answers.reach(4)
         assert answers == [(name, Fate.STORED) for name in "abcd"]
+
+    play(scene)
+
+
+def test_a_batch_is_what_came_in_a_while_since_the_one_before_and_questions_do_not_wait(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "GATHER_S", 0.1)
+
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder, _ = await following(link, recorders)
+        answers = Answers()
+        began = asyncio.get_running_loop().time()
+        link.save(change("a"), answers.to("a"))
+        assert await recorder.hear() == Save(1, [change("a")])
+        link.save(change("b"), answers.to("b"))
+        link.fetch("x@example.com")
+        assert await recorder.hear() == Fetch(["x@example.com"], 1500.0)
+        link.save(change("c"), answers.to("c"))
+        assert await recorder.hear() == Save(2, [change("b"), change("c")])
+        assert asyncio.get_running_loop().time() - began >= 0.1
 
     play(scene)
 
