@@ -17,6 +17,7 @@ from oneproxy.ipc.desk import (
     NodeQuestion,
     Report,
 )
+from waiting import PATIENCE_S
 
 NOW = 1_700_000_000.0
 
@@ -34,7 +35,7 @@ async def ask(bans: Bans, question: NodeQuestion, now: float = NOW) -> object:
     reports: asyncio.Queue[Report] = asyncio.Queue()
     health = NodeHealth(3, 7, True, len(bans))
     Inquiries(bans, lambda: health, lambda: now, reports.put_nowait).take(Inquiry(9, question))
-    report = await asyncio.wait_for(reports.get(), 10)
+    report = await asyncio.wait_for(reports.get(), PATIENCE_S)
     assert report.number == 9
     return report.found
 

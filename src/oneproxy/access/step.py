@@ -23,11 +23,10 @@ from oneproxy.access.sources import source_of, source_of_binding
 from oneproxy.access.verify import PROVED, Domains, Realm, Verifier
 from oneproxy.engine.decisions import Ask, Decision, Reply
 from oneproxy.engine.flow import Flow
-from oneproxy.sip.address import parse_address
 from oneproxy.sip.identity import trusted_lines
 from oneproxy.sip.malformed import REASONS, Malformed
-from oneproxy.sip.message import Request
-from oneproxy.sip.uri import Uri, parse_uri
+from oneproxy.sip.read import address_uri
+from oneproxy.sip.uri import Uri
 from oneproxy.site.model import Domain, Site, Subscriber
 
 #: Schemes of who may call.
@@ -139,7 +138,7 @@ class Access:
         is_elsewhere = served is None and ask.uri.scheme != "tel" and not self._domains.is_node(ask.uri)
         if not is_elsewhere and request.method not in self._methods:
             return None
-        uri = _address_uri(request, "from")
+        uri = address_uri(request, "from")
         if uri is None or uri.scheme not in CALLERS:
             # Who cannot be read is nobody's caller: a phone would show a served name
             # that no password was asked for.
@@ -209,7 +208,8 @@ class Access:
             return self._challenge(ask, realm, cause, 401)
         # RFC 3261 10.2: From is whoever registers for To, mostly the same. In a third-party
         # registration both have to be his to use.
-        if not self._owns(ask.request, "to", aor) or not self._owns(ask.request, "from", aor):
+        to, registrant = address_uri(ask.request, "to"), address_uri(ask.request, "from")
+        if not self._owns(to, aor) or (registrant is not to and not self._owns(registrant, aor)):
             return OTHER_USER
         return self._admit(ask, aor)
 
@@ -237,8 +237,7 @@ class Access:
         sources = {text for aor, text in places if aor.rpartition("@")[2] in proving}
         self._guard.recall(filter(None, map(source_of_binding, sources)))
 
-    def _owns(self, request: Request, header: str, aor: str) -> bool:
-        uri = _address_uri(request, header)
+    def _owns(self, uri: Uri | None, aor: str) -> bool:
         claimed = None if uri is None else self._domains.claimed(uri)
         return claimed is not None and self._owners.may_use(aor, claimed[1])
 
@@ -255,20 +254,3 @@ class Access:
         challenge = realm.registrar if status == 401 else realm.proxy
         nonce = self._nonces.make(ask.now, source_of(ask.flow.host))
         return challenge.make(nonce, cause in _ON_NONCE, cause)
-
-
-def _address_uri(request: Request, name: str) -> Uri | None:
-    """The URI in From or To, or None where there is none to be read."""
-    value = request.get(name) or ""
-    before, bracket, after = value.partition("<")
-    if bracket and '"' not in value and ";" not in before:
-        # The request was checked, so the end of the brackets is the end of the URI:
-        # 0.6 us instead of 3 us for the grammar of all that stands around it.
-        text = after.partition(">")[0]
-    else:
-        address = parse_address(value)
-        if isinstance(address, Malformed):
-            return None
-        text = address.uri
-    uri = parse_uri(text)
-    return None if isinstance(uri, Malformed) else uri

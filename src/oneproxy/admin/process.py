@@ -30,6 +30,8 @@ from oneproxy.transport.credentials import Credentials, CredentialsError
 MAX_CONNECTIONS: Final = 200
 #: A connection on which no request is under way is closed after this long.
 IDLE_S: Final = 15.0
+#: Who takes nothing of what is written to him for this long is cut off.
+UNREAD_S: Final = 60.0
 #: How often it is looked whether certificates were renewed.
 RENEW_CHECK_S: Final = 5.0
 #: What is being answered has this long at the end.
@@ -48,6 +50,9 @@ class PatientProtocol(H11Protocol):
         super().connection_made(transport)
         #: Since when the head of a request is waited for; None: none has begun to come.
         self._since: float | None = self.loop.time()
+        #: Octets that he has not taken yet, and since when they are as many.
+        self._unread = 0
+        self._unread_since = self._since
         self._looking = self.loop.call_later(IDLE_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -64,14 +69,21 @@ class PatientProtocol(H11Protocol):
             self._since = None
 
     def _look(self) -> None:
-        late = self._since is not None and self.loop.time() - self._since >= IDLE_S
-        if self.transport.is_closing():
-            # Who has not taken what was left for him by now takes nothing, and would stay for ever.
+        now = self.loop.time()
+        if self._takes_nothing(now):
+            # Closed in order he would stay for ever, and so would an answer that waits to be written.
             self.transport.abort()
             return
-        if late and not self._is_busy():
+        if self._since is not None and now - self._since >= IDLE_S and not self._is_busy():
             self.transport.close()
         self._looking = self.loop.call_later(IDLE_S, self._look)
+
+    def _takes_nothing(self, now: float) -> bool:
+        """Whether something waits to be taken, and nothing of it was for too long."""
+        unread = self.transport.get_write_buffer_size()
+        if unread == 0 or unread != self._unread:
+            self._unread, self._unread_since = unread, now
+        return unread > 0 and now - self._unread_since >= UNREAD_S
 
     def _is_busy(self) -> bool:
         """Whether a request is being answered; the wait for its body is limited elsewhere."""

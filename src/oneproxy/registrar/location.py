@@ -1,7 +1,7 @@
 """The location service in memory: which contacts an address-of-record has (RFC 3261 10).
 
 Every call looks here, so a look-up is one access to a table and a glance at each
-binding. Bindings that have expired are never given out; they take room until `sweep`,
+binding. Bindings that have expired are never given out; they take room until `tend`,
 which goes round the table a few entries at a time, comes by.
 
 It is filled while calls and REGISTERs come: pages bring whole AoRs in their order, so
@@ -32,6 +32,12 @@ from oneproxy.registrar.unsaved import Unsaved, first_of, in_the_way, note, prev
 MAX_SHARED: Final = 10_000
 #: Above every AoR: code points end at U+10FFFF, and AoRs are Latin-1.
 END: Final = "\U0010ffff"
+#: In which `tend` comes round the table, and AoRs that it looks at in one go: for a million of
+#: them it is called 260 times a second.
+ROUND_S: Final = 60.0
+MAX_SWEPT: Final = 64
+#: A table of fewer is tended as if it had so many.
+_SMALL: Final = 1_000
 
 
 class Location:
@@ -48,6 +54,7 @@ class Location:
         "_known",
         "_loaded_to",
         "_shared",
+        "_tended_at",
         "_unsaved_ahead",
         "capacity",
         "count",
@@ -67,6 +74,7 @@ class Location:
         self.unsaved: dict[str, Unsaved] = {}
         self.unsaved_count = 0
         self._shared: dict[str, str] = {}
+        self._tended_at = 0.0
         # In the order in which `sweep` comes to them; an ordinary dict finds its first
         # key only by walking over all that were deleted.
         self._bindings: OrderedDict[str, list[Binding]] = OrderedDict()
@@ -239,6 +247,13 @@ class Location:
         kept = self.unsaved.get(sent.aor)
         if kept is not None:
             self._drop(sent.aor, (*sent.removed, *(binding.key for binding in sent.stored)))
+
+    def tend(self, now: float) -> None:
+        """Sweep as much as is due, so that each AoR is looked at about every ROUND_S."""
+        budget = int((now - self._tended_at) * max(self.count, _SMALL) / ROUND_S)
+        if budget > 0:
+            self._tended_at = now
+            self.sweep(now, min(budget, MAX_SWEPT))
 
     def sweep(self, now: float, budget: int) -> int:
         """Look at the next `budget` AoRs and drop what has expired; how many bindings went."""

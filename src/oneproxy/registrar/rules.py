@@ -79,7 +79,8 @@ def register(
         return Change(wanted.aor, (), ())
     written: dict[str, Binding] = {}
     left = live
-    for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
+    for at, contact in enumerate(wanted.contacts):
+        expires_s = lasting[at]
         since = now
         kept: list[Binding] = []
         for binding in left:
@@ -101,9 +102,19 @@ def register(
         left = _make_room(left, written, limits, is_gone)
         if len(left) > limits.max_contacts:
             return TOO_MANY
+    return _change(stored, left, tuple(written.values()), wanted)
+
+
+def _change(
+    stored: Sequence[Binding], left: Sequence[Binding], written: tuple[Binding, ...], wanted: Wanted
+) -> Change:
+    """What leaves of `stored` those that are `left`, and has `written` among them."""
+    if not stored or (len(stored) == len(left) == 1 and stored[0].key == left[0].key):
+        # So it is with nearly everybody: a phone registers anew.
+        return Change(wanted.aor, (), written)
     staying = {binding.key for binding in left}
     gone = [binding for binding in stored if binding.key not in staying]
-    return _remove(gone, tuple(written.values()), wanted)
+    return _remove(gone, written, wanted)
 
 
 def apply_change(stored: Sequence[Binding], change: Change) -> list[Binding]:
@@ -111,6 +122,8 @@ def apply_change(stored: Sequence[Binding], change: Change) -> list[Binding]:
 
     What the table has after it (`store.locations`).
     """
+    if not stored:
+        return list(change.stored)
     fresh = {binding.key: binding for binding in change.stored}
     left: list[Binding] = []
     for binding in stored:
@@ -176,7 +189,8 @@ def _refuse(wanted: Wanted, lasting: list[int], limits: Domain) -> Refusal | Non
     """What stands in the way of all contacts, whatever is bound. lasting: `lasting_s` of each."""
     shortest_s = min(limits.min_expires_s, _NEVER_BRIEF_S)
     bound = 0
-    for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
+    for at, contact in enumerate(wanted.contacts):
+        expires_s = lasting[at]
         if expires_s:
             bound += 1
             if expires_s < shortest_s:
@@ -196,11 +210,10 @@ def _is_done(live: Sequence[Binding], wanted: Wanted, lasting: list[int]) -> boo
     Its transaction is over, or was another node's, and the phone never got the answer: told
     "out of order", it would take itself for not registered. 10.3 step 7 means later requests.
     """
-    written = {
-        binding.key: binding
-        for binding in live
-        if binding.cseq == wanted.cseq and binding.call_id == wanted.call_id
-    }
+    written: dict[str, Binding] = {}
+    for binding in live:
+        if binding.cseq == wanted.cseq and binding.call_id == wanted.call_id:
+            written[binding.key] = binding
     if not written:
         return False
     for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
@@ -224,7 +237,7 @@ def _granted_s(expires_s: int, limits: Domain, drawn: float) -> int:
     if expires_s <= limits.min_expires_s:
         return expires_s
     shortened_s = expires_s - int(expires_s * limits.spread_percent * drawn / 100)
-    return max(shortened_s, limits.min_expires_s, 1)
+    return shortened_s if shortened_s > limits.min_expires_s else max(limits.min_expires_s, 1)
 
 
 def _make_room(

@@ -26,9 +26,9 @@ from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.reach import FlowOf
 from oneproxy.registrar.request import Wanted, read_register
 from oneproxy.registrar.rules import Refusal, register
-from oneproxy.sip.address import parse_address
 from oneproxy.sip.malformed import REASONS, Malformed
-from oneproxy.sip.uri import Uri, parse_uri
+from oneproxy.sip.read import address_uri
+from oneproxy.sip.uri import Uri
 from oneproxy.site.model import Domain, Site
 
 Answer = Callable[[Ask, Decision], None]
@@ -43,9 +43,6 @@ RETRY_AFTER_S: Final = 5
 RESENT: Final = 500
 #: Contacts of one AoR that are stored again in one change.
 TOGETHER: Final = 64
-#: AoRs looked at for expired bindings with every REGISTER; more than one, so that the
-#: sweep outruns what registrations add.
-SWEPT: Final = 2
 
 BUSY: Final = Reply(503, "Service Unavailable", (f"Retry-After: {RETRY_AFTER_S}",))
 NOT_SAVED: Final = Reply(500, "Server Internal Error", (f"Retry-After: {RETRY_AFTER_S}",))
@@ -168,7 +165,7 @@ class Registrar:
         if isinstance(wanted, Malformed):
             return Reply(400, REASONS[wanted])
         wanted.domain = domain
-        self._location.sweep(ask.now, SWEPT)
+        self._location.tend(ask.now)
         if not self._location.knows(aor):
             return self._await_aor(ask, wanted, domain)
         return self._take_turn(ask, wanted, domain)
@@ -325,9 +322,8 @@ class Registrar:
 
     def _find_aor(self, ask: Ask, domain: Domain) -> str | Reply:
         """The AoR that To names, or the 400 or 404 (RFC 3261 10.3 steps 3 and 5)."""
-        address = parse_address(ask.request.get("to") or "")
-        uri = address if isinstance(address, Malformed) else parse_uri(address.uri)
-        if isinstance(uri, Malformed) or uri.scheme not in ("sip", "sips"):
+        uri = address_uri(ask.request, "to")
+        if uri is None or uri.scheme not in ("sip", "sips"):
             # RFC 3261 10.2: the AoR is a SIP or SIPS URI.
             return Reply(400, REASONS[Malformed.TO])
         named = self._domain_of(uri)

@@ -440,9 +440,9 @@ def test_known_and_unknown_users_take_the_same_time() -> None:
         return made
 
     def cost_s(ask: Ask) -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         world.access.decide(ask)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     # In turn, so that whatever else the machine does meets both.
     pairs = [

@@ -135,10 +135,10 @@ def test_a_look_up_among_thousands_of_prefixes_costs_what_it_costs_among_few() -
     def cost_s(rules: Rules) -> float:
         best = float("inf")
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.thread_time()
             for number in range(2000):
                 rules._look_up(f"10.0.{number & 255}.9", "INVITE")
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.thread_time() - began)
         return best
 
     # By steps the ratio would be in the thousands.

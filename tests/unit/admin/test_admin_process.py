@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from certificates import Authority, Issued
 from office import MemoryDesk, sample_entries, tokens
 from oneproxy.admin import process
 from oneproxy.admin.app import make_app
-from oneproxy.admin.limits import REQUEST_S
+from oneproxy.admin.limits import Limits
 from oneproxy.site.model import Admin
 from oneproxy.transport.credentials import Credentials
 
@@ -58,20 +59,14 @@ def test_what_an_operator_may_not_have_meant_is_warned_of(admin: Admin, events: 
 Scene = Callable[[int], Awaitable[None]]
 
 
-def over_http(
-    scene: Scene, request_s: float = REQUEST_S, credentials: Credentials | None = None, unsent: int = 0
-) -> None:
-    """Run a scene with the API at a port, with TLS where there are credentials.
-
-    unsent: octets that the system keeps of what the other side does not take; 0: as it likes.
-    """
+def over_http(scene: Scene, app: ASGIApp | None = None, credentials: Credentials | None = None) -> None:
+    """Run a scene with the API at a port, or with what is there in its place; with TLS where there
+    are credentials."""
 
     async def run() -> None:
         bound = process.bind(Admin("127.0.0.1", 0))
-        if unsent:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, unsent)
         config = uvicorn.Config(
-            make_app(MemoryDesk(sample_entries()), tokens(), request_s),
+            app or make_app(MemoryDesk(sample_entries()), tokens()),
             lifespan="off",
             log_config=None,
             timeout_graceful_shutdown=1,
@@ -150,9 +145,31 @@ def test_what_is_no_http_is_refused_and_a_large_head_too() -> None:
     over_http(scene)
 
 
-def test_who_reads_no_answers_keeps_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+#: More than all buffers on the way hold, those of the system included.
+MUCH = b"a" * 16_000_000
+
+
+async def one_part(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """An answer that is done with once it is written, so that the next one is begun."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": MUCH})
+
+
+async def two_parts(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """An answer whose second part waits until the first is taken."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": MUCH, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize("questions", [1, 2])
+@pytest.mark.parametrize("app", [one_part, two_parts])
+def test_who_reads_no_answers_keeps_no_connection(
+    app: ASGIApp, questions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Closed in order it would wait for him for ever, and two hundred of him would shut out all others."""
-    monkeypatch.setattr(process, "IDLE_S", 0.1)
+    monkeypatch.setattr(process, "IDLE_S", 0.02)
+    monkeypatch.setattr(process, "UNREAD_S", 0.05)
     lost = asyncio.Event()
     before = process.PatientProtocol.connection_lost
 
@@ -163,20 +180,28 @@ def test_who_reads_no_answers_keeps_no_connection(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(process.PatientProtocol, "connection_lost", connection_lost)
 
     async def scene(port: int) -> None:
-        with socket.socket() as greedy:
-            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            greedy.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.sock_connect(greedy, ("127.0.0.1", port))
-            question = b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
-            with contextlib.suppress(TimeoutError, OSError):
-                async with asyncio.timeout(3):
-                    while not lost.is_set():
-                        await loop.sock_sendall(greedy, question)
-            await asyncio.wait_for(lost.wait(), 5)
+        with socket.create_connection(("127.0.0.1", port)) as greedy:
+            greedy.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * questions)
+            await asyncio.wait_for(lost.wait(), 60)
 
-    # What the system would keep otherwise takes thousands of answers to fill.
-    over_http(scene, request_s=0.2, unsent=4096)
+    over_http(scene, Limits(app, request_s=0.05))
+
+
+def test_who_takes_his_answer_slowly_has_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes some of it is not who takes nothing."""
+    monkeypatch.setattr(process, "IDLE_S", 0.001)
+
+    async def scene(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        came = b""
+        while part := await asyncio.wait_for(reader.read(100_000), 60):
+            came += part
+            await asyncio.sleep(0)
+        assert came.count(b"a") >= len(MUCH)
+        writer.close()
+
+    over_http(scene, one_part)
 
 
 async def asked_over_tls(port: int, context: ssl.SSLContext) -> tuple[bytes, str]:

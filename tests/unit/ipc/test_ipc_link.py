@@ -27,6 +27,7 @@ from oneproxy.ipc.messages import (
 )
 from oneproxy.ipc.stream import Decoder, encode
 from oneproxy.registrar.bindings import Binding, Change, Fate
+from waiting import PATIENCE_S, until
 
 
 def binding(contact: str, user_agent: str = "") -> Binding:
@@ -44,11 +45,16 @@ class Scripted(asyncio.Protocol):
         self._decoder = Decoder[ToRecorder](ToRecorder)
         self._heard: asyncio.Queue[ToRecorder] = asyncio.Queue()
         self._owner = owner
+        self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self._owner.connections.put_nowait(self)
+        self._owner.all.append(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
 
     def data_received(self, data: bytes) -> None:
         for message in self._decoder.feed(data):
@@ -58,7 +64,7 @@ class Scripted(asyncio.Protocol):
         self.transport.write(b"".join(map(encode, messages)))
 
     async def hear(self) -> ToRecorder:
-        return await asyncio.wait_for(self._heard.get(), 5)
+        return await asyncio.wait_for(self._heard.get(), PATIENCE_S)
 
     def heard_more(self) -> bool:
         return not self._heard.empty()
@@ -70,13 +76,20 @@ class Recorders:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         self.connections: asyncio.Queue[Scripted] = asyncio.Queue()
+        self.all: list[Scripted] = []
 
     async def open(self) -> None:
         self.server = await listen(self.endpoint, lambda: Scripted(self))
 
+    async def close(self) -> None:
+        self.server.close()
+        for scripted in self.all:
+            scripted.transport.abort()
+        await until(lambda: all(scripted.closed for scripted in self.all))
+
     async def connection(self) -> Scripted:
         """The next connection, its Hello heard."""
-        scripted = await asyncio.wait_for(self.connections.get(), 5)
+        scripted = await asyncio.wait_for(self.connections.get(), PATIENCE_S)
         assert await scripted.hear() == Hello("edge-1", "token")
         return scripted
 
@@ -105,7 +118,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
             await scene(link, recorders)
         finally:
             await link.close()
-            recorders.server.close()
+            await recorders.close()
 
     return lambda scene: asyncio.run(stage(scene))
 
@@ -124,11 +137,7 @@ class Answers(list[tuple[str, Fate]]):
         return lambda fate: self.append((name, fate))
 
     async def reach(self, number: int) -> None:
-        for _ in range(1000):
-            if len(self) >= number:
-                return
-            await asyncio.sleep(0.001)
-        raise AssertionError(f"{len(self)} answers instead of {number}")
+        await until(lambda: len(self) >= number)
 
 
 def test_changes_of_one_turn_are_one_batch_and_are_answered_when_it_is_saved(play: Play) -> None:
@@ -256,10 +265,7 @@ class Taking:
         self.told.append("room")
 
     async def hears(self, *expected: Any) -> None:
-        for _ in range(1000):
-            if len(self.told) >= len(expected):
-                break
-            await asyncio.sleep(0.001)
+        await until(lambda: len(self.told) >= len(expected))
         assert self.told == list(expected)
         self.told.clear()
 
@@ -351,7 +357,8 @@ def test_a_database_that_is_away_refuses_at_once_until_it_is_back(play: Play) ->
 def test_the_fate_of_what_waits_too_long_is_unknown_until_the_recorder_answers_again(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "PATIENCE_S", 0.01)
+    # Looked at after a quarter of it: long enough for what is to be waiting by then.
+    monkeypatch.setattr(link_module, "PATIENCE_S", 1.0)
 
     async def scene(link: Link, recorders: Recorders) -> None:
         recorder, taking = await following(link, recorders)
@@ -361,7 +368,9 @@ def test_the_fate_of_what_waits_too_long_is_unknown_until_the_recorder_answers_a
         link.save(change("b"), answers.to("b"))
         assert await recorder.hear() == Save(2, [change("b")])
         link.save(change("c"), answers.to("c"))
+        monkeypatch.setattr(link_module, "PATIENCE_S", 0.0)
         await answers.reach(3)
+        monkeypatch.setattr(link_module, "PATIENCE_S", PATIENCE_S)
         assert answers == [(name, Fate.UNKNOWN) for name in "abc"]
         assert (link.waiting, link.save(change("d"), answers.to("d"))) == (0, False)
         # Its batches are on their way all the same: what the recorder does with them shows.
@@ -484,7 +493,6 @@ def test_loopback_tcp_serves_as_well(play: Play) -> None:
         await started(link, recorders)
         assert link.connected
         await link.close()
-        await asyncio.sleep(0)
-        assert not link.connected
+        await until(lambda: not link.connected)
 
     play(scene)

@@ -5,7 +5,7 @@ from msgspec import structs
 
 from asking import NOW
 from oneproxy.registrar.bindings import Binding, Change
-from oneproxy.registrar.location import Location
+from oneproxy.registrar.location import MAX_SWEPT, ROUND_S, Location
 from oneproxy.registrar.unsaved import MAX_MEANT, MAX_SIZE
 
 
@@ -105,6 +105,25 @@ def test_a_sweep_looks_at_no_more_than_its_budget_and_goes_on_where_it_stopped()
         location.apply(Change(f"u{number}@example.com", (), (bound(left_s=0 if number > 5 else 60),)))
     assert [location.sweep(NOW, 2) for _ in range(6)] == [0, 0, 0, 2, 2, 0]
     assert location.count == 6
+
+
+def test_the_whole_table_is_tended_in_a_round_however_often_that_is_asked_for() -> None:
+    location = Location(1000)
+    for number in range(600):
+        location.apply(Change(f"u{number}@example.com", (), (bound(left_s=1),)))
+    location.tend(NOW)
+    assert location.count == 600
+    for tenth in range(1, 2 + int(10 * ROUND_S)):
+        location.tend(NOW + 1 + tenth / 10)
+    assert location.count == 0
+
+
+def test_no_tending_takes_long_however_late_it_comes() -> None:
+    location = Location(1000)
+    for number in range(600):
+        location.apply(Change(f"u{number}@example.com", (), (bound(left_s=1),)))
+    location.tend(NOW + 1000)
+    assert location.count == 600 - MAX_SWEPT
 
 
 def test_a_sweep_of_nothing_does_nothing() -> None:

@@ -18,6 +18,7 @@ from oneproxy.transport import connections, stream
 from oneproxy.transport.connections import Limits
 from oneproxy.transport.credentials import Credentials
 from oneproxy.transport.tls import TlsStream
+from ports import free_port
 from wires import LOOPBACK, Place, Server, answer, in_loop, message
 
 
@@ -54,14 +55,6 @@ class Secure:
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Secure:
     return Secure(tmp_path_factory.mktemp("certificates"))
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as one:
-        one.bind((LOOPBACK, 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("uv", [False, True])
