@@ -5,7 +5,7 @@ come waits until the recorder has been asked for that one. What the recorder tel
 taken in the order in which it comes.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from oneproxy.engine.decisions import PENDING, Ask, Decision
@@ -76,11 +76,11 @@ class Mirror:
         """The bindings of `aors` can't be read."""
         self._tell(aors, False)
 
-    def changed(self, changes: Iterable[Change]) -> None:
+    def changed(self, changes: Sequence[Change]) -> None:
         """Somebody else committed `changes`."""
         for change in changes:
             self._location.changed(change)
-            self.on_told([(change.aor, binding) for binding in change.stored])
+        self.on_told([(change.aor, binding) for change in changes for binding in change.stored])
 
     def room(self) -> None:
         """What could not be stored before may be stored now."""
