@@ -3,8 +3,8 @@
 A connection of its own, read and written by the loop as sockets of nodes are. All statements of
 a group, prepared, and the sync that ends their transaction go out together (libpq's pipeline);
 the group is committed when the sync is answered. So a group costs one round trip and no change
-of threads, where BEGIN, statement and COMMIT in a thread are three and some: 0.15 ms of our
-CPU for 1 ms.
+of threads, where BEGIN, statement and COMMIT in a thread are three: a group of fifty changes
+0.7 ms of our CPU, and 1.3 there.
 
 Only what goes well is done here. Whatever does not ends the connection, and the group is for
 `store.work`, which finds out what is wrong and for whom: it may do what was done already, since

@@ -129,33 +129,42 @@ def unfit(change: Change) -> str | None:
     A change that fails would take everyone's in its transaction with it, so what a phone
     can do wrong is found before.
     """
-    keys = [(change.aor, key) for key in change.removed]
-    keys += [(change.aor, binding.key) for binding in change.stored]
-    for aor, key in keys:
-        # Latin-1 takes two octets a character at most: nearly all need no closer look.
-        if (
-            2 * (len(aor) + len(key)) > MAX_KEY_OCTETS
-            and len(aor.encode()) + len(key.encode()) > MAX_KEY_OCTETS
-        ):
-            return "contact too long"
-        if "\0" in aor or "\0" in key:
-            return "NUL in a text"
+    aor = change.aor
+    for key in change.removed:
+        why = _unfit_key(aor, key)
+        if why is not None:
+            return why
     for binding in change.stored:
-        texts = (
-            binding.call_id,
-            binding.source,
-            binding.user_agent,
-            binding.instance,
-            binding.flow,
-            *binding.path,
-        )
-        if sum(map(len, texts)) > MAX_BINDING_OCTETS:
-            return "binding too long"
-        if "\0" in "".join(texts):
-            return "NUL in a text"
-        if not all(0 <= number <= MAX_INTEGER for number in (binding.cseq, binding.reg_id, binding.q)):
-            return "number out of range"
+        why = _unfit_key(aor, binding.key) or _unfit_binding(binding)
+        if why is not None:
+            return why
     return None
+
+
+def _unfit_key(aor: str, key: str) -> str | None:
+    # Latin-1 takes two octets a character at most: nearly all need no closer look.
+    if 2 * (len(aor) + len(key)) > MAX_KEY_OCTETS and len(aor.encode()) + len(key.encode()) > MAX_KEY_OCTETS:
+        return "contact too long"
+    if "\0" in aor or "\0" in key:
+        return "NUL in a text"
+    return None
+
+
+def _unfit_binding(binding: Binding) -> str | None:
+    texts = binding.call_id + binding.source + binding.user_agent + binding.instance + binding.flow
+    if binding.path:
+        texts += "".join(binding.path)
+    if len(texts) > MAX_BINDING_OCTETS:
+        return "binding too long"
+    if "\0" in texts:
+        return "NUL in a text"
+    if (
+        0 <= binding.cseq <= MAX_INTEGER
+        and 0 <= binding.reg_id <= MAX_INTEGER
+        and 0 <= binding.q <= MAX_INTEGER
+    ):
+        return None
+    return "number out of range"
 
 
 def apart(changes: Iterable[Change]) -> Iterator[list[Change]]:
