@@ -134,6 +134,28 @@ class LocationStep:
                 targets += [] if elsewhere is None else [Target(elsewhere)]
         return targets
 
+    def placed(self, ask: Ask) -> Decision:
+        """Where a GRUU leads, for a request inside of a dialog: as `decide` would have it, but
+        redirected nowhere, since whoever sends it is in a call already (RFC 5627 4.4)."""
+        uri = ask.uri
+        served = self._find(uri)
+        if served is None:
+            return NOT_FOUND
+        aor, bindings, refusal = self._instance(uri, *served, ask.now)
+        if not bindings:
+            if not self._location.knows(aor):
+                waits = self._mirror is not None and self._mirror.wait(aor, ask, self._place_late)
+                return PENDING if waits else NOT_KNOWN
+            return refusal
+        if uri.scheme == "sips":
+            bindings = only_secure(bindings)
+        targets = find_targets(bindings, self._flow_of, 0.0)
+        return Forward(targets) if targets else UNAVAILABLE
+
+    def _place_late(self, ask: Ask, known: bool) -> Decision:
+        """Place a request that has waited for the contacts of its user."""
+        return self.placed(ask) if known else NOT_KNOWN
+
     def bindings_of(self, uri: Uri, served: tuple[Domain, str], now: float) -> list[Binding]:
         """The bindings that `uri`, of a served domain and AoR, leads to."""
         domain, aor = served

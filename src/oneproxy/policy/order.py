@@ -42,6 +42,15 @@ class Redirecting(Protocol):
 
 
 @runtime_checkable
+class Placing(Protocol):
+    """A step that knows where the GRUUs of served domains lead."""
+
+    def placed(self, ask: Ask) -> Decision:
+        """As `Policy.placed`."""
+        ...
+
+
+@runtime_checkable
 class Changing(Protocol):
     """A step, or what steps share, that makes something of its own of the site."""
 
@@ -53,7 +62,7 @@ class Changing(Protocol):
 class Order:
     """Asks the steps in turn; what none of them decides is 404."""
 
-    __slots__ = ("_attentive", "_changing", "_decisions", "_redirecting", "steps")
+    __slots__ = ("_attentive", "_changing", "_decisions", "_placing", "_redirecting", "steps")
 
     def __init__(self, steps: Sequence[Step], shared: Sequence[Changing] = ()) -> None:
         """shared: what steps share and is told of a changed site before them."""
@@ -63,6 +72,7 @@ class Order:
         self._decisions = tuple([step.decide for step in steps])
         self._attentive = tuple([step for step in steps if isinstance(step, Attentive)])
         self._redirecting = tuple([step for step in steps if isinstance(step, Redirecting)])
+        self._placing = next((step for step in steps if isinstance(step, Placing)), None)
 
     def decide(self, ask: Ask) -> Decision:
         """Decide on `ask`; where nobody knows of further targets, the best response goes back."""
@@ -83,6 +93,10 @@ class Order:
             if targets:
                 return targets
         return []
+
+    def placed(self, ask: Ask) -> Decision:
+        """Where a GRUU leads, for a request inside of a dialog."""
+        return NOT_FOUND if self._placing is None else self._placing.placed(ask)
 
     def take(self, site: Site) -> None:
         """The site has changed: every step decides by this one from now on.
