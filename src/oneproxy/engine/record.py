@@ -54,8 +54,8 @@ def turned(marks: "DialogMark", line: str, target: "Target", data: bytes, is_fin
     if data.startswith(written, at):
         # Ours is the first.
         begins = data.find(_CONTACT, at)
-        if begins < 0 and not is_final:
-            return data
+        if begins < 0:
+            return _turn(marks, line, target, data) if is_final else data
         begins += len(_CONTACT)
         end = data.find(b">", begins)
     else:
@@ -67,7 +67,7 @@ def turned(marks: "DialogMark", line: str, target: "Target", data: bytes, is_fin
     if uri == target.uri and not target.route:
         # He is where the request went: so it is in nearly all calls.
         return data
-    # What was cut wrongly, since it is spelled unusually, is no URI and leads nowhere.
+    # What was cut wrongly out of an unusual spelling is no URI and leads nowhere.
     places = marks.places
     return data if places.of(uri) == places.of_target(target) else _turn(marks, line, target, data)
 
