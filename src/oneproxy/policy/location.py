@@ -104,7 +104,7 @@ class LocationStep:
 
     def still_called(self, domain: Domain, aor: str, bindings: list[Binding]) -> list[Binding]:
         """Those of `bindings`, of `aor`, that may be called as the site is now."""
-        if aor in self._subscribers or "REGISTER" not in domain.authenticate:
+        if aor in self._subscribers or domain.is_open:
             return bindings
         return [binding for binding in bindings if is_static(binding)]
 
