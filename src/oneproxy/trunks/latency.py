@@ -15,11 +15,11 @@ from typing import Final
 #: What a gateway is taken for that nothing is known of: fast, so that it is tried, but not so
 #: fast that all calls go there before the first one is answered.
 UNKNOWN_MS: Final = 20.0
-#: How much of a response goes into the mean.
+#: How much of a response goes into the mean, where the one before it is not long ago.
 _SHARE: Final = 0.05
 #: The time in which half of the excess, and half of the mean of who is idle, is forgotten.
-_EXCESS_HALF_S: Final = 5.0
-_IDLE_HALF_S: Final = 60.0
+_EXCESS_HALF_S: Final = 2.0
+_IDLE_HALF_S: Final = 90.0
 
 
 class Latency:
@@ -39,8 +39,8 @@ class Latency:
         if not self.at:
             self.mean_ms = ms
         else:
-            self.mean_ms *= forgotten(idle_s)
-            self.mean_ms += (ms - self.mean_ms) * _SHARE
+            # The less is known yet of what was, the more this one says.
+            self.mean_ms += (ms - self.mean_ms) * (1.0 - (1.0 - _SHARE) * forgotten(idle_s))
         above = ms - self.mean_ms
         excess = self.excess_ms * exp2(-idle_s / _EXCESS_HALF_S) if self.excess_ms else 0.0
         self.excess_ms = above if above > excess else excess

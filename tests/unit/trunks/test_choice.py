@@ -60,11 +60,11 @@ def test_equal_gateways_share_the_calls() -> None:
 def test_a_slow_gateway_is_asked_again_by_and_by() -> None:
     made = trunks(provider("a", "b"))
     at(made, "a").responded(NOW + 0.6)
-    names = [served(made, NOW + 1 + number, 50.0) for number in range(400)]
+    names = [served(made, NOW + 1 + number, 50.0) for number in range(1000)]
     first = names.index("a")
-    assert 100 < first < 300
+    assert 200 < first < 350
     # It is fast now.
-    assert names[first:].count("a") > 10
+    assert names[first:].count("a") > 100
 
 
 def test_a_gateway_that_fails_every_other_call_costs_more_than_one_that_fails_none() -> None:
@@ -76,8 +76,8 @@ def test_a_gateway_that_fails_every_other_call_costs_more_than_one_that_fails_no
         at(made, "b", NOW + number).answered(NOW + number + 0.05)
     assert state_of(made, "a").rate(NOW + 40) == pytest.approx(0.56, abs=0.1)
     assert state_of(made, "a").cost(NOW + 40) > 5 * state_of(made, "b").cost(NOW + 40)
-    # A minute of silence forgives half of it.
-    assert state_of(made, "a").rate(NOW + 99) == pytest.approx(0.78, abs=0.05)
+    # A minute and a half of silence forgives half of it.
+    assert state_of(made, "a").rate(NOW + 129) == pytest.approx(0.78, abs=0.05)
 
 
 def test_a_gateway_that_refuses_at_once_is_not_a_fast_one() -> None:
