@@ -34,6 +34,8 @@ class SimulatedGateway:
         self.capacity = capacity
         self.outages = outages
         self.calls = 0
+        #: INVITEs that were beyond its capacity.
+        self.overflows = 0
         self._free_at = 0.0
 
     def is_silent(self, now: float) -> bool:
@@ -50,7 +52,10 @@ class SimulatedGateway:
         began = max(now, self._free_at)
         self._free_at = began + WORK_MS / 1000.0
         at = self._free_at + self.median_ms * exp(SIGMA * luck.latency) / 1000.0
-        if luck.failure < self.failing or (self.capacity and self.calls >= self.capacity):
+        if self.capacity and self.calls >= self.capacity:
+            self.overflows += 1
+            return at, 503
+        if luck.failure < self.failing:
             return at, 503
         self.calls += 1
         return at, 180

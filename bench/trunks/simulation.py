@@ -17,12 +17,13 @@ BEGIN = 1_800_000_000.0
 
 class Run(NamedTuple):
     """calls: how many there were. times_ms: of those that were completed, from the caller's INVITE
-    to the first response of the gateway that took it. most: calls at once at each gateway, at most.
+    to the first response of the gateway that took it. overflows: INVITEs to gateways that had no
+    room.
     """
 
     calls: int
     times_ms: list[float]
-    most: list[int]
+    overflows: int
 
 
 class Simulation:
@@ -33,7 +34,6 @@ class Simulation:
         self.way: Way = make(self.gateways, seed)
         self.calls = calls_of(seed, scenario.per_s, scenario.holds_s, scenario.lasts_s)
         self.times_ms: list[float] = []
-        self.most = [0] * len(self.gateways)
         self._random = Random(seed + 1)
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
@@ -49,7 +49,7 @@ class Simulation:
             now, _, act = heappop(events)
             act(now)
         assert not any(gateway.calls for gateway in self.gateways)
-        return Run(len(self.calls), self.times_ms, self.most)
+        return Run(len(self.calls), self.times_ms, sum(gateway.overflows for gateway in self.gateways))
 
     def _at(self, when: float, act: Callable[[float], None]) -> None:
         self._number += 1
@@ -72,8 +72,6 @@ class Simulation:
         gateway = self.gateways[number]
         responds_at, status = gateway.invited(now, call.luck[call.tries])
         call.tries += 1
-        if status == 180:
-            self.most[number] = max(self.most[number], gateway.calls)
         gives_up_at = call.at + PATIENCE_S
         gone_at = now + TRY_FOR_S
         if min(responds_at, gone_at) > gives_up_at:

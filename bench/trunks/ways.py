@@ -13,8 +13,8 @@ from typing import Protocol
 from simulated import SimulatedCall, SimulatedGateway
 
 from oneproxy.site.model import Gateway, Provider, Site
-from oneproxy.trunks.attempt import Attempt
 from oneproxy.trunks.answer import Answer
+from oneproxy.trunks.attempt import Attempt
 from oneproxy.trunks.trunks import Trunks
 from oneproxy.trunks.walk import Walk
 

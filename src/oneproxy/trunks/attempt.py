@@ -143,15 +143,12 @@ class Attempt:
     def _charge(self, at: float, error: str | None, verdict: Verdict) -> None:
         """The time to the first response, where that was the final one.
 
-        Of a failure only a time that is longer than what was expected counts: a gateway that
-        refuses every call at once is not a fast one.
+        Only a time that is longer than what was expected counts: a gateway that refuses every
+        call at once is not a fast one.
         """
         self._stop_waiting()
-        if verdict is Verdict.FAILED or error is not None:
-            if error != "transport" and verdict is not Verdict.OURS:
-                self._observe_longer(at)
-        else:
-            self.gateway.latency.observe(at, (at - self.started_at) * 1000.0)
+        if error not in ("transport", "name") and verdict is not Verdict.OURS:
+            self._observe_longer(at)
 
     def _observe_longer(self, at: float) -> None:
         ms = (at - self.started_at) * 1000.0

@@ -119,6 +119,10 @@ class GatewayState:
         self._rated_at = now
         self.judged += 1
 
+    def unlearn(self) -> None:
+        """It is a canary: how long it took, when it failed, says nothing of now."""
+        self.latency = Latency()
+
     def brought_back(self) -> None:
         """It has proved itself; what it did before is over."""
         self.judged = 0

@@ -37,6 +37,7 @@ class ProviderState:
 
     def __init__(self, site: model.Provider, random: Random) -> None:
         self._random = random
+        self.site = site
         #: By name: those of the site, and those that are gone from it but have calls.
         self._all: dict[str, GatewayState] = {}
         #: The attempts that count as its calls.
@@ -50,11 +51,15 @@ class ProviderState:
 
     def take(self, site: model.Provider) -> None:
         """The site has changed. Calls count on, also at gateways that are gone from it."""
+        is_other_way = site.choice != self.site.choice
         self.site = site
         self.max_calls = site.max_calls or UNLIMITED
         self.codes = code_table(site)
         self._choose = WAYS[site.choice]
         known, self._all = self._all, {}
+        if is_other_way:
+            for one in known.values():
+                one.turn = 0.0
         for place, gateway in enumerate(site.gateway):
             state = known.pop(gateway.name, None)
             if state is None:
@@ -106,7 +111,7 @@ class ProviderState:
         spare: list[GatewayState] = []
         canaries: list[GatewayState] = []
         seen: list[Candidate] | None = None if told is None else []
-        is_full = False
+        is_full = is_up = False
         for gateway in self.gateways:
             why = left_out or _left_out(gateway, now, tried, is_panic, self.site)
             if why is None:
@@ -115,9 +120,10 @@ class ProviderState:
                 canaries.append(gateway)
             elif why in ROOM:
                 is_full = True
+                is_up = is_up or gateway.health.state is State.UP
             if seen is not None:
                 seen.append(self._candidate(gateway, now, why))
-        chosen, compared = self._pick(now, may or spare, canaries, bool(tried), is_full)
+        chosen, compared = self._pick(now, may or spare, canaries, bool(tried), is_up)
         if told is not None and seen is not None:
             told += _told(seen, chosen, compared, spare if may else [])
             told += [
@@ -135,15 +141,18 @@ class ProviderState:
         may: list[GatewayState],
         canaries: list[GatewayState],
         is_again: bool,
-        is_full: bool,
+        is_up: bool,
     ) -> tuple[GatewayState | None, list[GatewayState]]:
-        """The one of those that may, and those that it was compared with."""
-        if canaries and (may or is_full) and not is_again:
+        """The one of those that may, and those that it was compared with.
+
+        is_again: the call was tried before. is_up: some would take calls, but are full.
+        """
+        if canaries and (may or is_up) and not is_again:
             # A trickle, of calls that can still go elsewhere.
             for gateway in canaries:
                 if gateway.health.is_due(now):
                     return gateway, canaries
-        if not may and not is_full:
+        if not may and not is_up:
             may = canaries
         if len(may) > 1:
             return self._choose(may, now, self._random)
@@ -155,6 +164,8 @@ class ProviderState:
         is_canary = health.state is State.CANARY
         if is_canary:
             health.canary_at = now + self.site.canary_every_s
+            if not health.proved:
+                gateway.unlearn()
         attempt = Attempt(self, gateway, now, key, is_canary)
         attempt.sent()
         return attempt

@@ -52,10 +52,11 @@ class Walk:
     ) -> Attempt | Answer:
         """The present attempt has failed: the next one, or the final answer.
 
-        The arguments are those of `Attempt.failed`.
+        The arguments are those of `Attempt.failed`. 487 where the call was ended before.
         """
         attempt = self.attempt
-        assert attempt is not None
+        if attempt is None:
+            return Answer(487)
         self.attempt = None
         verdict = attempt.failed(now, status, error, retry_after_s, responded_at)
         self._ends.append(End(status, error, verdict))

@@ -90,6 +90,17 @@ def test_a_gateway_that_refuses_at_once_is_not_a_fast_one() -> None:
     assert state_of(made, "a").cost(NOW + 2) > state_of(made, "b").cost(NOW + 2)
 
 
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_nor_does_it_become_one_by_what_it_says(status: int) -> None:
+    made = trunks(provider("a", "b"))
+    for name in "ab":
+        at(made, name).responded(NOW + 0.05)
+    at(made, "a", NOW + 1).failed(NOW + 1.001, status)
+    assert state_of(made, "a").latency.value(NOW + 1) == pytest.approx(50.0)
+    at(made, "a", NOW + 1).failed(NOW + 2, status)
+    assert state_of(made, "a").latency.value(NOW + 2) == pytest.approx(1000.0)
+
+
 # The other ways.
 
 
@@ -137,6 +148,14 @@ def test_a_drained_gateway_gets_no_new_calls_and_keeps_those_that_it_has(way: st
     assert state_of(made, "a").calls == 0
     made.take(site(provider("a", gateway("b", drain=True), choice=way)))
     assert served(made) == "a"
+
+
+def test_another_way_to_choose_begins_anew() -> None:
+    made = trunks(provider("a", "b", choice="load"))
+    for number in range(5):
+        served(made, NOW + number)
+    made.take(site(provider("a", "b", choice="weight")))
+    assert [served(made, NOW + number) for number in range(6)] == ["a", "b"] * 3
 
 
 # Why.

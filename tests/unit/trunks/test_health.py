@@ -234,6 +234,27 @@ def test_a_gateway_comes_back_by_single_calls_no_faster_than_one_a_second() -> N
     assert state_of(made, "a").rate(NOW + 38) == 1.0
 
 
+def test_how_long_it_took_before_its_ejection_is_not_held_against_it() -> None:
+    made = trunks(provider(*FIVE))
+    for number in range(5):
+        at(made, "a", NOW + number).failed(NOW + number + 3, 408, "timeout")
+    assert state_of(made, "a").latency.value(NOW + 8) > 2000.0
+    for number in range(5):
+        next_canary(made, "a", NOW + 40 + number).answered(NOW + 40.05 + number)
+    assert state_of(made, "a").latency.value(NOW + 45) == pytest.approx(50.0)
+
+
+def test_a_canary_has_all_calls_where_the_only_other_one_is_a_full_canary() -> None:
+    made = trunks(provider(gateway("a", max_calls=1), "b", "c"))
+    for name in "abc":
+        fail(made, name, 5)
+    made.take(site(provider(gateway("a", max_calls=1), "b", gateway("c", drain=True))))
+    held = at(made, "a", NOW + 31)
+    assert [served(made, NOW + 31) for _ in range(3)] == ["b"] * 3
+    assert states(made) == {"a": State.CANARY, "b": State.CANARY}
+    held.end(NOW + 31)
+
+
 def test_a_canary_that_fails_is_ejected_for_longer() -> None:
     made = trunks(provider(*FIVE))
     fail(made, "a", 5)

@@ -210,3 +210,11 @@ def test_a_walk_goes_on_while_the_site_changes() -> None:
     made.take(site(provider("c", name="q")))
     assert name_of(walk.failed(NOW, 500)) == "c"
     assert [name_of(made.walk(name).begin(NOW)) for name in "pq"] == ["503", "c"]
+
+
+def test_a_failure_that_comes_after_the_end_leads_nowhere() -> None:
+    made = in_order("a", "b")
+    walk, _ = begun(made)
+    walk.end(NOW + 1)
+    assert name_of(walk.failed(NOW + 1, 487)) == "487"
+    assert (state_of(made, "a").calls, state_of(made, "b").calls) == (0, 0)
