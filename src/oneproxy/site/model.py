@@ -145,6 +145,9 @@ class Registration(Struct, frozen=True):
     password: str
     expires_s: int = 600
 
+    def __repr__(self) -> str:
+        return f"Registration({self.aor!r}, {self.username!r}, ***, {self.expires_s})"
+
 
 class Gateway(Struct, frozen=True):
     """One peer of a provider: [[provider.gateway]]."""
