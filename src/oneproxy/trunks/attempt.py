@@ -21,7 +21,6 @@ class Attempt:
         "is_answered",
         "is_canary",
         "is_over",
-        "is_panic",
         "is_reached",
         "is_waiting",
         "key",
@@ -46,8 +45,6 @@ class Attempt:
         self.is_reached = False
         self.is_answered = False
         self.is_over = False
-        #: Whether it was made although nobody was believed to work: the only one of its call.
-        self.is_panic = False
         gateway.held.add(self)
         provider.held.add(self)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from oneproxy.site import model
 from oneproxy.trunks.health import Health
-from oneproxy.trunks.latency import Latency, forgotten
+from oneproxy.trunks.latency import Latency, Traffic, forgotten
 from oneproxy.trunks.pace import Pace
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class GatewayState:
     __slots__ = (
         "_rate",
         "_rated_at",
+        "_traffic",
         "ends",
         "health",
         "held",
@@ -45,7 +46,9 @@ class GatewayState:
         "waiting_since",
     )
 
-    def __init__(self, site: model.Gateway) -> None:
+    def __init__(self, site: model.Gateway, traffic: Traffic) -> None:
+        """traffic: of its provider."""
+        self._traffic = traffic
         #: The attempts that count as its calls: from the INVITE that is sent to the end.
         self.held: set[Attempt] = set()
         #: Calls that wait for a first response, and the sum of when they began.
@@ -79,7 +82,7 @@ class GatewayState:
 
     def _forget(self) -> None:
         self.health = Health()
-        self.latency = Latency()
+        self.latency = Latency(self._traffic)
         #: Calls that were judged since it was last brought back.
         self.judged = 0
         self._rate = 1.0
@@ -96,6 +99,7 @@ class GatewayState:
         """An INVITE goes there."""
         self.waiting += 1
         self.waiting_since += now
+        self._traffic.began(now)
         if self.pace is not None:
             self.pace.add(now)
 
@@ -107,21 +111,21 @@ class GatewayState:
 
     # How often it takes the call.
 
-    def rate(self, now: float) -> float:
+    def rate(self) -> float:
         """The share of calls that it did not fail, 0 to 1; forgotten like latency."""
         failing = 1.0 - self._rate
-        return 1.0 - failing * forgotten(now - self._rated_at) if failing else 1.0
+        return 1.0 - failing * forgotten(self._traffic.lived_s - self._rated_at) if failing else 1.0
 
-    def rated(self, now: float, is_good: bool) -> None:
+    def rated(self, is_good: bool) -> None:
         """A call was taken, or failed."""
-        rate = self.rate(now)
+        rate = self.rate()
         self._rate = rate + (is_good - rate) * _SHARE
-        self._rated_at = now
+        self._rated_at = self._traffic.lived_s
         self.judged += 1
 
     def unlearn(self) -> None:
         """It is a canary: how long it took, when it failed, says nothing of now."""
-        self.latency = Latency()
+        self.latency = Latency(self._traffic)
 
     def brought_back(self) -> None:
         """It has proved itself; what it did before is over."""
@@ -144,7 +148,7 @@ class GatewayState:
                 expected_ms = waited_ms
         cost = expected_ms * (waiting + 1) / (self.site.weight or 1)
         if self._rate < 1.0:
-            rate = self.rate(now)
+            rate = self.rate()
             cost /= (rate if rate > _LEAST_RATE else _LEAST_RATE) ** 4
         return cost
 

@@ -16,6 +16,7 @@ from oneproxy.trunks.choice import WAYS
 from oneproxy.trunks.codes import Verdict, code_table, judge
 from oneproxy.trunks.gateway import ENOUGH, UNLIMITED, GatewayState
 from oneproxy.trunks.health import Input, State
+from oneproxy.trunks.latency import Traffic
 
 
 class ProviderState:
@@ -25,6 +26,7 @@ class ProviderState:
         "_all",
         "_choose",
         "_random",
+        "_traffic",
         "codes",
         "full",
         "gateways",
@@ -37,6 +39,7 @@ class ProviderState:
 
     def __init__(self, site: model.Provider, random: Random) -> None:
         self._random = random
+        self._traffic = Traffic()
         self.site = site
         #: By name: those of the site, and those that are gone from it but have calls.
         self._all: dict[str, GatewayState] = {}
@@ -63,7 +66,7 @@ class ProviderState:
         for place, gateway in enumerate(site.gateway):
             state = known.pop(gateway.name, None)
             if state is None:
-                state = GatewayState(gateway)
+                state = GatewayState(gateway, self._traffic)
             else:
                 state.take(gateway, site)
             state.place = place
@@ -85,7 +88,7 @@ class ProviderState:
         """A call that was on before this process began; its gateway may be gone from the site."""
         gateway = self._all.get(name)
         if gateway is None:
-            gateway = self._all[name] = GatewayState(model.Gateway(name, ""))
+            gateway = self._all[name] = GatewayState(model.Gateway(name, ""), self._traffic)
         attempt = Attempt(self, gateway, now, key, False)
         attempt.adopted()
         return attempt
@@ -97,12 +100,13 @@ class ProviderState:
         now: float,
         tried: Sequence[GatewayState] = (),
         told: list[Candidate] | None = None,
-        is_panic: bool = False,
+        also: frozenset[State] = frozenset(),
     ) -> GatewayState | Why:
         """Who takes the call, or why nobody does: FULL, TRIED (all that are well), or DOWN.
 
-        tried: who had this call before. is_panic: health is not believed. told: filled with
-        what became of each, if somebody asks; nothing is done for it otherwise.
+        tried: who had this call before. also: the states besides UP that may take it, where
+        nothing is left to lose. told: filled with what became of each, if somebody asks;
+        nothing is done for it otherwise.
         """
         left_out: Why | None = None
         if len(self.held) >= self.max_calls:
@@ -113,7 +117,7 @@ class ProviderState:
         seen: list[Candidate] | None = None if told is None else []
         is_full = is_up = False
         for gateway in self.gateways:
-            why = left_out or _left_out(gateway, now, tried, is_panic, self.site)
+            why = left_out or _left_out(gateway, now, tried, also, self.site)
             if why is None:
                 (may if gateway.site.weight else spare).append(gateway)
             elif why is Why.CANARY:
@@ -177,7 +181,7 @@ class ProviderState:
             "weight": -gateway.turn - (gateway.site.weight or 1),
             "load": gateway.load(),
         }[self.site.choice]
-        return Candidate(gateway.site.name, score, len(gateway.held), gateway.waiting, gateway.rate(now), why)
+        return Candidate(gateway.site.name, score, len(gateway.held), gateway.waiting, gateway.rate(), why)
 
     # What became of calls, and of OPTIONS.
 
@@ -185,7 +189,7 @@ class ProviderState:
         """The gateway has done its part: the callee is called, or has answered in some way."""
         gateway = attempt.gateway
         health = gateway.health
-        gateway.rated(now, True)
+        gateway.rated(True)
         if attempt.started_at < health.since:
             return
         health.run = 0
@@ -199,7 +203,7 @@ class ProviderState:
         """The gateway has failed this call."""
         gateway = attempt.gateway
         health = gateway.health
-        gateway.rated(now, False)
+        gateway.rated(False)
         # What was sent before the state began, such as calls to a dead gateway that time out
         # after its ejection, says nothing of it.
         if attempt.started_at < health.since:
@@ -208,7 +212,7 @@ class ProviderState:
         if health.state is State.CANARY:
             is_bad = attempt.is_canary
         else:
-            is_bad = health.run >= self.site.eject_after or self._is_far_below(gateway, now)
+            is_bad = health.run >= self.site.eject_after or self._is_far_below(gateway)
         if is_bad and self._may_lose(gateway):
             health.on(now, Input.EJECT, self.site)
 
@@ -221,18 +225,18 @@ class ProviderState:
         if gateway.health.probed(now, is_answered, self.site):
             self._keep_one()
 
-    def _is_far_below(self, gateway: GatewayState, now: float) -> bool:
+    def _is_far_below(self, gateway: GatewayState) -> bool:
         """Whether it fails much more often than those beside it."""
         if gateway.judged < ENOUGH:
             return False
         rates = [
-            one.rate(now)
+            one.rate()
             for one in self.gateways
             if one is not gateway and one.judged >= ENOUGH and one.health.state is State.UP
         ]
         if not rates:
             return False
-        return gateway.rate(now) < sum(rates) / len(rates) - self.site.eject_below_percent / 100.0
+        return gateway.rate() < sum(rates) / len(rates) - self.site.eject_below_percent / 100.0
 
     def _may_lose(self, gateway: GatewayState) -> bool:
         """Whether enough are left without it."""
@@ -254,7 +258,11 @@ class ProviderState:
 
 
 def _left_out(
-    gateway: GatewayState, now: float, tried: Sequence[GatewayState], is_panic: bool, rules: model.Provider
+    gateway: GatewayState,
+    now: float,
+    tried: Sequence[GatewayState],
+    also: frozenset[State],
+    rules: model.Provider,
 ) -> Why | None:
     """Why this gateway may not take the call; CANARY for one that may take some."""
     if tried and gateway in tried:
@@ -263,7 +271,8 @@ def _left_out(
     if health.rest_until > now:
         return Why.RESTING
     state = health.state
-    if state is not State.UP and not is_panic:
+    is_let_in = state is State.UP or state in also
+    if not is_let_in:
         if state is State.DOWN:
             return Why.DOWN
         if state is State.EJECTED:
@@ -275,7 +284,7 @@ def _left_out(
     pace = gateway.pace
     if pace is not None and not pace.admits(now):
         return Why.PACE
-    return None if state is State.UP or is_panic else Why.CANARY
+    return None if is_let_in else Why.CANARY
 
 
 def _told(

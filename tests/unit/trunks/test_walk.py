@@ -67,7 +67,7 @@ def test_a_code_may_lead_to_the_next_gateway_without_being_its_fault() -> None:
     made = in_order("a", "b", next_codes=(404,))
     for _ in range(20):
         assert walked(made.walk("p"), (404, None), (486, None)) == ["a", "b", "486"]
-    assert state_of(made, "a").rate(NOW) == 1.0
+    assert state_of(made, "a").rate() == 1.0
     # His own word goes back, though the engine takes the first of two that say as much.
     found = answer(made.walk("p"), (404, None), (486, None))
     assert (found.status, found.reason, found.is_best) == (486, "Busy Here", False)
@@ -142,6 +142,32 @@ def test_where_nobody_at_all_is_healthy_one_gateway_is_tried_all_the_same() -> N
     # One, so that the caller is not kept waiting by all of them.
     assert name_of(walk.failed(NOW + 3, 408, "timeout")) == "504"
     assert (provider_of(made, "p").panics, provider_of(made, "q").panics) == (1, 0)
+
+
+def test_when_all_others_have_failed_those_that_were_ejected_are_tried() -> None:
+    made = trunks(provider("a", "b", "c", "d", choice="order", panic_percent=0))
+    fail(made, "a", 5)
+    fail(made, "b", 5)
+    assert walked(made.walk("p"), (503, None), (503, None), (503, None)) == ["c", "d", "a", "b"]
+    assert provider_of(made).panics == 2
+    # It says nothing of their health.
+    assert [one.health.state.value for one in provider_of(made).gateways] == [
+        "ejected",
+        "ejected",
+        "up",
+        "up",
+    ]
+    down(made, "b")
+    assert walked(made.walk("p"), (503, None), (503, None), (503, None)) == ["c", "d", "a", "500"]
+
+
+def test_nobody_waits_for_ejected_gateways_who_has_waited_before() -> None:
+    made = trunks(provider("a", "b", choice="order"))
+    fail(made, "a", 5)
+    walk, _ = begun(made)
+    assert name_of(walk.failed(NOW + 3, 408, "timeout")) == "504"
+    walk, _ = begun(made)
+    assert name_of(walk.failed(NOW + 2.9, 500)) == "a"
 
 
 def test_where_there_is_no_room_health_is_believed() -> None:
