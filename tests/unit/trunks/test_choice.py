@@ -125,6 +125,11 @@ def test_by_load_the_lowest_share_of_the_maximum_has_the_call() -> None:
     assert names == [*"abc", *"cccc", "b", *"ccccc"]
 
 
+def test_of_the_same_load_the_one_whose_turn_was_longest_ago() -> None:
+    made = trunks(provider("a", "b", "c", choice="load"))
+    assert "".join(served(made, NOW + number) for number in range(7)) == "abcabca"
+
+
 def test_without_a_maximum_load_is_the_calls_for_the_weight() -> None:
     made = trunks(provider(gateway("a", weight=1), gateway("b", weight=3), choice="load"))
     assert Counter(begun(made, NOW + number)[1].gateway.site.name for number in range(40)) == {

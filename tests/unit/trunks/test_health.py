@@ -168,6 +168,37 @@ def test_calls_that_time_out_after_the_ejection_do_not_make_it_longer() -> None:
     assert states(made)["a"] is State.CANARY
 
 
+def test_calls_that_began_before_it_was_back_say_nothing_of_it() -> None:
+    made = trunks(provider(*FIVE))
+    fail(made, "a", 5)
+    late = [at(made, "a", NOW + 1) for _ in range(20)]
+    bring_back(made, "a", NOW + 30)
+    for attempt in late[:10]:
+        attempt.failed(NOW + 35, 408, "timeout")
+    assert states(made)["a"] is State.UP
+    fail(made, "a", 4, NOW + 35)
+    late[10].answered(NOW + 36)
+    fail(made, "a", 1, NOW + 36)
+    assert states(made)["a"] is State.EJECTED
+
+
+def test_a_call_is_judged_once_unless_it_fails_after_it_was_taken() -> None:
+    made = trunks(provider("a"))
+    found = state_of(made, "a")
+    attempt = at(made, "a")
+    attempt.reached(NOW)
+    attempt.answered(NOW)
+    attempt = at(made, "a")
+    attempt.reached(NOW)
+    attempt.failed(NOW, 486)
+    assert found.judged == 2
+    attempt = at(made, "a")
+    attempt.reached(NOW)
+    attempt.failed(NOW, 503)
+    assert found.judged == 4
+    assert found.rate() == pytest.approx(0.95)
+
+
 # The panic threshold.
 
 
@@ -279,13 +310,23 @@ def test_a_call_that_failed_elsewhere_is_no_canary_unless_nobody_else_is_there()
     walk.end(NOW + 30)
     names = []
     walk, attempt = begun(made, NOW + 30.5)
+    # Its next call is due now, and may be any but this one.
     for _ in range(3):
         names.append(attempt.gateway.site.name)
-        following = walk.failed(NOW + 30.5, 500)
+        following = walk.failed(NOW + 31.5, 500)
         if isinstance(following, Attempt):
             attempt = following
     assert sorted(names[:2]) == ["b", "c"]
     assert names[2] == "a"
+
+
+def test_a_canary_has_no_more_than_its_trickle_where_others_are_full() -> None:
+    made = trunks(provider("a", gateway("b", max_calls=1)))
+    fail(made, "a", 5)
+    at(made, "b", NOW + 30)
+    next_canary(made, "a", NOW + 30).answered(NOW + 30)
+    assert provider_of(made).choose(NOW + 30.5) is Why.FULL
+    next_canary(made, "a", NOW + 31)
 
 
 # OPTIONS.
