@@ -160,7 +160,7 @@ def test_a_drained_gateway_gets_no_new_calls_and_keeps_those_that_it_has(way: st
 def test_another_way_to_choose_begins_anew() -> None:
     made = trunks(provider("a", "b", choice="load"))
     for number in range(5):
-        served(made, NOW + number)
+        served(made, NOW + number * 100)
     made.take(site(provider("a", "b", choice="weight")))
     assert [served(made, NOW + number) for number in range(6)] == ["a", "b"] * 3
 

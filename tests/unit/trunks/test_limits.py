@@ -1,5 +1,7 @@
 """Calls at once and calls in a second: exact, and not a call too many nor too few."""
 
+import pytest
+
 from oneproxy.trunks.attempt import Attempt
 from oneproxy.trunks.candidate import Why
 from oneproxy.trunks.trunks import Held
@@ -43,6 +45,19 @@ def test_calls_that_end_in_every_way_make_room_once() -> None:
         assert state_of(made, "a").waiting == 1
     others.end(NOW)
     assert (state_of(made, "a").calls, state_of(made, "a").waiting, len(provider_of(made).held)) == (0, 0, 0)
+
+
+def test_how_long_calls_have_waited_is_exact_after_any_number_of_them() -> None:
+    made = trunks(provider("a"))
+    state = state_of(made, "a")
+    for number in range(3000):
+        attempts = [at(made, "a", NOW + number / 7 + step / 3) for step in range(3)]
+        for attempt in (attempts[1], attempts[2], attempts[0]):
+            attempt.end(NOW + number / 7 + 1)
+    assert (state.waiting, state.waiting_since) == (0, 0.0)
+    at(made, "a", NOW + 500)
+    at(made, "a", NOW + 501)
+    assert NOW + 502 - state.waiting_since / state.waiting == pytest.approx(1.5, abs=1e-5)
 
 
 def test_new_calls_in_a_second_are_bounded() -> None:
