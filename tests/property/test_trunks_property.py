@@ -238,6 +238,28 @@ class Calls(RuleBasedStateMachine):
             states = [] if provider is None else [one.health.state for one in provider.gateways]
             assert State.EJECTED not in states or State.UP in states or State.CANARY in states
 
+    def teardown(self) -> None:
+        """When all calls are over and all gateways work, all come back."""
+        for attempt in list(self.on):
+            attempt.end(self.now)
+        self.now += 1000.0
+        for name in "pq":
+            provider = self.trunks.find(name)
+            if provider is None:
+                continue
+            for gateway in provider.gateways:
+                provider.probed(self.now, gateway.site.name, 200)
+                provider.probed(self.now, gateway.site.name, 200)
+            for _ in range(60):
+                self.now += 2.0
+                chosen = provider.choose(self.now)
+                if isinstance(chosen, GatewayState):
+                    attempt = provider.begin(self.now, chosen)
+                    attempt.answered(self.now)
+                    attempt.end(self.now + 1.0)
+            assert {one.health.state for one in provider.gateways} <= {State.UP}
+            assert [len(one.held) for one in provider.gateways] == [0] * len(provider.gateways)
+
 
 TestCalls = Calls.TestCase
 TestCalls.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -49,6 +49,11 @@ TRANSITIONS: Final = {
 }
 
 
+#: How long the next call of a canary waits for the fate of the one before. A call whose fate is
+#: open for longer has got some response (RFC 3261 17.1.1.2, Timer B), or nobody follows it.
+_OPEN_S: Final = 32.0
+
+
 class Health:
     """The state of one gateway and what leads to the next. Instants are seconds since the epoch."""
 
@@ -129,7 +134,9 @@ class Health:
 
     def is_due(self, now: float) -> bool:
         """Whether a canary may have its next call: one at a time, and not too often."""
-        return self.state is State.CANARY and self.trying is None and now >= self.canary_at
+        if self.state is not State.CANARY or now < self.canary_at:
+            return False
+        return self.trying is None or now >= self.canary_at + _OPEN_S
 
     def told(self, attempt: object) -> None:
         """The fate of a call that was a canary's is known."""

@@ -265,6 +265,18 @@ def test_a_gateway_comes_back_by_single_calls_no_faster_than_one_a_second() -> N
     assert state_of(made, "a").rate() == 1.0
 
 
+def test_a_canary_whose_fate_stays_open_holds_up_the_next_one_for_half_a_minute() -> None:
+    made = trunks(provider(*FIVE))
+    fail(made, "a", 5)
+    first = next_canary(made, "a", NOW + 30)
+    assert "a" not in {served(made, NOW + 62.9) for _ in range(20)}
+    second = next_canary(made, "a", NOW + 63)
+    first.answered(NOW + 63)
+    assert "a" not in {served(made, NOW + 70) for _ in range(20)}
+    second.answered(NOW + 70)
+    next_canary(made, "a", NOW + 70)
+
+
 def test_how_long_it_took_before_its_ejection_is_not_held_against_it() -> None:
     made = trunks(provider(*FIVE))
     for number in range(5):
