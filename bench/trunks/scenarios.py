@@ -9,7 +9,7 @@ Gateways = Callable[[], list[SimulatedGateway]]
 
 
 class Scenario(NamedTuple):
-    """gateways: new ones for every run. knows_capacity: whether the site says max_calls."""
+    """gateways: new ones for every run. per_s, holds_s: calls, on average. lasts_s: until when they come."""
 
     name: str
     what: str
@@ -42,5 +42,17 @@ SCENARIOS = (
     ),
     Scenario(
         "only OPTIONS", "one of five answers OPTIONS, and every INVITE with 503", _beside_four(failing=1.0)
+    ),
+    Scenario(
+        "all failing",
+        "each of five answers three INVITEs of ten with 503",
+        lambda: [SimulatedGateway(failing=0.3) for _ in range(5)],
+    ),
+    Scenario(
+        "rare",
+        "one of five takes ten times as long, and a call comes every five seconds",
+        _beside_four(median_ms=10 * MEDIAN_MS),
+        per_s=0.2,
+        lasts_s=20_000.0,
     ),
 )
