@@ -17,6 +17,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "_health",
         "gateway",
         "is_answered",
         "is_canary",
@@ -34,6 +35,7 @@ class Attempt:
         """key: by what a call that outlives this process is found again."""
         self.provider = provider
         self.gateway = gateway
+        self._health = gateway.health
         self.started_at = now
         self.key = key
         #: Whether its fate says if the gateway may come back.
@@ -58,6 +60,11 @@ class Attempt:
         self.is_reached = self.is_answered = True
 
     @property
+    def is_of_now(self) -> bool:
+        """Whether the gateway is the peer yet that it was sent to: another URI is another one."""
+        return self._health is self.gateway.health
+
+    @property
     def uri(self) -> str:
         """Where to."""
         return self.gateway.site.uri
@@ -71,7 +78,8 @@ class Attempt:
         """A response has come, be it a 100; only the first one says anything."""
         if self.is_waiting:
             self._stop_waiting()
-            self.gateway.latency.observe(now, (now - self.started_at) * 1000.0)
+            if self.is_of_now:
+                self.gateway.latency.observe(now, (now - self.started_at) * 1000.0)
 
     def reached(self, now: float) -> None:
         """A provisional response beyond 100 has come: the callee is being called."""
@@ -111,7 +119,7 @@ class Attempt:
             kind = f"{status // 100}xx" if error is None or error == "no-answer" else error
             self.gateway.ends["transport" if kind == "name" else kind] += 1
         if verdict is Verdict.FAILED:
-            if status == 503 and error is None:
+            if status == 503 and error is None and self.is_of_now:
                 self.gateway.health.rest(now, retry_after_s, self.provider.site)
             self.provider.failed(now, self)
         elif verdict is not Verdict.OURS and not self.is_reached:
@@ -149,7 +157,7 @@ class Attempt:
 
     def _observe_longer(self, at: float) -> None:
         ms = (at - self.started_at) * 1000.0
-        if ms > self.gateway.latency.value(at):
+        if self.is_of_now and ms > self.gateway.latency.value(at):
             self.gateway.latency.observe(at, ms)
 
     def _stop_waiting(self) -> None:

@@ -189,6 +189,8 @@ class ProviderState:
         """The gateway has done its part: the callee is called, or has answered in some way."""
         gateway = attempt.gateway
         health = gateway.health
+        if not attempt.is_of_now:
+            return
         gateway.rated(True)
         if attempt.started_at < health.since:
             return
@@ -203,6 +205,8 @@ class ProviderState:
         """The gateway has failed this call."""
         gateway = attempt.gateway
         health = gateway.health
+        if not attempt.is_of_now:
+            return
         gateway.rated(False)
         # What was sent before the state began, such as calls to a dead gateway that time out
         # after its ejection, says nothing of it.

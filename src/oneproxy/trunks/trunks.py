@@ -40,7 +40,7 @@ class Trunks:
             state = known.pop(name, None)
             if state is None:
                 state = ProviderState(provider, self._random)
-            else:
+            elif name not in self._providers or state.site != provider:
                 state.take(provider)
             self._all[name] = state
         self._providers = dict(self._all)

@@ -238,11 +238,20 @@ def test_where_the_last_one_is_drained_one_that_was_ejected_is_back() -> None:
 def test_another_address_is_another_peer_and_knows_no_ejection() -> None:
     made = trunks(provider("a", "b"))
     fail(made, "a", 5)
-    held = at(made, "a")
+    held = [at(made, "a") for _ in range(20)]
     made.take(site(provider(Gateway("a", "sip:192.0.2.99"), "b")))
+    found = state_of(made, "a")
     assert states(made)["a"] is State.UP
-    assert state_of(made, "a").calls == 1
-    held.end(NOW)
+    assert found.calls == 20
+    # What calls at the old one come to is not held against it, nor for it.
+    held.pop().failed(NOW + 1, 503, retry_after_s=30)
+    held.pop().answered(NOW + 1)
+    held.pop().end(NOW + 9)
+    for attempt in held:
+        attempt.failed(NOW + 3, 408, "timeout")
+    assert states(made)["a"] is State.UP
+    assert (found.rate(), found.judged, found.latency.at, found.health.rest_until) == (1.0, 0, 0.0, 0.0)
+    assert (found.calls, found.waiting) == (1, 0)
 
 
 # Canaries.
