@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from oneproxy.site.model import Domain, Entries, Flood, Rule, Site, Subscriber
+from oneproxy.site.model import Domain, Entries, Flood, Provider, Rule, Site, Subscriber
 
 #: Sections that are lists of tables, in the order in which a file is written.
 LISTS: Final = ("domain", "subscriber", "access", "provider", "route")
@@ -35,13 +35,14 @@ class Registrar(msgspec.Struct, frozen=True):
     without_database: str = "refuse"
 
 
-Part = Domain | Subscriber | Rule | Flood | Registrar
+Part = Domain | Subscriber | Rule | Flood | Registrar | Provider
 _PARTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "domain": msgspec.json.Decoder(Domain),
     "subscriber": msgspec.json.Decoder(Subscriber),
     "access": msgspec.json.Decoder(Rule),
     "flood": msgspec.json.Decoder(Flood),
     "registrar": msgspec.json.Decoder(Registrar),
+    "provider": msgspec.json.Decoder(Provider),
 }
 _table: Final = msgspec.json.Decoder(dict[str, Any])
 _encoder: Final = msgspec.json.Encoder(order="sorted")
@@ -128,6 +129,7 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
     domains: dict[str, Domain] = {}
     subscribers: dict[str, Subscriber] = {}
     rules: list[Rule] = []
+    providers: dict[str, Provider] = {}
     flood, registrar = Flood(), Registrar()
     for found in _parts(entries):
         match found:
@@ -141,7 +143,10 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
                 flood = found
             case Registrar():
                 registrar = found
-    return Site(domains, subscribers, tuple(rules), flood, registrar.without_database, idle_sections)
+            case Provider():
+                providers[found.name] = found
+    without_database = registrar.without_database
+    return Site(domains, subscribers, tuple(rules), flood, without_database, idle_sections, providers)
 
 
 def _parts(entries: Entries) -> Iterator[Part]:

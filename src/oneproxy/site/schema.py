@@ -100,6 +100,10 @@ ClientName = Annotated[
     AfterValidator(texts.client),
     Field(description='a name in a TLS client certificate, such as "gw.example.com"'),
 ]
+Codes = Annotated[
+    list[Annotated[int, _whole(300, 699)]],
+    Field(description="a list of statuses from 300 to 699, such as [403, 503]"),
+]
 Flag = Annotated[bool, Field(description="true or false")]
 Methods = Annotated[
     list[Method], Field(description='a list of SIP methods, such as ["REGISTER", "INVITE"], or [] for none')
@@ -284,7 +288,9 @@ class Gateway(Table):
     name: Name
     uri: SipUri
     max_calls: Annotated[int | None, _whole(1, 10_000_000)] = None
+    max_calls_per_s: Annotated[int | None, _whole(1, 100_000)] = None
     weight: Annotated[int, _whole(0, 65_535)] = 1
+    drain: Flag = False
     probe_every_s: Annotated[int, _whole(0, 86_400, "seconds")] = 0
     register_: Annotated[Registration | None, Field(alias="register")] = None
 
@@ -294,6 +300,25 @@ class Provider(Table):
 
     name: Name
     fallback: Name | None = None
+    choice: Annotated[
+        Literal["latency", "order", "weight", "load"],
+        Field(description='"latency", "order", "weight" or "load"'),
+    ] = "latency"
+    max_calls: Annotated[int | None, _whole(1, 10_000_000)] = None
+    try_for_ms: Annotated[int, _whole(100, 32_000, "milliseconds")] = 3000
+    failed_codes: Codes = []
+    next_codes: Codes = []
+    final_codes: Codes = []
+    eject_after: Annotated[int, _whole(1, 1000)] = 5
+    eject_below_percent: Annotated[int, _whole(1, 100)] = 30
+    eject_s: Annotated[int, _whole(1, 86_400, "seconds")] = 30
+    max_eject_s: Annotated[int, _whole(1, 86_400, "seconds")] = 600
+    panic_percent: Annotated[int, _whole(0, 100)] = 30
+    canary_calls: Annotated[int, _whole(1, 1000)] = 5
+    canary_every_s: Annotated[int, _whole(0, 3600, "seconds")] = 1
+    probes_down: Annotated[int, _whole(1, 100)] = 3
+    probes_up: Annotated[int, _whole(1, 100)] = 2
+    max_retry_after_s: Annotated[int, _whole(0, 3600, "seconds")] = 60
     gateway: Annotated[list[Gateway], Field(description="tables begun by [[provider.gateway]]")] = []
 
 
