@@ -23,6 +23,7 @@ from typing import Final
 from load import Server, resident_bytes
 from sqlalchemy import text
 
+from oneproxy import hugepages
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.registrar.location import Location
 from oneproxy.store import locations
@@ -40,6 +41,8 @@ CALLS_MEANWHILE: Final = 2_000
 LASTS_S: Final = 10
 CALLS: Final = 8_000
 CALL_RATE: Final = 800
+#: CPU in one second of a server that nobody asks for anything.
+IDLE_S: Final = 0.03
 #: User agents as phones have them: few, and long.
 AGENTS: Final = [f"Acme Desk Phone {model}/5.{patch}.1-release" for model in range(10) for patch in range(5)]
 
@@ -142,6 +145,7 @@ def call_us(url: str, count: int, port: int, folder: Path, *, first: bool) -> fl
             load(server, count, folder)
         while "bindings loaded" not in server.log():
             time.sleep(0.1)
+        _settle(server)
         before = cpu_s(server.pids())
         with placed(server, folder, count, CALLS, CALL_RATE) as calling:
             result = calling.result()
@@ -153,8 +157,17 @@ def call_us(url: str, count: int, port: int, folder: Path, *, first: bool) -> fl
     return spent_us
 
 
+def _settle(server: Server) -> None:
+    """Wait until nothing is done beside calls: memory is put into huge pages after a load."""
+    spent_s = 1.0
+    while spent_s > IDLE_S:
+        before = cpu_s(server.pids())
+        time.sleep(1)
+        spent_s = cpu_s(server.pids()) - before
+
+
 def in_memory(count: int) -> None:
-    """What a binding takes and a look-up costs, without processes.
+    """What a binding takes and a look-up costs, without processes; a node's memory is in huge pages.
 
     Of the same 1,000 users again and again it costs what the table costs; of users drawn from
     all also the time that the processor waits for memory.
@@ -167,6 +180,7 @@ def in_memory(count: int) -> None:
             location.load([binding(number, now) for number in range(begin, min(begin + CHUNK, size))], False)
         location.load([])
         each = (resident_bytes([os.getpid()]) - before) / size
+        hugepages.collapse(set())
         drawn = random.Random(1)
         few, all_of_them = (
             min(_lookups_s(location, aors, now) for _ in range(9)) / LOOKUPS * 1e9
