@@ -6,13 +6,13 @@ import time
 import pytest
 
 from asking import NOW, ask_of, credentials, request_of, subscriber
-from oneproxy.access import digest
 from oneproxy.access.bans import CAPACITY, Bans
 from oneproxy.access.nonces import Nonces
 from oneproxy.access.step import Access
 from oneproxy.engine.decisions import Ask, Reply
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
+from oneproxy.sip import digest
 from oneproxy.site.model import Domain, Flood, Rule, Site
 from oneproxy.transport.banned import is_shut
 
