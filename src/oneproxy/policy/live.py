@@ -12,7 +12,7 @@ import msgspec
 
 from oneproxy.sip.uri import escape_user, unescape
 from oneproxy.site.entries import Part, Registrar, part
-from oneproxy.site.model import Domain, Flood, Rule, Site, Subscriber
+from oneproxy.site.model import Domain, Flood, Route, Rule, Site, Subscriber
 from oneproxy.site.users import plain_number
 
 _NO_SITE: Final = Site({}, {})
@@ -34,7 +34,7 @@ def on_wire(aor: str) -> str:
 class _Staged:
     """What has come of a change that is not true yet. Keys are those of `Live`."""
 
-    __slots__ = ("aliases", "domains", "gone", "gone_aliases", "rules", "singles", "subscribers")
+    __slots__ = ("aliases", "domains", "gone", "gone_aliases", "routes", "rules", "singles", "subscribers")
 
     def __init__(self) -> None:
         self.domains: dict[str, Domain | None] = {}
@@ -43,6 +43,7 @@ class _Staged:
         self.gone: list[str] = []
         self.gone_aliases: list[str] = []
         self.rules: dict[str, Rule | None] = {}
+        self.routes: dict[str, Route | None] = {}
         #: [flood] and [registrar]; None: the section is gone.
         self.singles: dict[str, Part | None] = {}
 
@@ -57,6 +58,7 @@ class Live:
         "at",
         "domains",
         "flood",
+        "routes",
         "subscribers",
         "version",
         "without_database",
@@ -69,6 +71,8 @@ class Live:
         self.subscribers: dict[str, Subscriber] = {}
         #: From the AoR that an alias is, as requests name it, to that of its subscriber.
         self.aliases: dict[str, str] = {}
+        #: By the key of the entry.
+        self.routes: dict[str, Route] = dict(site.routes)
         self.flood = site.flood
         self.without_database = site.without_database
         #: Which version it is, and when that was made; 0: none that the recorder knows.
@@ -85,7 +89,9 @@ class Live:
     def site(self) -> Site:
         """All of it. The mappings are these very ones."""
         rules = tuple(self._rules[key] for key in sorted(self._rules))
-        return Site(self.domains, self.subscribers, rules, self.flood, self.without_database)
+        return Site(
+            self.domains, self.subscribers, rules, self.flood, self.without_database, routes=self.routes
+        )
 
     def stage(self, entries: Iterable[tuple[str, str, str]], first: bool) -> list[str]:
         """Take a part of a change; the keys of entries that cannot be understood.
@@ -111,11 +117,12 @@ class Live:
         """
         staged, self._staged = self._staged, _Staged()
         if whole:
-            for mapping in (self.domains, self.subscribers, self.aliases, self._rules):
+            for mapping in (self.domains, self.subscribers, self.aliases, self._rules, self.routes):
                 mapping.clear()
             self.flood, self.without_database = Flood(), Registrar().without_database
         _put(self.domains, staged.domains)
         _put(self._rules, staged.rules)
+        _put(self.routes, staged.routes)
         self._take_subscribers(staged)
         self._take_singles(staged)
         self.version, self.at = version, at
@@ -129,6 +136,8 @@ class Live:
                 self._staged.domains[found.name] = found
             case Rule():
                 self._staged.rules[key] = found
+            case Route():
+                self._staged.routes[key] = found
             case Flood() | Registrar():
                 self._staged.singles[section] = found
             case None if section == "subscriber":
@@ -137,6 +146,8 @@ class Live:
                 self._staged.domains[key] = None
             case None if section == "access":
                 self._staged.rules[key] = None
+            case None if section == "route":
+                self._staged.routes[key] = None
             case None:
                 self._staged.singles[section] = None
 

@@ -50,12 +50,6 @@ def method(text: str) -> str:
     return text
 
 
-def prefix(text: str) -> str:
-    """The beginning of a user part; may be empty."""
-    _expect(len(text) <= _LONGEST and text.isprintable() and not set(text) & set(" @<>"))
-    return text
-
-
 def host(text: str) -> str:
     """A host name or an IP address, in lower case (RFC 3261 19.1.4: hosts compare so)."""
     lowered = text.lower()

@@ -84,7 +84,7 @@ def test_rules_floods_and_the_registrar_come_and_go() -> None:
 def test_what_cannot_be_understood_is_named_and_the_others_are_taken() -> None:
     live = Live()
     odd = live.stage(
-        [("subscriber", "a@x.org", "{}"), ("domain", "x.org", "oops"), user("b"), row("route", "1")], True
+        [("subscriber", "a@x.org", "{}"), ("domain", "x.org", "oops"), user("b"), row("cdr", "")], True
     )
     live.become(1, 0.0, True)
     assert (odd, list(live.subscribers)) == (["subscriber a@x.org", "domain x.org"], ["b@x.org"])

@@ -259,10 +259,10 @@ pasword = "hunter2"
             '[[route]]\nprefix = "1"\nprovider = "x"',
             'f:8: route[1].provider: found "x"; allowed the name of a [[provider]] table (none so far)',
         ),
-        ('[[route]]\nprefix = "1"', "f:6: route[1]: found no destination; allowed exactly one of provider, target, redirect"),
+        ('[[route]]\nprefix = "1"', "f:6: route[1]: found no destination; allowed exactly one of provider, target, redirect, aor, domain, refuse"),
         (
             '[[route]]\nprefix = "1"\ntarget = "sip:a"\nredirect = "sip:b"',
-            "f:6: route[1]: found target and redirect; allowed exactly one of provider, target, redirect",
+            "f:6: route[1]: found target and redirect; allowed exactly one of provider, target, redirect, aor, domain, refuse",
         ),
         (
             '[[provider]]\nname = "a"\nfallback = "b"',
@@ -300,7 +300,7 @@ pasword = "hunter2"
             "f:7: congestion.retry_after_s: found a list of 1; allowed two numbers of seconds, the lower first: [5, 15]",
         ),
         ('[domain]\nname = "x"', "f:6: found cannot declare ('domain',) twice, in column 8; allowed TOML 1.0"),
-        ("route = 3", "f:6: domain[1].route: found an unknown key; allowed name, aliases, authenticate, algorithms, min_expires_s, max_expires_s, default_expires_s, spread_percent, max_contacts, when_full, gruu, service_route, redirect, redirect_status, follow_redirects"),
+        ("route = 3", "f:6: domain[1].route: found an unknown key; allowed name, aliases, authenticate, algorithms, min_expires_s, max_expires_s, default_expires_s, spread_percent, max_contacts, when_full, gruu, service_route, redirect, redirect_status, follow_redirects, country"),
         ('[cdr]\nenabled = "yes"', 'f:7: cdr.enabled: found "yes"; allowed true or false'),
         ("[capacity]\ncalls = true", "f:7: capacity.calls: found true; allowed a whole number from 1 to 10000000"),
     ],
