@@ -34,7 +34,17 @@ def on_wire(aor: str) -> str:
 class _Staged:
     """What has come of a change that is not true yet. Keys are those of `Live`."""
 
-    __slots__ = ("aliases", "domains", "gone", "gone_aliases", "routes", "rules", "singles", "subscribers")
+    __slots__ = (
+        "aliases",
+        "domains",
+        "gone",
+        "gone_aliases",
+        "gone_routes",
+        "routes",
+        "rules",
+        "singles",
+        "subscribers",
+    )
 
     def __init__(self) -> None:
         self.domains: dict[str, Domain | None] = {}
@@ -43,7 +53,8 @@ class _Staged:
         self.gone: list[str] = []
         self.gone_aliases: list[str] = []
         self.rules: dict[str, Rule | None] = {}
-        self.routes: dict[str, Route | None] = {}
+        self.routes: dict[str, Route] = {}
+        self.gone_routes: list[str] = []
         #: [flood] and [registrar]; None: the section is gone.
         self.singles: dict[str, Part | None] = {}
 
@@ -122,7 +133,10 @@ class Live:
             self.flood, self.without_database = Flood(), Registrar().without_database
         _put(self.domains, staged.domains)
         _put(self._rules, staged.rules)
-        _put(self.routes, staged.routes)
+        # Whole mappings at once, as of subscribers: there may be a hundred thousand.
+        for key in staged.gone_routes:
+            self.routes.pop(key, None)
+        self.routes.update(staged.routes)
         self._take_subscribers(staged)
         self._take_singles(staged)
         self.version, self.at = version, at
@@ -147,7 +161,7 @@ class Live:
             case None if section == "access":
                 self._staged.rules[key] = None
             case None if section == "route":
-                self._staged.routes[key] = None
+                self._staged.gone_routes.append(key)
             case None:
                 self._staged.singles[section] = None
 
