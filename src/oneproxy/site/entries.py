@@ -123,7 +123,8 @@ def _in_order(section: str, key: str) -> tuple[str, int]:
     if section != "route":
         return key, 0
     prefix, _, number = key.partition(" ")
-    return prefix, int(number or 1)
+    # What somebody made up for a key is no number, or one that takes long to read.
+    return prefix, int(number) if number.isdecimal() and len(number) < 10 else 1
 
 
 def to_document(entries: Entries) -> dict[str, Any]:
