@@ -82,7 +82,12 @@ USER = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
 
 
 @settings(deadline=None)
-@given(st.lists(USER, unique_by=str.lower, min_size=1, max_size=4), TEXT, TEXT, st.integers(1, 5))
+@given(
+    st.lists(USER, unique_by=str.lower, min_size=1, max_size=4),
+    TEXT.filter(str.isprintable),
+    TEXT,
+    st.integers(1, 5),
+)
 def test_what_is_exported_reads_back_without_a_difference(
     users: list[str], username: str, password: str, routes: int
 ) -> None:

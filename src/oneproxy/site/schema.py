@@ -43,6 +43,7 @@ from oneproxy.site.values import (
     Time,
     TimeZone,
     Usable,
+    Username,
     whole,
 )
 
@@ -212,7 +213,7 @@ class Registration(Table):
     """register = {...}: how OneProxy registers at a gateway."""
 
     aor: SipUri
-    username: NotEmpty
+    username: Username
     password: NotEmpty
     expires_s: Annotated[int, whole(1, MAX_SECONDS, "seconds")] = 600
 

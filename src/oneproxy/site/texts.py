@@ -32,6 +32,12 @@ def not_empty(text: str) -> str:
     return text
 
 
+def username(text: str) -> str:
+    """Who we are at a registrar; it stands in a header line, which it must not end."""
+    _expect(text and text.isprintable())
+    return text
+
+
 def farm_key(text: str) -> str:
     """A shared secret; one of fewer than 8 characters is a slip, not a secret."""
     _expect(len(text) >= 8)

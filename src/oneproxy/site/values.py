@@ -125,6 +125,11 @@ Side = Annotated[
     Field(description='a provider, or a provider and its gateway: "carrier-a", "carrier-a/a1"'),
 ]
 NotEmpty = Annotated[str, AfterValidator(texts.not_empty), Field(description="a text that is not empty")]
+Username = Annotated[
+    str,
+    AfterValidator(texts.username),
+    Field(description="a text that is not empty, without controls and line ends"),
+]
 FarmKey = Annotated[
     str,
     AfterValidator(texts.farm_key),

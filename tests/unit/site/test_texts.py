@@ -81,6 +81,8 @@ REFUSED: list[tuple[Callable[[str], str], str]] = [
     (texts.method, "invite"),
     (texts.farm_key, "1234567"),
     (texts.not_empty, ""),
+    (texts.username, ""),
+    (texts.username, "me\r\nVia: x"),
 ]
 
 
