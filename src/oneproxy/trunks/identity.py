@@ -60,7 +60,11 @@ def wants_privacy(request: Request) -> bool:
     if wanted:
         # RFC 3323 4.2: "none" says that nothing is to be withheld, whatever there is by default.
         return "none" not in wanted and not _PRIVATE.isdisjoint(wanted)
-    address = parse_address(request.get("from") or "")
+    written = request.get("from") or ""
+    if _ANONYMOUS not in written.lower():
+        # So it is with nearly all: 0.2 us to know it, and not the 4 of the grammar.
+        return False
+    address = parse_address(written)
     uri = Malformed.URI if isinstance(address, Malformed) else parse_uri(address.uri)
     return not isinstance(uri, Malformed) and _is_anonymous(uri)
 
