@@ -13,7 +13,7 @@ from oneproxy.sip.identity import ASSERTED
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request
 from oneproxy.sip.uri import Uri, escape_user, parse_uri, unescape
-from oneproxy.site.users import plain_number
+from oneproxy.trunks.numbers import number_or_user
 
 #: RFC 3323 4.2, RFC 3325 9.3: each of them says that the caller is not to be known.
 _PRIVATE: Final = frozenset(("id", "user", "header", "session"))
@@ -101,15 +101,7 @@ def _read(address: Address | Malformed) -> Identity | None:
     uri = parse_uri(address.uri)
     if isinstance(uri, Malformed) or uri.user is None or _is_anonymous(uri):
         return None
-    return Identity(address.display, plain_user_of(uri), uri.host)
-
-
-def plain_user_of(uri: Uri) -> str:
-    """The user of a URI, escapes off; a number without its separators and parameters."""
-    user = unescape(uri.user or "")
-    if user[:1] == "+" or uri.scheme == "tel":
-        return plain_number(user.partition(";")[0])
-    return user
+    return Identity(address.display, number_or_user(uri), uri.host)
 
 
 def _is_anonymous(uri: Uri) -> bool:

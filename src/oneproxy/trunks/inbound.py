@@ -15,7 +15,7 @@ from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request
 from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.site.model import Format
-from oneproxy.trunks.identity import plain_user_of
+from oneproxy.trunks.numbers import number_or_user
 from oneproxy.trunks.rewriting import Form
 
 _REMEMBERED: Final = 16_384
@@ -146,8 +146,8 @@ def _called(request: Request, uri: Uri, called_in: str) -> str:
         address = parse_address(request.get(called_in) or "")
         read = Malformed.URI if isinstance(address, Malformed) else parse_uri(address.uri)
         if not isinstance(read, Malformed) and read.user:
-            return plain_user_of(read)
-    return plain_user_of(uri)
+            return number_or_user(read)
+    return number_or_user(uri)
 
 
 def _number(host: str) -> int:
