@@ -23,7 +23,7 @@ from oneproxy.compiled import SOURCE, place
 #: is not compiled can't have a compiled one for its base), protocols that are looked at while
 #: it runs, msgspec's structures, whose options would be lost, and messages, which split their
 #: header fields when the first of them is asked for: a compiled class can't be asked so.
-ROOMS: Final = ("sip", "engine", "registrar", "access", "policy")
+ROOMS: Final = ("sip", "engine", "registrar", "access", "trunks", "policy")
 LEFT_OUT: Final = frozenset(("engine/flow.py", "policy/order.py", "registrar/bindings.py", "sip/message.py"))
 
 

@@ -216,6 +216,7 @@ class Registration(Table):
     username: Username
     password: NotEmpty
     expires_s: Annotated[int, whole(1, MAX_SECONDS, "seconds")] = 600
+    required: Flag = False
 
 
 class Rewrite(Table):

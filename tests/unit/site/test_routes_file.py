@@ -1,12 +1,15 @@
 """[[route]] and the format of gateways in a file: what is made of them, and every mistake."""
 
 import pytest
+from msgspec import convert
+from msgspec.structs import fields
 
+from oneproxy.site import schema
 from oneproxy.site.change import Edit, check_edits, check_entries
-from oneproxy.site.entries import to_document, to_site
+from oneproxy.site.entries import decode_value, to_document, to_site
 from oneproxy.site.export import to_toml
 from oneproxy.site.file import read_text
-from oneproxy.site.model import Configuration, Rewrite, Route, Site
+from oneproxy.site.model import Configuration, Format, Rewrite, Route, Site
 
 BASE = """\
 [[domain]]
@@ -33,6 +36,21 @@ def mistakes(text: str) -> list[str]:
     return [mistake.text("f").partition(": ")[2] for mistake in found]
 
 
+FORMAT = """
+sources = ["198.51.100.0/28"]
+register = { aor = "sip:me@carrier", username = "me", password = "x", required = true }
+[provider.gateway.format]
+form = "national"
+country = "PT"
+called = { strip = 1, prepend = "0" }
+calling = { pattern = "0", replace = "+" }
+identity = "remote-party-id"
+domain = "pbx.example"
+trusted = true
+add = ["X-Gateway: {gateway}"]
+remove = ["X-Internal"]
+called_in = "to"
+"""
 WHOLE = r"""
 [[route]]
 prefix = "+351-9"
@@ -81,7 +99,9 @@ def test_a_route_with_every_key_is_read() -> None:
 
 def test_what_is_exported_is_the_same_site() -> None:
     found = routed(
-        WHOLE + '[[route]]\nprefix = "1"\nrefuse = 403\n[[route]]\nprefix = ""\naor = "bob@example.com"\n'
+        FORMAT
+        + WHOLE
+        + '[[route]]\nprefix = "1"\nrefuse = 403\n[[route]]\nprefix = ""\naor = "bob@example.com"\n'
     )
     again = read_text("\n".join(to_toml(found.entries)), machine=False)
     assert isinstance(again, Configuration)
@@ -223,3 +243,24 @@ def test_more_routes_of_one_prefix_than_are_asked_in_no_time_are_a_mistake() -> 
     assert mistakes(text) == [
         'route[101].prefix: found 101 routes with the prefix "1"; allowed 100 of one prefix'
     ]
+
+
+def test_what_a_gateway_wants_is_what_its_table_says() -> None:
+    """As a node takes it from the entry, so that both have the same keys."""
+    entry = routed(FORMAT).entries["provider", "a"]
+    [gateway] = decode_value(entry)["gateway"]
+    assert convert(gateway["format"], Format, strict=True) == Format(
+        "national",
+        "PT",
+        Rewrite(1, "0"),
+        Rewrite(pattern="0", replace="+"),
+        "remote-party-id",
+        "pbx.example",
+        True,
+        ("X-Gateway: {gateway}",),
+        ("X-Internal",),
+        "to",
+    )
+    assert {field.name for field in fields(Format)} == set(schema.Format.model_fields)
+    assert {field.name for field in fields(Route)} == set(schema.Route.model_fields)
+    assert {field.name for field in fields(Rewrite)} == set(schema.Rewrite.model_fields)
