@@ -75,7 +75,7 @@ def finding(count: int, **conditions: object) -> Callable[[int], float]:
     def run(loops: int) -> float:
         routes = routes_of(count, **conditions)
         calls = calls_for(routes)
-        table = Routes(routes)
+        table = Routes(routes, lengths={len(prefix) for prefix in routes})
         for call in calls:
             if table.find(call) is None:
                 sys.exit("bench: a call without a route")

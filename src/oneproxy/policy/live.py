@@ -40,6 +40,7 @@ class _Staged:
         "gone",
         "gone_aliases",
         "gone_routes",
+        "route_lengths",
         "routes",
         "rules",
         "singles",
@@ -55,6 +56,7 @@ class _Staged:
         self.rules: dict[str, Rule | None] = {}
         self.routes: dict[str, Route] = {}
         self.gone_routes: list[str] = []
+        self.route_lengths: set[int] = set()
         #: [flood] and [registrar]; None: the section is gone.
         self.singles: dict[str, Part | None] = {}
 
@@ -69,6 +71,7 @@ class Live:
         "at",
         "domains",
         "flood",
+        "route_lengths",
         "routes",
         "subscribers",
         "version",
@@ -84,6 +87,8 @@ class Live:
         self.aliases: dict[str, str] = {}
         #: By the key of the entry.
         self.routes: dict[str, Route] = dict(site.routes)
+        #: The lengths that prefixes of routes have, and some that they had.
+        self.route_lengths: set[int] = {len(route.prefix) for route in site.routes.values()}
         self.flood = site.flood
         self.without_database = site.without_database
         #: Which version it is, and when that was made; 0: none that the recorder knows.
@@ -130,6 +135,7 @@ class Live:
         if whole:
             for mapping in (self.domains, self.subscribers, self.aliases, self._rules, self.routes):
                 mapping.clear()
+            self.route_lengths.clear()
             self.flood, self.without_database = Flood(), Registrar().without_database
         _put(self.domains, staged.domains)
         _put(self._rules, staged.rules)
@@ -137,6 +143,7 @@ class Live:
         for key in staged.gone_routes:
             self.routes.pop(key, None)
         self.routes.update(staged.routes)
+        self.route_lengths |= staged.route_lengths
         self._take_subscribers(staged)
         self._take_singles(staged)
         self.version, self.at = version, at
@@ -152,6 +159,7 @@ class Live:
                 self._staged.rules[key] = found
             case Route():
                 self._staged.routes[key] = found
+                self._staged.route_lengths.add(len(found.prefix))
             case Flood() | Registrar():
                 self._staged.singles[section] = found
             case None if section == "subscriber":

@@ -2,12 +2,12 @@
 
 The site has routes by the key of their entries: "+351", and "+351 2", "+351 3" for others of that
 prefix (`site.entries`). So the beginnings of a number are looked up themselves, the longest first:
-as many steps as the number has digits, be there ten routes or a hundred thousand, and nothing has
+no more steps than the number has digits, be there ten routes or a hundred thousand, and nothing has
 to be made of all of them when the site changes. What a route's texts mean is made out when a call
 first gets to it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
 from oneproxy.site.entries import route_key
@@ -19,6 +19,7 @@ from oneproxy.trunks.header_rules import make_rules
 from oneproxy.trunks.minutes import Minutes
 from oneproxy.trunks.rewriting import make_rewriter
 
+_ALL: Final = frozenset(range(LONGEST_PREFIX + 1))
 #: Plans of routes that are gone are kept until there are so many more than routes.
 _SPARE: Final = 1_000
 
@@ -72,27 +73,33 @@ class Considered:
 class Routes:
     """The routes of a node."""
 
-    __slots__ = ("_minutes", "_on_wire", "_plans", "_routes")
+    __slots__ = ("_lengths", "_minutes", "_on_wire", "_plans", "_routes")
 
-    def __init__(self, routes: Mapping[str, Route], on_wire: OnWire = str) -> None:
-        """routes: by key, looked at anew each time. on_wire: gives an AoR of the site the form in
-        which requests name it."""
+    def __init__(self, routes: Mapping[str, Route], on_wire: OnWire = str, lengths: Set[int] = _ALL) -> None:
+        """routes: by key. lengths: no prefix has another one, which saves half of the steps. Both are
+        looked at anew each time. on_wire: gives an AoR of the site the form in which requests name it.
+        """
         self._routes = routes
+        self._lengths = lengths
         self._on_wire = on_wire
         self._minutes = Minutes()
         self._plans: dict[str, Plan] = {}
 
     def take(self, site: Site) -> None:
         """The site has changed: decide by this one from now on."""
-        self._routes = site.routes
+        if site.routes is not self._routes:
+            # Another mapping than the one that is changed in place: nobody tells its lengths.
+            self._routes, self._lengths = site.routes, _ALL
         if len(self._plans) > len(site.routes) + _SPARE:
             self._plans = {}
 
     def find(self, call: Call) -> Plan | None:
         """The route of a call, or None."""
-        routes = self._routes
+        routes, lengths = self._routes, self._lengths
         number = _looked_up(call.number)
         for length in range(len(number), -1, -1):
+            if length not in lengths:
+                continue
             prefix = number[:length]
             route = routes.get(prefix)
             if route is None:
