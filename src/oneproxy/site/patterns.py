@@ -18,7 +18,7 @@ from typing import Final
 
 #: Characters of a number that is rewritten; a longer one is left as it is.
 LONGEST_NUMBER: Final = 64
-#: Two repetitions without an end and some that may be there or not: half a millisecond at worst.
+#: Two repetitions without an end and one that may be there or not. The worst that was found takes 65 us.
 MOST_WAYS: Final = 10_000
 _LONGEST_PATTERN: Final = 256
 _SPECIAL: Final = frozenset("\\^$.|?*+()[]{}")
