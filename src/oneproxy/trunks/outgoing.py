@@ -23,7 +23,6 @@ from oneproxy.trunks.identity import (
 from oneproxy.trunks.rewriting import Form, Rewriter, make_rewriter
 from oneproxy.trunks.routes import Plan
 
-_AS_IT_COMES: Final = Format()
 _NONE: Final = "none"
 
 
@@ -55,9 +54,9 @@ class Side:
 
     __slots__ = ("_after", "_before", "_user", "called", "calling", "form", "format", "name", "rules")
 
-    def __init__(self, name: str, uri: str, format_: Format = _AS_IT_COMES) -> None:
+    def __init__(self, name: str, uri: str, format_: Format | None = None) -> None:
         self.name = name
-        self.format = format_
+        self.format = format_ = Format() if format_ is None else format_
         self.form = Form(format_.form, format_.country)
         self.called = make_rewriter(format_.called)
         self.calling = make_rewriter(format_.calling)
