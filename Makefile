@@ -23,12 +23,11 @@ run: $(RUN_READY)
 	@exec .venv/bin/oneproxy run $(if $(CONFIG),--config '$(CONFIG)')
 
 compile: $(RUN_READY)
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[compile]'
-	@.venv/bin/python deploy/compile.py
+	@sh deploy/compile.sh
 
 test: $(DEV_READY)
 	@sh tests/setup.sh
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV_READY)
 	.venv/bin/ruff format --check .

@@ -3,9 +3,9 @@
     python bench/million.py --bindings 1000000 --database postgresql
 
 The table is filled, the server started, and from then on users are asked for (REGISTER as a
-query) and registered, drawn from all of them, until all are loaded. Prints the time of the
-load, the answers meanwhile and their times, the memory of node and recorder, and what a
-look-up costs beside 1,000 and beside all, in memory.
+query), registered and called, drawn from all of them, until all are loaded. Prints the time
+of the load, the answers meanwhile and their times, the memory of node and recorder, what a call
+to users drawn from all costs beside 1,000 and beside all, and what a look-up costs in memory.
 """
 
 import argparse
@@ -28,21 +28,27 @@ from oneproxy.registrar.location import Location
 from oneproxy.store import locations
 from oneproxy.store.database import Database
 from postgres import Cluster, programs
-from system.server import DOMAIN
+from system.server import DOMAIN, cpu_s
+from system.sipp import Sipp, write_users
 from system.wire import Client
 
 CHUNK: Final = 5_000
 LOOKUPS: Final = 100_000
 FEW: Final = 1_000
+#: Calls that are begun while it loads, and in how many seconds; calls that are measured then.
+CALLS_MEANWHILE: Final = 2_000
+LASTS_S: Final = 10
+CALLS: Final = 8_000
+CALL_RATE: Final = 800
 #: User agents as phones have them: few, and long.
 AGENTS: Final = [f"Acme Desk Phone {model}/5.{patch}.1-release" for model in range(10) for patch in range(5)]
 
 
-def binding(number: int, now: float) -> tuple[str, Binding]:
-    """The binding of one user."""
+def binding(number: int, now: float, called: str = "") -> tuple[str, Binding]:
+    """The binding of one user. called: "host:port" where all of them answer."""
     host = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     made = Binding(
-        f"sip:user{number:07}@{host}:5060;transport=udp",
+        f"sip:user{number:07}@{called or f'{host}:5060'};transport=udp",
         now + 3600 + number % 600,
         1000,
         f"{number:08x}-5b1c-4e0a-9f3d-{number * 7919 & 0xFFFFFFFFFFFF:012x}@{host}",
@@ -54,14 +60,14 @@ def binding(number: int, now: float) -> tuple[str, Binding]:
     return f"user{number:07}@{DOMAIN}", made
 
 
-def fill(url: str, count: int) -> None:
+def fill(url: str, count: int, called: str) -> None:
     """Put the rows there, as the recorder would."""
     database = Database("proxy", url)
     database.open()
     connection = database.connection()
     now = time.time()
     for begin in range(0, count, CHUNK):
-        rows = (binding(number, now) for number in range(begin, min(begin + CHUNK, count)))
+        rows = (binding(number, now, called) for number in range(begin, min(begin + CHUNK, count)))
         locations.save(connection, [Change(aor, (), (one,)) for aor, one in rows])
         connection.commit()
     if database.dialect == "postgresql":
@@ -70,8 +76,9 @@ def fill(url: str, count: int) -> None:
     database.drop()
 
 
-def load(server: Server, count: int) -> None:
-    """Ask and register while it loads; print what was seen."""
+def load(server: Server, count: int, folder: Path) -> None:
+    """Ask, register and call while it loads; print what was seen."""
+    calling = placed(server, folder, count, CALLS_MEANWHILE, CALLS_MEANWHILE // LASTS_S)
     client = Client(server.host, server.port)
     before = resident_bytes([server.child("node"), server.child("recorder")])
     times: dict[str, list[float]] = {"query": [], "registration": []}
@@ -86,21 +93,64 @@ def load(server: Server, count: int) -> None:
         times[kind].append((time.monotonic() - began) * 1000)
         contacts = [] if answer is None else answer.headers.get("contact", [])
         # What was there before is among them, whether its page has come or not.
-        wrong += not any(f"sip:{user}@10." in value for value in contacts)
+        wrong += not any(f"sip:{user}@127.0.0.1:" in value for value in contacts)
         if number % 50 == 0 and "bindings loaded" in server.log():
             break
     client.close()
+    called = calling.result()
+    calling.__exit__(None, None, None)
     found = re.search(r'"bindings": (\d+), "seconds": ([0-9.]+)', server.log())
     print(f"loaded: {found and found.group(1)} bindings in {found and found.group(2)} s while serving")
     for kind, took in times.items():
         middle = statistics.median(took)
         print(f"  {len(took)} times a {kind} meanwhile: {middle:.1f} ms, the slowest {max(took):.0f} ms")
+    print(
+        f"  {called.done} calls meanwhile and a little later, {called.failed} failed {called.reasons or ''}"
+    )
     print(f"  {wrong} answers without the binding that was there before")
     node, recorder = (resident_bytes([server.child(name)]) for name in ("node", "recorder"))
     print(
         f"  {(node + recorder - before) / 1e6:.0f} MB more since the start; node {node / 1e6:.0f} MB,"
         f" recorder {recorder / 1e6:.0f} MB"
     )
+
+
+def placed(server: Server, folder: Path, count: int, calls: int, rate: int) -> Sipp:
+    """Calls to users drawn from `count`, under way."""
+    drawn = random.Random(2)
+    dialled = write_users(
+        folder / "dialled", [f"user{drawn.randrange(count):07}" for _ in range(20_000)], "SEQUENTIAL"
+    )
+    return Sipp(
+        "call",
+        folder,
+        server=server.address,
+        users=dialled,
+        calls=calls,
+        rate=rate,
+        timeout_s=calls // rate + 90,
+        options=["-d", "200"],
+    )
+
+
+def call_us(url: str, count: int, port: int, folder: Path, *, first: bool) -> float:
+    """CPU of node and recorder for a call to one of `count` users that answer at `port`."""
+    fill(url, count, f"127.0.0.1:{port}")
+    more = f"[capacity]\nregistrations = {count + 100_000}"
+    with Server(folder, subscribers={"a": "b"}, more=more, database=url) as server:
+        if first:
+            load(server, count, folder)
+        while "bindings loaded" not in server.log():
+            time.sleep(0.1)
+        before = cpu_s(server.pids())
+        with placed(server, folder, count, CALLS, CALL_RATE) as calling:
+            result = calling.result()
+        spent_us = (cpu_s(server.pids()) - before) / max(result.done, 1) * 1e6
+    print(
+        f"a call beside {count} bindings: {spent_us:.0f} us of CPU, {result.failed} of {CALLS} failed",
+        flush=True,
+    )
+    return spent_us
 
 
 def in_memory(count: int) -> None:
@@ -152,13 +202,14 @@ def main() -> int:
     cluster = Cluster(found) if arguments.database == "postgresql" else None
     try:
         with tempfile.TemporaryDirectory() as folder:
-            url = cluster.database() if cluster else f"sqlite:///{folder}/oneproxy.db"
-            began = time.monotonic()
-            fill(url, arguments.bindings)
-            print(f"filled in {time.monotonic() - began:.0f} s", flush=True)
-            more = f"[capacity]\nregistrations = {arguments.bindings + 100_000}"
-            with Server(Path(folder), subscribers={"a": "b"}, more=more, database=url) as server:
-                load(server, arguments.bindings)
+            with Sipp("answer", Path(folder)) as called:
+                costs = []
+                for count in (arguments.bindings, FEW):
+                    place = Path(folder) / str(count)
+                    place.mkdir()
+                    url = cluster.database() if cluster else f"sqlite:///{place}/oneproxy.db"
+                    costs.append(call_us(url, count, called.port, place, first=count == arguments.bindings))
+            print(f"beside {arguments.bindings} / beside {FEW}: {costs[0] / costs[1]:.2f}")
         in_memory(arguments.bindings)
     finally:
         if cluster is not None:

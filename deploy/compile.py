@@ -19,17 +19,20 @@ from typing import Final
 
 from oneproxy.compiled import SOURCE, place
 
-#: Rooms whose modules every message passes, but for what transport inherits from (a class that
-#: is not compiled can't have a compiled one for its base), protocols that are looked at while
-#: it runs, msgspec's structures, whose options would be lost, and messages, which split their
-#: header fields when the first of them is asked for: a compiled class can't be asked so.
+#: Rooms whose modules every message passes, and single ones of others; but for msgspec's
+#: structures, whose options would be lost.
 ROOMS: Final = ("sip", "engine", "registrar", "access", "trunks", "policy")
-LEFT_OUT: Final = frozenset(("engine/flow.py", "policy/order.py", "registrar/bindings.py", "sip/message.py"))
+BESIDE: Final = (
+    *(f"transport/{name}.py" for name in "connection connections driver flows loop stream udp wire".split()),
+    *("ipc/batch.py", "ipc/link.py", "ipc/stream.py"),
+)
+LEFT_OUT: Final = frozenset(("registrar/bindings.py",))
 
 
 def modules(package: Path) -> list[str]:
     """The files to compile, relative to the folder that the package stands in."""
     files = [file for room in ROOMS for file in sorted((package / room).glob("*.py"))]
+    files += [package / file for file in BESIDE]
     return [
         str(file.relative_to(package.parent))
         for file in files

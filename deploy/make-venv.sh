@@ -10,19 +10,11 @@
 # is allowed here. Ends with one line that gives the reason where it cannot go on.
 set -eu
 cd "$(dirname "$0")/.."
+. deploy/packages.sh
 recent='import sys; sys.exit(sys.version_info < (3, 11))'
 python=${PYTHON:-/usr/bin/python3}
 [ -n "${PYTHON:-}" ] || "$python" -c "$recent" 2>/dev/null || python=python3
 extra=${1:-}
-
-stop() {
-    echo "oneproxy: $1" >&2
-    exit 1
-}
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
-}
 
 command -v "$python" >/dev/null 2>&1 || stop "$python is not there; on Debian: apt-get install python3"
 "$python" -c "$recent" ||
@@ -30,13 +22,9 @@ command -v "$python" >/dev/null 2>&1 || stop "$python is not there; on Debian: a
 
 if ! .venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-        packages="python3-venv"
-        command -v apt-get >/dev/null 2>&1 || stop "$python has no ensurepip module; install it, then try again"
-        as_root true 2>/dev/null || stop "python3-venv is missing; install it with: sudo apt-get install $packages"
-        echo "oneproxy: installing the Debian package $packages, which makes virtual environments"
-        as_root apt-get update -qq || stop "apt-get update failed"
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null ||
-            stop "apt-get could not install $packages"
+        can_install "$python has no ensurepip module" python3-venv
+        echo "oneproxy: installing the Debian package python3-venv, which makes virtual environments"
+        install_packages python3-venv
         "$python" -c 'import ensurepip, venv' 2>/dev/null || stop "$python still has no ensurepip module"
     fi
     echo "oneproxy: making .venv"

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from oneproxy.admin.app import make_app
 from oneproxy.admin.asking import Desk, RecorderAwayError
 from oneproxy.admin.office import Office
+from oneproxy.admin.tokens import Tokens
 from oneproxy.ipc.desk import (
     PAGE,
     AskHealth,
@@ -99,6 +100,8 @@ class MemoryDesk:
         self.bindings: dict[tuple[str, str], Binding] = {}
         self.bans: dict[str, BanFound] = {}
         self.health = HealthFound("", "", 1, [NodeHealth(1, 0, True, 0, "edge-1")])
+        #: The first one that is kept.
+        self.oldest = 1
         self.questions: list[Question] = []
         self.refusal: Refused | None = None
         self.away = ""
@@ -143,7 +146,8 @@ class MemoryDesk:
             case Versions(most, 0):
                 return VersionsFound([one for one, _ in self.versions[1:]][::-1][:most])
             case Versions(_, version):
-                return VersionsFound([self.versions[version][0]] if version < len(self.versions) else [])
+                there = self.oldest <= version < len(self.versions)
+                return VersionsFound([self.versions[version][0]] if there else [])
             case Stage(differing, first):
                 assert len(differing) <= PAGE
                 self._staged = [*([] if first else self._staged), *differing]
@@ -200,7 +204,12 @@ class Api:
     def __init__(self, desk: Desk, request_s: float = 60.0) -> None:
         self.app = _app(request_s)
         self.app.state.office = Office(desk)
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=("192.0.2.5", 4711))
+        self.app.state.tokens = Tokens(tokens())
+        self.come_from("192.0.2.5")
+
+    def come_from(self, host: str) -> None:
+        """Ask from this address from now on."""
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(host, 4711))
         self._http = httpx.AsyncClient(transport=transport, base_url="http://api")
 
     async def ask(

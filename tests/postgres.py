@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,8 +12,11 @@ from typing import Any
 
 import psycopg
 
+from ports import free_port
+from waiting import PATIENCE_S
+
 PROGRAMS = Path("/usr/lib/postgresql")
-START_S = 30.0
+START_S = PATIENCE_S
 
 
 def programs() -> Path | None:
@@ -41,9 +43,7 @@ class Cluster:
         subprocess.run(
             [*initdb, *options], check=True, stdout=subprocess.DEVNULL, cwd=self.directory, **self._as
         )
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.start()
 
     def start(self) -> None:
@@ -89,11 +89,15 @@ class Cluster:
 
     def stop(self) -> None:
         """End the server, connections and all."""
-        self._process.send_signal(signal.SIGINT)
+        self._end(signal.SIGINT)
+
+    def _end(self, by: signal.Signals) -> None:
+        self._process.send_signal(by)
         self._process.wait(START_S)
 
     def remove(self) -> None:
         """End the server and remove its directory."""
         if self._process.poll() is None:
-            self.stop()
+            # What it has not written to its files yet would be written for nothing.
+            self._end(signal.SIGQUIT)
         shutil.rmtree(self.directory)

@@ -9,7 +9,6 @@ async with Place("TCP") as place:
 """
 
 import asyncio
-import gc
 import socket
 import ssl
 import sys
@@ -25,10 +24,9 @@ from oneproxy.transport.flows import Resolution, Ways
 from oneproxy.transport.stream import StreamListener
 from oneproxy.transport.udp import UdpListener
 from oneproxy.transport.websocket import WebSocketCodec
+from waiting import PATIENCE_S
 
 LOOPBACK: Final = "127.0.0.1"
-#: Longer than anything takes: waiting ends when its condition is there.
-PATIENCE_S: Final = 10.0
 
 
 class ScriptedWire:
@@ -246,7 +244,6 @@ def in_loop(test: Callable[[], Coroutine[Any, Any, None]], uv: bool = False) -> 
         uvloop.run(test())
     else:
         asyncio.run(test())
-    gc.collect()
 
 
 def message(method: str = "OPTIONS", *headers: str, via: str = "192.0.2.10", body: str = "") -> bytes:

@@ -64,7 +64,7 @@ class Begun:
         """Raises StoreError where it cannot start."""
         machine = start.machine
         self.start = start
-        self.work = Work(machine.proxy_database, machine.system_database)
+        self.work = Work(machine.proxy_database, machine.system_database, machine.keep_versions)
         self.kept: last.LastSite | None = None
         self.reason = ""
         self.asked = False

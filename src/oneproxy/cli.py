@@ -18,7 +18,8 @@ from typing import Annotated, Final
 import typer
 
 from oneproxy import __version__, site_commands, token_command
-from oneproxy.site_commands import EXIT_FAULT, count_text, name_of, read_or_exit
+from oneproxy.commands import EXIT_FAULT, EXIT_MISTAKE, SETTINGS, Commands
+from oneproxy.site_commands import count_text, name_of, read_or_exit
 
 #: Set to anything, it shows the traceback of a fault of our own.
 TRACEBACK: Final = "ONEPROXY_TRACEBACK"
@@ -35,10 +36,11 @@ WARNINGS: Final = {
 
 app = typer.Typer(
     name="oneproxy",
-    help="OneProxy: the SIP entry point of a contact centre.",
-    no_args_is_help=True,
+    cls=Commands,
+    context_settings=SETTINGS,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 site_commands.add_to(app)
@@ -56,6 +58,20 @@ DrainSeconds = Annotated[
         "--drain", metavar="SECONDS", min=0, max=3600, help="How long calls being set up may take to end."
     ),
 ]
+
+
+@app.callback(invoke_without_command=True)
+def oneproxy(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """OneProxy: the SIP entry point of a contact centre."""
+    if version:
+        typer.echo(_version_text())
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(EXIT_MISTAKE)
 
 
 @app.command()
@@ -84,7 +100,7 @@ def run(config: ConfigFile = None, drain: DrainSeconds = 5.0) -> None:
 
 @app.command()
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to validate.")]) -> None:
-    """Name every mistake of a configuration file, or say that it has none."""
+    """Name every mistake of a configuration file."""
     configuration = read_or_exit(file, to_stderr=False)
     machine, site = configuration.machine, configuration.site
     parts = (
@@ -100,7 +116,11 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to
 @app.command()
 def version() -> None:
     """Print the version of OneProxy and of Python."""
-    typer.echo(f"oneproxy {__version__} (Python {platform.python_version()})")
+    typer.echo(_version_text())
+
+
+def _version_text() -> str:
+    return f"oneproxy {__version__} (Python {platform.python_version()})"
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ from oneproxy.ipc.desk import (
 )
 from oneproxy.ipc.peer import Peer
 from oneproxy.ipc.stream import encode
-from oneproxy.registrar.bindings import Change, static_binding
+from oneproxy.registrar.bindings import Change, meaning, static_binding
 from oneproxy.site.difference import Difference
 from oneproxy.store.work import Away, Verdict
 
@@ -182,15 +182,17 @@ class Desk:
         return found
 
     async def _unbind(self, unbind: Unbind) -> Found:
-        """Remove what is in the database; what comes while it is looked up stays."""
+        """Remove what is in the database; what comes while it is looked up, a refresh too, stays."""
         found = await self._read(LookUp(unbind.aor))
         if not isinstance(found, BindingsFound):
             return found
         # A phone may have a contact over several flows, which are bindings of their own.
-        gone = tuple(binding.key for _, binding in found.bindings if unbind.contact in ("", binding.contact))
+        gone = [binding for _, binding in found.bindings if unbind.contact in ("", binding.contact)]
         if not gone:
             return Unbound(0)
-        return _fate(await self._office.change([Change(unbind.aor, gone, ())]), len(gone))
+        keys = tuple(binding.key for binding in gone)
+        change = Change(unbind.aor, keys, (), tuple(meaning(binding) for binding in gone))
+        return _fate(await self._office.change([change]), len(gone))
 
     async def _health(self, question: AskHealth) -> Found:
         nodes, silent = await self._inquire(question)

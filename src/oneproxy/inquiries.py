@@ -1,13 +1,12 @@
 """The node's part that answers what the recorder is asked and only nodes know: bans, and how it fares.
 
-A long list of bans is put in order in a thread: 200,000 take a tenth of a second, and no
-message waits for that.
+Bans are in the order of their names already, and a page of them is read at once. Where thousands
+are over, they are let go of a few in each turn of the loop: no message waits for them.
 """
 
 import asyncio
 from collections.abc import Callable
-from heapq import nsmallest
-from typing import Final, Protocol
+from typing import Protocol
 
 from oneproxy.access.bans import Ban
 from oneproxy.ipc.desk import (
@@ -25,9 +24,6 @@ from oneproxy.ipc.desk import (
 )
 from oneproxy.policy.live import on_wire
 
-#: Bans that are put in order at once; one of more goes into the thread.
-AT_ONCE: Final = 1_000
-
 
 class Banned(Protocol):
     """The bans of a node: `access.bans.Bans`."""
@@ -36,16 +32,16 @@ class Banned(Protocol):
         """How many there are."""
         ...
 
-    def all(self) -> list[Ban]:
-        """All of them."""
+    def page(self, after: str, most: int) -> list[Ban]:
+        """Those behind a name, in the order of their names."""
         ...
 
     def lift(self, name: str) -> bool:
         """End one; whether there was one."""
         ...
 
-    def expire(self, now: float) -> None:
-        """Let go of those that are over."""
+    def expire(self, now: float) -> bool:
+        """Let go of some of those that are over; whether there are more."""
         ...
 
 
@@ -71,8 +67,7 @@ class Inquiries:
         question: NodeQuestion = inquiry.question
         match question:
             case ListBans(after):
-                self._bans.expire(self._clock())
-                if len(self._bans) > AT_ONCE:
+                if self._bans.expire(self._clock()):
                     task = asyncio.create_task(self._list(inquiry.number, after))
                     self._listing.add(task)
                     task.add_done_callback(self._listing.discard)
@@ -86,16 +81,13 @@ class Inquiries:
                 self._report(Report(inquiry.number, self._health()))
 
     async def _list(self, number: int, after: str) -> None:
-        self._report(Report(number, await asyncio.to_thread(page_of, self._bans, after)))
+        # Nobody could tell us: each turn of the loop ends some.
+        while self._bans.expire(self._clock()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        self._report(Report(number, page_of(self._bans, after)))
 
 
 def page_of(bans: Banned, after: str) -> BansFound:
     """The next PAGE of bans behind a name, in the order of their names."""
-    # A copy comes first, so that others may begin and end meanwhile.
-    behind = (ban for ban in bans.all() if ban.name > after)
-    first = nsmallest(PAGE, behind, key=_name)
-    return BansFound([BanFound(ban.name, ban.kind, ban.since, ban.until, ban.why) for ban in first])
-
-
-def _name(ban: Ban) -> str:
-    return ban.name
+    page = bans.page(after, PAGE)
+    return BansFound([BanFound(ban.name, ban.kind, ban.since, ban.until, ban.why) for ban in page])

@@ -37,6 +37,7 @@ from oneproxy.policy.live import Live
 from oneproxy.policy.order import Order
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
+from oneproxy.registrar.step import Registrar
 from oneproxy.sip.host import parse_hostport
 from oneproxy.sip.malformed import Malformed
 from oneproxy.site.model import Listen
@@ -201,10 +202,17 @@ class Node:
         engine.on_malformed = self._note_malformed
         engine.trust.on_refused = self._note_refused
         for step in self._policy.steps:
+            if isinstance(step, Registrar):
+                step.on_dropped = self._note_dropped
+                self._registrar = step
             if isinstance(step, Access):
                 engine.trust.screen = step.screen
                 engine.trust.trusts = step.trusts
         return engine
+
+    def _note_dropped(self, aor: str) -> None:
+        """A contact that was served from memory is one that no database takes."""
+        log.error("binding not stored", aor=aor[:_LOGGED], consequence="it ends with the node")
 
     def _note_malformed(self, now: float, flow: Flow, fault: Malformed) -> None:
         """Log it at a limited rate: whoever sends garbage must not fill the disk with it."""
@@ -228,12 +236,19 @@ class Node:
         )
         if self._policy is not None:
             self._policy.take(site)
+            self._narrow()
             self._own.serve(names_of(site.domains))
         log.info(
             "site", version=version.version, domains=len(site.domains), subscribers=len(site.subscribers)
         )
         if not self._has_site.done():
             self._has_site.set_result(None)
+
+    def _narrow(self) -> None:
+        """Go on with what a change of the site leaves to do with bans, a step in a turn of the loop."""
+        for step in self._policy.steps if self._policy is not None else ():
+            if isinstance(step, Access) and step.narrow():
+                asyncio.get_running_loop().call_soon(self._narrow)
 
     def _note_refused(self, ask: Ask, cause: str) -> None:
         """Log it at a limited rate, without what would tell a password."""
@@ -265,6 +280,7 @@ class Node:
         counted.update(self._connections.counts)
         counted["dropped.banned"] = sum(one.banned for one in datagrams) + counted.get("dropped.banned", 0)
         counted["faults"] = self._driver.faults + self._connections.counts["faults"]
+        counted["bindings_dropped"] = self._registrar.dropped
         counted["names_refused"] = self._names.refused
         counted["names_failed"] = self._names.answers.failures
         counted["log_lost"] = logs.lost()

@@ -16,16 +16,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+from oneproxy.commands import EXIT_MISTAKE, fail
 
 if TYPE_CHECKING:
     from oneproxy.site.model import Configuration, Entries, Version
     from oneproxy.store.sites import Sites, Stale, Written
 
-EXIT_FAULT: Final = 1
-EXIT_MISTAKE: Final = 2
 #: Differences that `apply` and `rollback` list; `diff` lists all.
 MOST_LINES: Final = 20
 
@@ -73,7 +73,7 @@ def export(config: Config = None, version: Shown = None) -> None:
     """Print the site as a file that `apply` takes back. It holds HA1s and gateways' secrets."""
     from oneproxy.site.export import to_toml
 
-    with _sites(config) as sites:
+    with _sites(config, reading=True) as sites:
         found = sites.latest() if version is None else _find(sites, version)
         lines = list(to_toml(sites.entries(found.version)))
     # UTF-8 whatever the terminal's: TOML is.
@@ -82,7 +82,7 @@ def export(config: Config = None, version: Shown = None) -> None:
 
 def versions(config: Config = None, most: Most = 20) -> None:
     """List the versions of the site, the newest first."""
-    with _sites(config) as sites:
+    with _sites(config, reading=True) as sites:
         found = sites.versions(most)
     head = ("version", "when (UTC)", "who", "added", "changed", "removed", "comment")
     _print_table(head, [_row(one) for one in found])
@@ -93,12 +93,19 @@ def rollback(to: Number, config: Config = None, comment: Comment = "") -> None:
     with _sites(config) as sites:
         _find(sites, to)
         written = sites.roll_back(to, _by(comment or f"back to version {to}"))
-        assert written is not None
-        _tell(written)
+        if written is None:
+            # Forgotten at this very moment.
+            _find(sites, to)
+        else:
+            _tell(written)
 
 
 def diff(before: Side = None, after: Side = None, config: Config = None) -> None:
-    """Show what differs: the last change; version A and the running site, or B; FILE and the site."""
+    """Show what differs between versions, or from a file.
+
+    Of nothing said, the last change; of version A, from it to the site that runs, or to B; of a file,
+    what applying it would change.
+    """
     from oneproxy.site.difference import differences, lines
 
     files = {
@@ -106,7 +113,7 @@ def diff(before: Side = None, after: Side = None, config: Config = None) -> None
         for side in (before, after)
         if side and not side.isdecimal()
     }
-    with _sites(config, next(iter(files.values()), None)) as sites:
+    with _sites(config, next(iter(files.values()), None), reading=True) as sites:
 
         def entries(side: str) -> Entries:
             return files[side].entries if side in files else sites.entries(_find(sites, int(side)).version)
@@ -146,17 +153,14 @@ def count_text(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def fail(line: str, status: int = EXIT_FAULT) -> NoReturn:
-    """Say in one line why it cannot be done, and exit."""
-    typer.echo(f"oneproxy: {line}", err=True)
-    raise typer.Exit(status)
-
-
 @contextmanager
-def _sites(config: Path | None, other: Configuration | None = None, create: bool = False) -> Iterator[Sites]:
+def _sites(
+    config: Path | None, other: Configuration | None = None, create: bool = False, reading: bool = False
+) -> Iterator[Sites]:
     """The site in the system database that a file names.
 
     other: the file that is used where there is no `config`. create: it may be a new database.
+    reading: nothing is written, for which the right to read is enough.
     """
     from oneproxy.site.sample import DATABASE
     from oneproxy.store.database import Database, StoreError
@@ -167,7 +171,8 @@ def _sites(config: Path | None, other: Configuration | None = None, create: bool
     read = other if config is None else read_or_exit(config, to_stderr=True, machine=False)
     database = None
     try:
-        database = Database("system", DATABASE if read is None else read.machine.system_database)
+        url = DATABASE if read is None else read.machine.system_database
+        database = Database("system", url, reading=reading)
         is_new = not database.exists()
         if is_new and not create:
             way_out = "--config FILE says where it is"
@@ -201,6 +206,11 @@ def _find(sites: Sites, number: int) -> Version:
     found = sites.find(number)
     if found is None:
         latest = sites.latest().version
+        if number <= latest:
+            way_out = (
+                "`oneproxy versions` lists those that are, `keep_versions` under [database] says how many"
+            )
+            fail(f"version {number} is not kept any more; {way_out}", EXIT_MISTAKE)
         fail(f"there is no version {number}; the newest is {latest}", EXIT_MISTAKE)
     return found
 

@@ -26,7 +26,7 @@ from oneproxy.store.site_rows import START
 from oneproxy.store.sites import PART
 
 #: How often a new version is looked for: in SQLite, and where the database tells of it.
-LOOK_S: Final = 0.2
+LOOK_S: Final = 0.5
 LOOK_TOLD_S: Final = 5.0
 #: After a fault of the database.
 AGAIN_S: Final = 1.0
@@ -54,6 +54,10 @@ class Source(Protocol):
         """As `site_rows.page`."""
         ...
 
+    def prune(self, now: float) -> None:
+        """Forget versions that are too many."""
+        ...
+
 
 class Kept:
     """The site in the file, while there is no database."""
@@ -69,6 +73,9 @@ class Kept:
     def find(self, version: int) -> Version | None:
         """That, or None."""
         return self._version if version == self._version.version else None
+
+    def prune(self, _now: float) -> None:
+        """There is one version."""
 
     def page(self, base: int, version: int, after: Key, rows: int) -> list[Row]:
         """The next entries behind `after`; base is 0, since nothing is known of other versions."""
@@ -165,6 +172,8 @@ class Feed:
             log.info("site", version=found.version, by=found.who, comment=found.comment)
         else:
             log.warning("no site", consequence="no domain is served; `oneproxy apply FILE` gives it one")
+        # By whoever it was written: here is who knows how many are to be kept.
+        await self._in_thread(source.prune, found.at)
 
     def _next(self) -> _Follower | None:
         """A node that takes more and has not got the newest version."""

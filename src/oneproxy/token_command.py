@@ -9,9 +9,9 @@ from typing import Annotated, Final
 
 import typer
 
+from oneproxy.commands import EXIT_MISTAKE, fail
 from oneproxy.site import texts
 
-EXIT_MISTAKE: Final = 2
 #: Nobody guesses 256 bits, so one round of a plain hash keeps them.
 TOKEN_OCTETS: Final = 32
 
@@ -32,13 +32,15 @@ def token(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is: in the log, and in versions.")],
     role: Annotated[Role, typer.Option(help="Whether it may change things.")] = Role.READ,
 ) -> None:
-    """Make a token for the HTTP API, and print the lines for the configuration file."""
+    """Make a token for the HTTP API.
+
+    The lines for the configuration file are printed; the token itself is shown on the terminal.
+    """
     try:
         texts.name(name)
     except ValueError:
         allowed = 'letters, digits, ".", "_" and "-", at most 63'
-        typer.echo(f"oneproxy: NAME: found {name!r}; allowed {allowed}", err=True)
-        raise typer.Exit(EXIT_MISTAKE) from None
+        fail(f"NAME: found {name!r}; allowed {allowed}", EXIT_MISTAKE)
     secret = secrets.token_urlsafe(TOKEN_OCTETS)
     # Not to standard output, which is for the file: `oneproxy token NAME >> FILE`.
     typer.echo(f"The token, which is shown this once and kept nowhere:\n\n    {secret}\n", err=True)

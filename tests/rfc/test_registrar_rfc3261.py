@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from asking import NOW
-from oneproxy.site.model import Domain, Site, Subscriber
+from oneproxy.site.model import Domain, Rule, Site, Subscriber
 from registering import ALICE, Registering, a_site, values
 
 DESK = "Contact: <sip:alice@192.0.2.4>"
@@ -40,7 +40,11 @@ def test_step_2_a_required_extension_that_is_not_there_is_refused(registrar: Reg
 
 def test_step_5_an_address_of_record_that_does_not_exist_is_not_found(registrar: Registering) -> None:
     registrar.start(
-        Site({"example.com": Domain("example.com", authenticate=("INVITE",))}, {ALICE: Subscriber(ALICE, {})})
+        Site(
+            {"example.com": Domain("example.com")},
+            {ALICE: Subscriber(ALICE, {})},
+            access=(Rule("192.0.2.0/24", action="trust"),),
+        )
     )
     assert registrar.register(DESK, to="<sip:zoe@example.com>").status == 404
     assert registrar.register(DESK).status == 200

@@ -17,13 +17,14 @@ from typing import Final
 
 import pytest
 
-from rfc.torture import Row, allows, message, messages
+from rfc.torture import Row, allows, message, messages, wait_s
 from system.agents.channel import ClosedError, Stream
 from system.agents.place import Place
 from system.network import Network
 from system.server import Server
 from system.test_torture import in_its_own_transaction
 from system.wire import Answer, Client, answer_to, read_answer
+from waiting import PATIENCE_S
 
 HOST: Final = "127.0.0.1"
 DOMAIN: Final = "example.com"
@@ -65,7 +66,7 @@ def sockets(network: Network, count: int) -> list[socket.socket]:
             [*network.prefix(), sys.executable, "-c", _MAKE_SOCKETS, str(theirs.fileno()), str(count)],
             pass_fds=[theirs.fileno()],
             check=True,
-            timeout=10,
+            timeout=PATIENCE_S,
         )
         _, ancillary, _, _ = ours.recvmsg(1, socket.CMSG_SPACE(4 * count))
     return [socket.socket(fileno=descriptor) for descriptor in array.array("i", ancillary[0][2])]
@@ -75,7 +76,7 @@ class Caller:
     """One connection to the server, and the answers that came on it."""
 
     def __init__(self, connected: socket.socket, server: Place) -> None:
-        connected.settimeout(5)
+        connected.settimeout(PATIENCE_S)
         connected.connect(server[1:])
         self._socket = connected
         self._stream = Stream(server, made=connected)
@@ -193,7 +194,7 @@ def test_a_torture_message_on_a_stream_is_treated_as_its_table_says(
         expected = EXCEPTIONS[name][0]
     caller = setting.callers[number]
     caller.send(in_its_own_transaction(wire, number))
-    setting.run(caller, 0.1 if expected == "drop" or name in UNFINISHED else 0.5)
+    setting.run(caller, 0.1 if name in UNFINISHED else wait_s(expected))
     status = caller.answers[0].status if caller.answers else None
     assert allows(expected, status), f"{row.title}: {status} where {expected} is allowed; {row.note}"
     answered = len(caller.answers)
@@ -202,11 +203,11 @@ def test_a_torture_message_on_a_stream_is_treated_as_its_table_says(
         caller.end()
     if name in UNFINISHED | LOST:
         # Nothing is read any more of a stream that is lost.
-        setting.run(caller, 5.0, answers=99)
+        setting.run(caller, PATIENCE_S, answers=99)
         assert caller.closed
     else:
         caller.send(options(number))
-        setting.run(caller, 5.0, answered + 1)
+        setting.run(caller, PATIENCE_S, answered + 1)
         assert [answer.status for answer in caller.answers if answer.call_id == f"after-{number}"] == [200]
         assert not caller.closed
 
@@ -219,7 +220,7 @@ def test_octets_after_the_message_are_the_next_message_on_a_stream(setting: Sett
     caller = setting.callers[-1]
     before = len(setting.forwarded)
     caller.send(wire.replace(b"branch=z9hG4bK", b"branch=z9hG4bK-again").replace(b"dblreq.", b"again."))
-    setting.run(caller, 5.0, answers=2)
+    setting.run(caller, PATIENCE_S, answers=2)
     assert [answer.status for answer in caller.answers] == [200, 200]
     assert any(request.startswith(b"INVITE ") for request in setting.forwarded[before:])
     assert not caller.closed

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from waiting import PATIENCE_S
+
 _DATA: Final = Path(__file__).parent / "data"
 
 
@@ -67,6 +69,13 @@ def _on_the_wire(raw: bytes) -> bytes:
 def allows(expected: str, status: int | None) -> bool:
     """Whether a table's cell allows this answer; None: nothing was answered."""
     return any(_allows(word, status) for word in expected.split("|"))
+
+
+def wait_s(expected: str) -> float:
+    """How long an answer is waited for of which a table's cell says this."""
+    if expected == "drop":
+        return 0.1
+    return 0.5 if allows(expected, None) else PATIENCE_S
 
 
 def _allows(word: str, status: int | None) -> bool:

@@ -15,9 +15,10 @@ from typing import Final, Self
 
 from system.server import DOMAIN
 from system.wire import read_answer
+from waiting import PATIENCE_S
 
 _URI: Final = f"sip:{DOMAIN}"
-#: How long the last answers are waited for.
+#: How long answers are waited for that need not come.
 _LAST_S: Final = 1.0
 
 
@@ -46,11 +47,14 @@ class Guesser:
             self._sockets.append(made)
             made.bind((source, 0))
             made.connect(server)
-            made.settimeout(5)
+            made.settimeout(PATIENCE_S)
         self._nonces = [self._ask_for_challenge(one) for one in self._sockets]
 
-    def guess(self, each: int, rate: int) -> None:
-        """Guess `each` times from every source, `rate` a second in all, as fast as that goes."""
+    def guess(self, each: int, rate: int, answered: int | None = None) -> None:
+        """Guess `each` times from every source, `rate` a second in all, as fast as that goes.
+
+        answered: so many answers are waited for; None: those that come in a second.
+        """
         began = time.monotonic()
         for number in range(each):
             for at, made in enumerate(self._sockets):
@@ -64,8 +68,8 @@ class Guesser:
                 ahead = began + self.sent / rate - time.monotonic()
                 if ahead > 0.002:
                     time.sleep(ahead)
-        until = time.monotonic() + _LAST_S
-        while time.monotonic() < until:
+        give_up_at = time.monotonic() + (_LAST_S if answered is None else PATIENCE_S)
+        while (answered is None or self.statuses.total() < answered) and time.monotonic() < give_up_at:
             for made in self._sockets:
                 self._take(made)
 

@@ -15,10 +15,11 @@ from typing import Final
 import psycopg
 
 from postgres import Cluster
-from system.registering import contact_of, register, register_at_rate, take_what_came
+from system.registering import contact_of, register, register_at_rate, take_until
 from system.server import DOMAIN, Server
 from system.sipp import Result, Sipp, write_users
 from system.wire import Client, read_answer
+from waiting import PATIENCE_S
 
 CALLED: Final = [f"called{number}" for number in range(20)]
 
@@ -44,16 +45,19 @@ class Registering(threading.Thread):
             user = self._users[number % len(self._users)]
             aor = f"{user}@{DOMAIN}"
             # The phase in which it was asked stands in the Call-ID.
-            call_id = f"{self.phase}-{number}-{user}"
+            phase = self.phase
+            call_id = f"{phase}-{number}-{user}"
             self._client.send(
                 self._client.request(
                     "REGISTER", f"sip:{DOMAIN}", aor, call_id=call_id, contact=contact_of(user)
                 )
             )
-            self.sent[self.phase] += 1
+            self.sent[phase] += 1
             number += 1
             self._collect(began + number / self._rate)
-        self._collect(time.monotonic() + 2.0)
+        give_up = time.monotonic() + PATIENCE_S
+        while self.answers.total() < self.sent.total() and time.monotonic() < give_up:
+            self._collect(time.monotonic() + 0.1)
         self._client.close()
 
     def _collect(self, until: float) -> None:
@@ -66,7 +70,7 @@ class Registering(threading.Thread):
     def turn(self, phase: str) -> None:
         """Begin the next phase, and wait until what was asked in the last one is answered."""
         last, self.phase = self.phase, phase
-        give_up = time.monotonic() + 10.0
+        give_up = time.monotonic() + PATIENCE_S
         while self._answered(last) < self.sent[last] and time.monotonic() < give_up:
             time.sleep(0.01)
 
@@ -133,11 +137,11 @@ def go_through(
         registering.stop()
     answered: set[str] = set()
     register_at_rate(client, ["last"], 100, answered)
-    take_what_came(client, answered)
+    take_until(client, answered, 1)
     outcome.named = _named(client, [*CALLED, *users, "probe", "last"])
     client.close()
     # What was served from memory may still be on its way to the table.
-    give_up = time.monotonic() + 20.0
+    give_up = time.monotonic() + PATIENCE_S
     outcome.stored = _stored(url)
     while outcome.differences() and time.monotonic() < give_up:
         time.sleep(0.1)
@@ -150,7 +154,7 @@ def _wait_until_stored(client: Client) -> None:
 
     Where they are served from memory that is at once.
     """
-    give_up = time.monotonic() + 20.0
+    give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         answer = register(client, "probe")
         if answer is not None and answer.status == 200:

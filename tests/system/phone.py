@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from system.network import ADDRESS, INTERFACE, Network
+from waiting import PATIENCE_S
 
 _CONFIG: Final = """\
 poll_method epoll
@@ -102,7 +103,7 @@ class Phone:
             f';outbound="sip:{server};transport=udp";answermode={answer};regint=600;audio_codecs=PCMU',
         )
 
-    def _connect(self, network: Network, port: int, patience_s: float = 10.0) -> socket.socket:
+    def _connect(self, network: Network, port: int, patience_s: float = PATIENCE_S) -> socket.socket:
         give_up = time.monotonic() + patience_s
         control = network.socket(socket.SOCK_STREAM)
         while True:
@@ -126,7 +127,9 @@ class Phone:
         asked = len(self._events)
         text = json.dumps({"command": command, "params": parameters, "token": str(asked)})
         self._control.sendall(f"{len(text)}:{text},".encode())
-        answer = self._wait(lambda event: event.get("token") == str(asked) and "response" in event, 5.0)
+        answer = self._wait(
+            lambda event: event.get("token") == str(asked) and "response" in event, PATIENCE_S
+        )
         self._events.remove(answer)
         return re.sub(r"\x1b\[[0-9;]*m", "", str(answer.get("data", "")))
 
@@ -144,7 +147,7 @@ class Phone:
         """End, refuse or cancel the current call."""
         self.tell("hangup")
 
-    def wait(self, kind: str, within_s: float = 5.0) -> Event:
+    def wait(self, kind: str, within_s: float = PATIENCE_S) -> Event:
         """The first event of `kind` (REGISTER_OK, CALL_CLOSED, ...) not yet taken; it is then taken."""
         event = self._wait(lambda event: event.get("type") == kind, within_s)
         self._events.remove(event)
@@ -157,7 +160,7 @@ class Phone:
         received = re.search(r"rcvd=(\d+)", told)
         return int(sent[1]) if sent else 0, int(received[1]) if received else 0
 
-    def wait_for_sound(self, packets: int = 25, within_s: float = 5.0) -> None:
+    def wait_for_sound(self, packets: int = 25, within_s: float = PATIENCE_S) -> None:
         """Wait until so many RTP packets went out and so many came in (50 are a second)."""
         give_up = time.monotonic() + within_s
         while min(self.packets()) < packets:

@@ -8,6 +8,7 @@ from typing import Final
 from system.agents.digest import credentials
 from system.server import DOMAIN
 from system.wire import Answer, Client, read_answer
+from waiting import PATIENCE_S
 
 _URI = f"sip:{DOMAIN}"
 _NUMBERS: Final = itertools.count(1)
@@ -42,14 +43,21 @@ def register_at_rate(client: Client, users: Sequence[str], rate: int, answered: 
         client.send(client.request("REGISTER", _URI, aor, call_id=f"r-{user}", contact=contact_of(user)))
 
 
+def take_until(client: Client, answered: set[str], count: int) -> None:
+    """Wait until so many users got a 200."""
+    give_up = time.monotonic() + PATIENCE_S
+    while len(answered) < count and time.monotonic() < give_up:
+        _take(client, answered, time.monotonic() + 0.05)
+
+
 def take_what_came(client: Client, answered: set[str]) -> None:
     """Collect the answers that had reached the socket."""
     _take(client, answered, time.monotonic() + 0.2)
 
 
-def registered(client: Client, users: Sequence[str], within_s: float = 10.0) -> set[str]:
+def registered(client: Client, users: Sequence[str]) -> set[str]:
     """Those of the users whose binding the server names when asked (RFC 3261 10.2.3)."""
-    give_up = time.monotonic() + within_s
+    give_up = time.monotonic() + PATIENCE_S
     unanswered = set(users)
     found: set[str] = set()
     while unanswered and time.monotonic() < give_up:
@@ -69,7 +77,9 @@ def registered(client: Client, users: Sequence[str], within_s: float = 10.0) -> 
     return found
 
 
-def prove(client: Client, user: str, password: str, domain: str = DOMAIN, within_s: float = 2.0) -> int:
+def prove(
+    client: Client, user: str, password: str, domain: str = DOMAIN, within_s: float = PATIENCE_S
+) -> int:
     """The final status of a REGISTER that shows this password when it is asked for; 0: silence."""
     uri, aor = f"sip:{domain}", f"{user}@{domain}"
     call_id = f"proof-{next(_NUMBERS)}@{client.local}"

@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from system.agents.place import Place, free_place
 from system.wire import Client, free_port
+from waiting import PATIENCE_S
 
 DOMAIN: Final = "oneproxy.test"
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
@@ -133,6 +134,7 @@ class Server:
     whether it answers, which has to be made in the same network. transports: what it speaks
     besides UDP on IPv4, at ports of their own; "UDP6" is UDP on IPv6. listen: where it listens
     besides. more: further sections of its configuration. database: SQLite in `folder` if left out.
+    options: further ones of the command.
     """
 
     def __init__(
@@ -152,6 +154,7 @@ class Server:
         credentials: Credentials | None = None,
         more: str = "",
         database: str = "",
+        options: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.host = host
@@ -176,6 +179,7 @@ class Server:
         )
         self.places["UDP"] = Place("UDP", host, self.port)
         self._prefix = list(prefix)
+        self._options = list(options)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -185,9 +189,9 @@ class Server:
 
     def command(self) -> list[str]:
         """What is run."""
-        return [sys.executable, "-m", "oneproxy", "run", "--config", str(self.config)]
+        return [sys.executable, "-m", "oneproxy", "run", "--config", str(self.config), *self._options]
 
-    def start(self, within_s: float = 20.0) -> None:
+    def start(self, within_s: float = PATIENCE_S) -> None:
         """Start it and wait until it answers OPTIONS."""
         self.launch()
         self.wait_until_answering(within_s)
@@ -204,7 +208,7 @@ class Server:
                 start_new_session=True,
             )
 
-    def wait_until_answering(self, within_s: float) -> float:
+    def wait_until_answering(self, within_s: float = PATIENCE_S) -> float:
         """Ask by OPTIONS until a 200 comes; returns the seconds that it took."""
         began = time.monotonic()
         client = Client(self.host, self.port, self._probe)
@@ -237,12 +241,12 @@ class Server:
                 return pid
         raise LookupError(f"no {module} among {descendants(self.pid)}: {self.log()}")
 
-    def stop(self, within_s: float = 15.0) -> int:
+    def stop(self, within_s: float = PATIENCE_S) -> int:
         """SIGTERM, and the exit status."""
         os.kill(self.pid, signal.SIGTERM)
         return self.ended(within_s)
 
-    def ended(self, within_s: float) -> int:
+    def ended(self, within_s: float = PATIENCE_S) -> int:
         """Wait until the supervisor has ended; its exit status."""
         assert self._process is not None
         return self._process.wait(within_s)
@@ -255,7 +259,7 @@ class Server:
         for pid in below:
             _kill(pid)
         self._process.wait()
-        wait_until_gone(below, 5.0)
+        wait_until_gone(below)
 
     def __enter__(self) -> Self:
         try:
@@ -291,7 +295,7 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def wait_until_gone(pids: Iterable[int], within_s: float) -> float:
+def wait_until_gone(pids: Iterable[int], within_s: float = PATIENCE_S) -> float:
     """Wait until none of the processes runs; returns the seconds that it took."""
     began = time.monotonic()
     left = list(pids)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from system.wire import free_port
+from waiting import PATIENCE_S
 
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 _RUNS: Final = itertools.count(1)
@@ -30,6 +31,15 @@ class Result:
     answer_ms: float
     errors: str
     reasons: dict[str, int]
+
+
+def undisturbed(result: Result, calls: int) -> bool:
+    """Whether all calls went well, and at most one in four was slow enough to have something sent again.
+
+    RFC 3261 17.1.1.2 has a message sent again after half a second, which on a machine that is
+    busy with other things is no fault of ours; where calls wait for something, nearly all are.
+    """
+    return (result.done, result.failed) == (calls, 0) and result.retransmissions <= calls // 4
 
 
 def write_users(path: Path, rows: Iterable[str], order: str = "SEQUENTIAL") -> Path:
@@ -55,7 +65,7 @@ class Sipp:
         calls: int | None = None,
         rate: int | None = None,
         lost: int = 0,
-        timeout_s: int = 60,
+        timeout_s: int = 180,
         transport: str = "udp",
         options: Sequence[str] = (),
     ) -> None:
@@ -88,7 +98,7 @@ class Sipp:
     def _wait_until_listening(self) -> None:
         """A caller must not come first: the port is in the kernel's table once it is bound."""
         wanted = f":{self.port:04X} " + ("00000000:0000 0A" if self._transport == "tcp" else "")
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + PATIENCE_S
         while wanted not in Path(f"/proc/net/{self._transport}").read_text():
             if time.monotonic() > give_up or self._process.poll() is not None:
                 raise TimeoutError(f"SIPp does not listen on {self.port}: {self._error_text()}")

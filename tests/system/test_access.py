@@ -154,7 +154,7 @@ def test_guessers_are_banned_while_legitimate_calls_go_on(tmp_path: Path) -> Non
             ) as calling,
             Guesser((server.host, server.port), USERS, sources) as guesser,
         ):
-            guessing = threading.Thread(target=guesser.guess, args=(20, 1000))
+            guessing = threading.Thread(target=guesser.guess, args=(20, 1000, 1000))
             guessing.start()
             result = calling.result()
             guessing.join()

@@ -12,9 +12,9 @@ from postgres import Cluster
 from system.agents.digest import credentials
 from system.server import Server, configuration
 from system.wire import Client
+from waiting import PATIENCE_S, until_now
 
 DOMAIN = "live.test"
-WITHIN_S = 1.0
 #: Its client tries passwords over and over until one is right.
 PATIENT = "[flood]\nwrong_passwords = 0\naccount_wrong_passwords = 0\n"
 
@@ -69,7 +69,7 @@ class Operator:
         call_id = f"live-{time.monotonic_ns()}"
         text = self.client.request("REGISTER", uri, aor, call_id=call_id)
         self.client.send(text)
-        challenge = self.client.final(call_id, 2.0)
+        challenge = self.client.final(call_id, PATIENCE_S)
         assert challenge is not None
         if challenge.status != 401:
             return challenge.status
@@ -77,15 +77,14 @@ class Operator:
         proof = credentials(value, "REGISTER", uri, user, password)
         text = self.client.request("REGISTER", uri, aor, call_id=call_id, cseq=2)
         self.client.send(text.replace("\r\n\r\n", f"\r\nAuthorization: {proof}\r\n\r\n"))
-        answer = self.client.final(call_id, 2.0)
+        answer = self.client.final(call_id, PATIENCE_S)
         assert answer is not None
         return answer.status
 
     def seen(self, look: Callable[[], bool]) -> float:
-        """Seconds until `look` is true, counted from now; it fails when that takes too long."""
+        """Seconds until `look` is true, counted from now."""
         began = time.monotonic()
-        while not look():
-            assert time.monotonic() < began + WITHIN_S, self.server.log()
+        until_now(look, self.server.log)
         return time.monotonic() - began
 
 
@@ -96,7 +95,7 @@ def operator(tmp_path: Path, database_url: str) -> Iterator[Operator]:
     made.close()
 
 
-def test_changes_are_seen_by_a_client_within_a_second(
+def test_changes_are_seen_by_a_client(
     operator: Operator, record_property: Callable[[str, object], None]
 ) -> None:
     register = operator.register
@@ -143,24 +142,19 @@ def test_a_start_while_the_database_is_away_ends_in_service(postgres: Cluster, t
     operator = Operator(tmp_path, postgres.database())
     last = tmp_path / "oneproxy-site.last"
     try:
-        give_up_at = time.monotonic() + 5
-        while not last.exists():
-            assert time.monotonic() < give_up_at
+        until_now(last.exists)
         assert last.stat().st_mode & 0o777 == 0o600
         assert operator.server.stop() == 0
         postgres.stop()
         try:
             operator.server.launch()
-            while "started without the database" not in operator.server.log():
-                assert time.monotonic() < give_up_at + 20, operator.server.log()
+            until_now(lambda: "started without the database" in operator.server.log(), operator.server.log)
         finally:
             postgres.start()
-        operator.server.wait_until_answering(20.0)
-        give_up_at = time.monotonic() + 10
+        operator.server.wait_until_answering()
         # Who registers before the database is open again is told to come back.
-        while (status := operator.register("alice", "old")) == 503:
-            assert time.monotonic() < give_up_at
-        assert status == 200
+        until_now(lambda: operator.register("alice", "old") != 503)
+        assert operator.register("alice", "old") == 200
     finally:
         operator.close()
 

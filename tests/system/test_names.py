@@ -20,10 +20,10 @@ from system.server import DOMAIN, Server
 
 USERS = [f"agent{number}" for number in range(200)]
 NUMBERS = itertools.count()
-#: A host that says nothing is given up for the next one after 4 s; then a call may begin.
-DEAD_S = (3.0, 7.0)
-#: All that takes no waiting.
-SOON_S = 2.0
+#: A host that says nothing is given up for the next one after 4 s, and not after 32 s (Timer B).
+DEAD_S = (3.0, 30.0)
+#: A host or a name server that says nothing is waited for so long: who is not waited for takes less.
+WAITED_S = 4.0
 
 NewAgent = Callable[..., Agent]
 
@@ -105,7 +105,7 @@ def test_the_second_host_has_the_call_when_the_first_is_dead(
     took_s = call_by_name(alice, bob)
     assert DEAD_S[0] < took_s < DEAD_S[1]
     # What was found out is remembered for a while: the next call does not wait.
-    assert call_by_name(alice, bob) < SOON_S
+    assert call_by_name(alice, bob) < WAITED_S
 
 
 def test_the_second_host_has_the_call_when_the_first_refuses(
@@ -114,7 +114,7 @@ def test_the_second_host_has_the_call_when_the_first_refuses(
     channel = Datagrams(server.places["UDP"])
     two_hosts(names, name, free_place("UDP").port, channel.port)
     alice, bob = agent(), agent(name, channel)
-    assert call_by_name(alice, bob) < SOON_S
+    assert call_by_name(alice, bob) < WAITED_S
 
 
 def test_the_second_host_has_the_call_when_the_first_answers_503(
@@ -130,7 +130,7 @@ def test_the_second_host_has_the_call_when_the_first_answers_503(
         overloaded.respond(overloaded.expect("INVITE"), 503, tag="busy")
         overloaded.expect_acknowledgement()
         call = complete(alice, asked, bob)
-        assert time.monotonic() - began < SOON_S
+        assert time.monotonic() - began < WAITED_S
         hang_up(call.callee, call.caller)
         assert 503 not in asked.statuses
 
@@ -153,7 +153,7 @@ def call_over_connection(alice: Agent, registered: Agent, listening: Listening, 
     bob.reached_by |= registered.reached_by
     with contextlib.closing(bob):
         call = complete(alice, asked, bob)
-        assert time.monotonic() - began < SOON_S
+        assert time.monotonic() - began < WAITED_S
         hang_up(call.callee, call.caller)
 
 
@@ -177,7 +177,7 @@ def test_no_host_at_all_is_an_answer_and_no_silence(names: DnsServer, agent: New
     alice, bob = agent(), agent(name)
     began = time.monotonic()
     assert alice.final(invite(alice, bob.aor)).status in (404, 480, 500, 503)
-    assert time.monotonic() - began < SOON_S
+    assert time.monotonic() - began < WAITED_S
 
 
 def test_a_name_server_that_hangs_delays_no_other_call(
@@ -200,8 +200,8 @@ def test_a_name_server_that_hangs_delays_no_other_call(
     record_property(
         "figure", "median answer time in ms before, during, after: {:.2f} {:.2f} {:.2f}".format(*medians)
     )
-    usual = max(medians[0], medians[2])
-    assert medians[1] < max(usual * 1.1, usual + 2)
+    # Where name servers held up the loop, one call would have all of the wait.
+    assert max(during) < WAITED_S
     assert min(statuses) >= 400, statuses
 
 

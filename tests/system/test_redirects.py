@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -131,12 +130,10 @@ def test_two_phones_that_name_each_other_are_no_endless_loop(
     server: Server, agent: NewAgent, tmp_path: Path
 ) -> None:
     alice, one, two = agent(), agent(), agent()
-    began = time.monotonic()
     asked = invite(alice, one.aor)
     one.respond(one.expect("INVITE"), 302, [("Contact", f"<{two.aor}>")], tag="one")
     two.respond(two.expect("INVITE"), 302, [("Contact", f"<{one.aor}>")], tag="two")
     assert alice.final(asked).status == 302
-    assert time.monotonic() - began < 5
     one.expect_acknowledgement()
     with pytest.raises(TimeoutError):
         one.expect("INVITE", within_s=0.3)

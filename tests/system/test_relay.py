@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from ports import free_port
 from system.agents.agent import Agent
 from system.agents.call import Call, establish, exchange, hang_up
 from system.agents.channel import Channel, connect
 from system.agents.message import Headers, Message, address_uri
 from system.agents.place import Place
 from system.server import DOMAIN, Server
+from waiting import PATIENCE_S
 
 METHODS = ["OPTIONS", "INVITE", "MESSAGE", "SUBSCRIBE", "REFER", "UNHEARDOF"]
 IN_DIALOG_METHODS = ["BYE", "INVITE", "INFO", "UPDATE", "ACK", "PRACK", "CANCEL", "NOTIFY"]
@@ -31,8 +33,8 @@ class Third:
     """A host that is to be left alone, on UDP and on TCP at one port."""
 
     def __init__(self) -> None:
-        self._tcp = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._tcp.getsockname()[1]
+        self.port = free_port()
+        self._tcp = socket.create_server(("127.0.0.1", self.port))
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", self.port))
         self.place = Place("UDP", "127.0.0.1", self.port)
@@ -109,7 +111,7 @@ def final_status(channel: Channel, request: Message) -> int | None:
     channel.send(request.write())
     if request.method == "ACK":
         return None
-    while (data := channel.receive(5.0)) is not None:
+    while (data := channel.receive(PATIENCE_S)) is not None:
         response = Message.read(data)
         if response.status >= 200:
             return response.status

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from rfc.torture import Row, allows, messages
+from rfc.torture import Row, allows, messages, wait_s
 from system.network import Network
 from system.server import Server
 from system.wire import Answer, Client, answer_to, read_answer
+from waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
 DOMAIN = "example.com"
@@ -129,8 +130,8 @@ def test_a_torture_message_is_treated_as_its_table_says(
         expected = EXCEPTIONS[name][0]
     sent = in_its_own_transaction(wire, number)
     with from_address(place, number, sent) as source:
-        answer = place.send(source, sent, 0.1 if expected == "drop" else 0.5)
-    assert place.prober.alive(2.0), place.server.log()
+        answer = place.send(source, sent, wait_s(expected))
+    assert place.prober.alive(PATIENCE_S), place.server.log()
     status = answer.status if answer else None
     assert allows(expected, status), f"{row.title}: {answer} where {expected} is allowed; {row.note}"
 
@@ -146,7 +147,7 @@ def test_octets_after_the_message_in_a_datagram_are_not_forwarded(place: Place) 
     before = len(place.forwarded)
     wire = again("rfc4475/dblreq", 201)
     with from_address(place, 201, wire) as source:
-        answer = place.send(source, wire, 1.0)
+        answer = place.send(source, wire, PATIENCE_S)
         assert answer is not None
         assert answer.status == 200
         assert place.send(source, b"\r\n\r\n", 0.2) is None
@@ -165,7 +166,7 @@ def test_a_parameter_is_the_contacts_or_its_uris_as_the_brackets_say(
 ) -> None:
     wire = again(name, number)
     with from_address(place, number, wire) as source:
-        answer = place.send(source, wire, 1.0)
+        answer = place.send(source, wire, PATIENCE_S)
     assert answer is not None
     assert answer.status == 200
     assert any(value.partition(">")[0] + ">" == contact for value in answer.headers["contact"])
@@ -174,7 +175,7 @@ def test_a_parameter_is_the_contacts_or_its_uris_as_the_brackets_say(
 def test_extensions_that_no_proxy_supports_are_named_in_the_refusal(place: Place) -> None:
     wire = again("rfc4475/bext01", 204)
     with from_address(place, 204, wire) as source:
-        answer = place.send(source, wire, 1.0)
+        answer = place.send(source, wire, PATIENCE_S)
     assert answer is not None
     assert answer.status == 420
     assert answer.headers["unsupported"] == ["noProxiesSupportThis, norDoAnyProxiesSupportThis"]

@@ -1,15 +1,20 @@
 """A bare SIP client over UDP, for what no phone and no SIPp scenario sends."""
 
 import itertools
-import random
 import select
 import socket
 import time
 from dataclasses import dataclass
 from typing import Final
 
+from ports import free_port
+from waiting import PATIENCE_S
+
 _NUMBERS: Final = itertools.count(1)
-_PORTS: Final = (10_000, 32_000)
+__all__ = ["Answer", "Client", "answer_to", "free_port", "read_answer"]
+
+#: So that nothing is lost while a test has no turn for a while.
+_WAITING_OCTETS: Final = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -52,29 +57,12 @@ def answer_to(request: bytes, status: int, reason: str) -> bytes:
     return "\r\n".join([*lines, "Content-Length: 0", "", ""]).encode("latin-1")
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody holds now, neither for UDP nor for TCP.
-
-    Below those that the system gives to clients, or one of many thousand connections may
-    have taken it before it is bound.
-    """
-    for _ in range(1000):
-        port = random.randrange(*_PORTS)
-        try:
-            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-                with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
-                    probe.bind((host, port))
-        except OSError:
-            continue
-        return port
-    raise RuntimeError("every port tried is taken")
-
-
 class Client:
     """Sends datagrams to one server and reads what comes back."""
 
     def __init__(self, host: str, port: int, sock: socket.socket | None = None) -> None:
         self._socket = sock or socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WAITING_OCTETS)
         self._server = (host, port)
         if self._socket.getsockname()[1] == 0:
             self._socket.bind((host, 0))
@@ -136,7 +124,7 @@ class Client:
         return "\r\n".join([*lines, "", ""])
 
     def ask(
-        self, method: str, uri: str, aor: str, *, contact: str | None = None, within_s: float = 5.0
+        self, method: str, uri: str, aor: str, *, contact: str | None = None, within_s: float = PATIENCE_S
     ) -> Answer | None:
         """Send a new request, again every half second (RFC 3261 17.1.2.2), until its final answer."""
         call_id = f"asked-{next(_NUMBERS)}@{self.local}"

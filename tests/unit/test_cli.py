@@ -72,6 +72,23 @@ def test_version_names_oneproxy_and_python() -> None:
     assert invoke("version") == (0, f"oneproxy {__version__} (Python {python})\n", "")
 
 
+def test_the_version_is_an_option_too() -> None:
+    assert invoke("--version") == invoke("version")
+
+
+@pytest.mark.parametrize("words", [(), ("run",), ("check",), ("export",), ("token",)])
+def test_h_is_help_too_and_help_has_no_boxes(words: tuple[str, ...]) -> None:
+    status, output, errors = invoke(*words, "-h")
+    assert (status, output, errors) == invoke(*words, "--help")
+    assert (status, errors) == (0, "")
+    assert output.startswith(f"Usage: {' '.join(('oneproxy', *words))} ")
+    assert output.isascii()
+
+
+def test_who_says_nothing_is_told_what_there_is() -> None:
+    assert invoke() == (2, invoke("--help")[1], "")
+
+
 def test_version_loads_neither_database_nor_configuration_libraries() -> None:
     code = (
         "import sys, oneproxy.cli; print(sorted({'sqlalchemy', 'pydantic', 'asyncio'} & sys.modules.keys()))"
@@ -206,11 +223,26 @@ def test_the_exit_status_of_run_is_the_supervisors(monkeypatch: pytest.MonkeyPat
     assert invoke("run") == (1, "", "")
 
 
-@pytest.mark.parametrize("words", [["run", "--confg", "x"], ["chek"], ["check"], ["run", "--drain", "-1"]])
-def test_a_mistyped_command_line_exits_2(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "said", "command"),
+    [
+        (["run", "--confg", "x"], "no such option: --confg", "oneproxy run"),
+        (["chek"], "no such command 'chek'", "oneproxy"),
+        (["--nope"], "no such option: --nope", "oneproxy"),
+        (["check"], "missing argument 'FILE'", "oneproxy check"),
+        (["run", "--drain", "-1"], "invalid value for '--drain': ", "oneproxy run"),
+        (["export", "--version", "x"], "invalid value for '--version' / '-v': ", "oneproxy export"),
+        (["token", "a", "b"], "got unexpected extra argument", "oneproxy token"),
+    ],
+)
+def test_a_mistyped_command_line_is_explained_in_one_line_and_exits_2(
+    words: list[str], said: str, command: str
+) -> None:
     status, output, errors = invoke(*words)
     assert (status, output) == (2, "")
-    assert "Usage:" in errors and "Traceback" not in errors
+    assert errors.startswith(f"oneproxy: {said}")
+    assert errors.endswith(f"; `{command} --help` shows what there is\n")
+    assert errors.count("\n") == 1
 
 
 def test_a_fault_of_our_own_is_a_line_and_not_a_traceback(

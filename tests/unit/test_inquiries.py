@@ -3,7 +3,7 @@
 import asyncio
 
 from oneproxy.access.bans import ACCOUNT, SOURCE, Ban, Bans, Shut
-from oneproxy.inquiries import AT_ONCE, Inquiries
+from oneproxy.inquiries import Inquiries
 from oneproxy.ipc.desk import (
     PAGE,
     AskHealth,
@@ -17,6 +17,7 @@ from oneproxy.ipc.desk import (
     NodeQuestion,
     Report,
 )
+from waiting import PATIENCE_S
 
 NOW = 1_700_000_000.0
 
@@ -34,7 +35,7 @@ async def ask(bans: Bans, question: NodeQuestion, now: float = NOW) -> object:
     reports: asyncio.Queue[Report] = asyncio.Queue()
     health = NodeHealth(3, 7, True, len(bans))
     Inquiries(bans, lambda: health, lambda: now, reports.put_nowait).take(Inquiry(9, question))
-    report = await asyncio.wait_for(reports.get(), 10)
+    report = await asyncio.wait_for(reports.get(), PATIENCE_S)
     assert report.number == 9
     return report.found
 
@@ -55,7 +56,7 @@ def test_bans_are_reported_by_name_without_those_that_are_over() -> None:
 
 
 def test_any_number_of_bans_is_reported_page_by_page() -> None:
-    bans = banned(AT_ONCE + PAGE + 1)
+    bans = banned(3 * PAGE + 1)
 
     async def all_pages() -> list[str]:
         names: list[str] = []
@@ -66,7 +67,16 @@ def test_any_number_of_bans_is_reported_page_by_page() -> None:
             if len(page.bans) < PAGE:
                 return names
 
-    assert asyncio.run(all_pages()) == sorted(ban.name for ban in bans.all())
+    assert asyncio.run(all_pages()) == [ban.name for ban in bans.page("", 4 * PAGE)]
+    assert len(bans) == 3 * PAGE + 1
+
+
+def test_thousands_of_bans_that_are_over_are_let_go_of_before_the_others_are_reported() -> None:
+    bans = banned(1000)
+    found = asyncio.run(ask(bans, ListBans(), NOW + 60 + 990))
+    assert isinstance(found, BansFound)
+    assert [ban.until for ban in found.bans] == [NOW + 60 + number for number in range(991, 1000)]
+    assert len(bans) == 9
 
 
 def test_a_ban_is_lifted_by_its_name_and_an_accounts_as_people_write_it() -> None:

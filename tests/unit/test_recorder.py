@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from oneproxy import reads
 from oneproxy import recorder as recorder_module
+from oneproxy.ipc import link as link_module
 from oneproxy.ipc import peer as peer_module
 from oneproxy.ipc.endpoint import connect, listen
 from oneproxy.ipc.link import Link
@@ -28,6 +29,7 @@ from oneproxy.site.model import Machine
 from oneproxy.sitefeed import Kept
 from oneproxy.store.site_rows import NOTHING
 from oneproxy.store.work import Away, Verdict
+from waiting import PATIENCE_S, until
 
 NOW = 1_700_000_000.0
 
@@ -51,6 +53,7 @@ class Scripted:
         self.fault = ""
         self.rows: list[tuple[str, Binding]] = []
         self.pages_refused = 0
+        self.pages_read = 0
         self.swept: list[float] = []
         self.probes = 0
         self.page_size = 2_000
@@ -59,7 +62,7 @@ class Scripted:
     def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict]:
         """Wait for the gate, then commit, unless there is a fault."""
         self.groups.append([[change.aor for change in batch] for batch in group])
-        assert self.gate.wait(5)
+        assert self.gate.wait(PATIENCE_S)
         if self.away:
             return [Away("gone")] * len(group)
         if self.fault:
@@ -75,6 +78,7 @@ class Scripted:
         if self.pages_refused or self.away:
             self.pages_refused -= 1
             return "cannot be read"
+        self.pages_read += 1
         rows = sorted(self.rows, key=lambda row: (row[0], row[1].contact))
         left = [row for row in rows if row[0] > after]
         return left[: self.page_size], len(left) <= self.page_size
@@ -124,7 +128,7 @@ class Taking:
         self.rooms += 1
 
     async def all_pages(self) -> list[list[tuple[str, Binding]]]:
-        await asyncio.wait_for(self.done.wait(), 10)
+        await asyncio.wait_for(self.done.wait(), PATIENCE_S)
         return self.pages
 
 
@@ -132,6 +136,27 @@ def following(link: Link) -> Taking:
     taking = Taking()
     link.follow(taking, lambda: NOW)
     return taking
+
+
+class Raw(asyncio.Protocol):
+    """A connection that says what it is given and counts what comes."""
+
+    def __init__(self, *messages: ToRecorder | bytes) -> None:
+        self._messages = messages
+        self.received = 0
+        self.closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        for message in self._messages:
+            transport.write(message if isinstance(message, bytes) else encode(message))
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
 
 
 class Stage:
@@ -145,6 +170,7 @@ class Stage:
         self.recorder.feed.latest = NOTHING
         self.answers: list[tuple[str, Fate]] = []
         self._links: list[Link] = []
+        self._raws: list[Raw] = []
 
     async def open(self) -> None:
         self._server = await listen("unix:socket", self.recorder.protocol)
@@ -153,34 +179,38 @@ class Stage:
     async def close(self) -> None:
         for link in self._links:
             await link.close()
+        for raw in self._raws:
+            raw.transport.abort()
         self.database.gate.set()
         self._server.close()
         self.serving.cancel()
         await asyncio.wait([self.serving])
         self.recorder.close()
-        await asyncio.sleep(0.01)
+        await until(lambda: not self.recorder.peers and all(raw.closed for raw in self._raws))
+
+    async def raw(self, *messages: ToRecorder | bytes) -> Raw:
+        """A connection of somebody who says what he is given."""
+        raw = Raw(*messages)
+        self._raws.append(raw)
+        await connect("unix:socket", raw)
+        return raw
 
     async def node(self, name: str = "edge-1") -> Link:
         link = Link("unix:socket", "token", name)
         self._links.append(link)
-        assert await asyncio.wait_for(link.start(), 5) == b"secret"
+        assert await asyncio.wait_for(link.start(), PATIENCE_S) == b"secret"
         return link
 
     def save(self, link: Link, name: str) -> None:
         assert link.save(change(name), lambda fate: self.answers.append((name, fate)))
 
+    async def waiting(self, batches: int) -> None:
+        """So many batches have come, of which no commit has begun."""
+        await until(lambda: len(self.recorder._waiting) == batches)
+
     async def answered(self, number: int) -> list[tuple[str, Fate]]:
         await until(lambda: len(self.answers) >= number)
         return self.answers
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until `condition` holds."""
-    for _ in range(3000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it never happened")
 
 
 Scene = Callable[[Stage], Awaitable[None]]
@@ -191,6 +221,7 @@ Play = Callable[[Scene], None]
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Runs a scene with a recorder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("oneproxy.ipc.link.GATHER_S", 0.0)
 
     async def run(scene: Scene) -> None:
         stage = Stage()
@@ -227,7 +258,7 @@ def test_what_arrives_during_a_commit_is_the_next_group(play: Play) -> None:
         stage.save(one, "b")
         stage.save(one, "c")
         stage.save(two, "d")
-        await asyncio.sleep(0.01)
+        await stage.waiting(2)
         stage.database.gate.set()
         answers = await stage.answered(4)
         assert answers[0] == ("a", Fate.STORED)
@@ -248,10 +279,10 @@ def test_a_group_is_bounded_and_never_empty(play: Play, monkeypatch: pytest.Monk
         await until(lambda: len(stage.database.groups) == 1)
         for name in "bcd":
             stage.save(nodes[1], name)
-        await asyncio.sleep(0.01)
+        await stage.waiting(1)
         stage.save(nodes[2], "e")
         stage.save(nodes[0], "f")
-        await asyncio.sleep(0.01)
+        await stage.waiting(3)
         stage.database.gate.set()
         assert len(await stage.answered(6)) == 6
         assert [sorted(group) for group in stage.database.groups] == [
@@ -288,7 +319,7 @@ def test_a_change_that_cannot_be_stored_is_refused_alone(play: Play) -> None:
         link = await stage.node()
         for name in ("a", "odd", "b"):
             stage.save(link, name)
-        assert await stage.answered(3) == [("a", Fate.STORED), ("odd", Fate.REFUSED), ("b", Fate.STORED)]
+        assert await stage.answered(3) == [("a", Fate.STORED), ("odd", Fate.UNFIT), ("b", Fate.STORED)]
         assert stage.recorder.changes == 2
 
     play(scene)
@@ -385,11 +416,11 @@ def test_what_people_change_is_committed_and_every_node_is_told(play: Play) -> N
     async def scene(stage: Stage) -> None:
         taking = following(await stage.node())
         await taking.all_pages()
-        assert await asyncio.wait_for(stage.recorder.change([change("a"), change("odd")]), 5) == (1,)
+        assert await asyncio.wait_for(stage.recorder.change([change("a"), change("odd")]), PATIENCE_S) == (1,)
         await until(lambda: bool(taking.changes))
         assert taking.changes == [change("a")]
         stage.database.fault = "disk full"
-        assert await asyncio.wait_for(stage.recorder.change([change("b")]), 5) == "disk full"
+        assert await asyncio.wait_for(stage.recorder.change([change("b")]), PATIENCE_S) == "disk full"
 
     play(scene)
 
@@ -419,43 +450,66 @@ def test_nodes_are_told_when_the_database_is_gone_and_when_it_is_back(
     play(scene)
 
 
-def test_a_node_that_reads_nothing_holds_up_its_own_load_and_nobody_else(play: Play) -> None:
+class Aside:
+    """Commits without the thread, as long as `well` says."""
+
+    def __init__(self) -> None:
+        self.well = True
+        self.groups: list[list[list[str]]] = []
+
+    async def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict] | None:
+        """Note the group."""
+        self.groups.append([[change.aor for change in batch] for batch in group])
+        await asyncio.sleep(0)
+        return [()] * len(group) if self.well else None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_what_the_thread_need_not_do_is_done_without_it_and_what_it_must_is_done_again(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "PROBE_EVERY_S", 60.0)
+
     async def scene(stage: Stage) -> None:
-        stage.database.rows = [(f"{n:06}@x", binding("sip:" + "x" * 200)) for n in range(20_000)]
-        slow = Raw(Hello("slow", "token"), Load(NOW))
-        await connect("unix:socket", slow)
-        slow.transport.pause_reading()
+        aside = Aside()
+        stage.recorder.direct = aside
         link = await stage.node()
         stage.save(link, "a")
-        await stage.answered(1)
-        (peer,) = (peer for peer in stage.recorder.peers if not peer.writable)
-        await asyncio.sleep(0.02)
-        slow.transport.resume_reading()
-        await until(lambda: slow.received > 20_000 * 200 and peer.writable)
-        slow.transport.abort()
+        assert await stage.answered(1) == [("a", Fate.STORED)]
+        assert (aside.groups, stage.database.groups) == ([[["a@x"]]], [])
+        aside.well = False
+        stage.save(link, "odd")
+        assert (await stage.answered(2))[1] == ("odd", Fate.UNFIT)
+        assert (aside.groups[1:], stage.database.groups) == ([[["odd@x"]]], [[["odd@x"]]])
+        # Whether a database that is away is back is for the thread to say.
+        stage.database.away = True
+        stage.save(link, "b")
+        assert (await stage.answered(3))[2] == ("b", Fate.UNKNOWN)
+        aside.well = True
+        assert isinstance(await stage.recorder.change([change("c")]), Away)
+        assert len(aside.groups) == 3
 
     play(scene)
 
 
-class Raw(asyncio.Protocol):
-    """A connection that says what it is given and counts what comes."""
+def test_a_node_that_reads_nothing_holds_up_its_own_load_and_nobody_else(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.database.rows = [(f"{n:06}@x", binding("sip:" + "x" * 200)) for n in range(20_000)]
+        slow = await stage.raw(Hello("slow", "token"), Load(NOW))
+        slow.transport.pause_reading()
+        await until(lambda: any(not peer.writable for peer in stage.recorder.peers))
+        (peer,) = stage.recorder.peers
+        read = stage.database.pages_read
+        link = await stage.node()
+        stage.save(link, "a")
+        await stage.answered(1)
+        assert (peer.writable, stage.database.pages_read) == (False, read)
+        slow.transport.resume_reading()
+        await until(lambda: slow.received > 20_000 * 200 and peer.writable)
 
-    def __init__(self, *messages: ToRecorder | bytes) -> None:
-        self._messages = messages
-        self.received = 0
-        self.closed = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        for message in self._messages:
-            transport.write(message if isinstance(message, bytes) else encode(message))
-
-    def data_received(self, data: bytes) -> None:
-        self.received += len(data)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.closed = True
+    play(scene)
 
 
 def test_a_clock_that_is_set_forward_ends_no_bindings(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -486,9 +540,8 @@ def test_who_does_not_know_the_token_is_disconnected(
     play: Play, said: ToRecorder | bytes, reason: str
 ) -> None:
     async def scene(stage: Stage) -> None:
-        stranger = Raw(said)
         with capture_logs() as logged:
-            await connect("unix:socket", stranger)
+            stranger = await stage.raw(said)
             await until(lambda: stranger.closed)
         assert stranger.received == 0
         assert stage.database.groups == []
@@ -502,8 +555,7 @@ def test_connections_are_bounded(play: Play, monkeypatch: pytest.MonkeyPatch) ->
 
     async def scene(stage: Stage) -> None:
         link = await stage.node()
-        second = Raw(Hello("edge-2", "token"))
-        await connect("unix:socket", second)
+        second = await stage.raw(Hello("edge-2", "token"))
         await until(lambda: second.closed)
         assert (second.received, link.connected) == (0, True)
 
@@ -518,19 +570,18 @@ def test_when_too_much_waits_nothing_more_is_read_until_half_is_done(
 
     async def scene(stage: Stage) -> None:
         stage.database.gate.clear()
-        raw = Raw(Hello("edge-1", "token"))
-        await connect("unix:socket", raw)
+        raw = await stage.raw(Hello("edge-1", "token"))
+        await until(lambda: bool(stage.recorder.peers))
+        (peer,) = stage.recorder.peers
+        transport = peer._transport
+        assert transport is not None
         for batch in range(6):
             raw.transport.write(encode(Save(batch, [change("a"), change("b")])))
-            await asyncio.sleep(0.01)
-        (peer,) = stage.recorder.peers
-        assert peer._transport is not None
-        assert not peer._transport.is_reading()
+        await until(lambda: not transport.is_reading())
         stage.database.gate.set()
         await until(lambda: stage.recorder.changes == 12)
-        assert peer._transport.is_reading()
+        assert transport.is_reading()
         assert stage.database.groups == [[["a@x", "b@x"]]] * 6
-        raw.transport.abort()
 
     play(scene)
 
@@ -570,7 +621,7 @@ class Process:
 
     def end(self) -> int:
         """Wait for its end; its exit status."""
-        status = self.process.wait(10)
+        status = self.process.wait(PATIENCE_S)
         for end in (self.process.stdin, self.process.stdout):
             self.pipe(end).close()
         return status
@@ -581,9 +632,11 @@ class Process:
 
 
 def test_a_recorder_that_is_killed_loses_nothing_that_it_acknowledged(
-    database_url: str, tmp_path: Path
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed while changes pour in, again and again; the node's link repeats what was unanswered."""
+    # However long a recorder takes to start.
+    monkeypatch.setattr(link_module, "PATIENCE_S", PATIENCE_S)
     saved: set[str] = set()
 
     def noting(name: str) -> Callable[[Fate], None]:
@@ -598,7 +651,7 @@ def test_a_recorder_that_is_killed_loses_nothing_that_it_acknowledged(
         for _ in range(2):
             goal = len(saved) + 300
             while len(saved) < goal:
-                for _ in range(20):
+                for _ in range(20 if link.waiting < 1000 else 0):
                     number += 1
                     name = f"{number:06}"
                     link.save(change(name), noting(name))
@@ -630,7 +683,7 @@ def test_a_recorder_waits_for_its_nodes_when_it_is_stopped(tmp_path: Path) -> No
         await until(lambda: bool(answers))
         assert answers == [Fate.STORED]
         await link.close()
-        assert await asyncio.to_thread(process.process.wait, 10) == 0
+        assert await asyncio.to_thread(process.process.wait, PATIENCE_S) == 0
         process.end()
 
     asyncio.run(scene())

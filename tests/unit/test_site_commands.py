@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from oneproxy import cli, site_commands
+from oneproxy.site.entries import make_entries
+from oneproxy.site.model import Version
 from oneproxy.store.database import Database
 from oneproxy.store.sites import Sites
 from postgres import Cluster
@@ -210,7 +212,7 @@ def test_sections_that_are_not_acted_on_are_said(file: Path) -> None:
             "none.toml: found no way to read it (no such file or directory); ",
         ),
         (["apply", "empty.toml"], "oneproxy: empty.toml: no site in it; a [[domain]] is the least"),
-        (["rollback", "0"], "Usage:"),
+        (["rollback", "0"], "oneproxy: invalid value for 'N': "),
     ],
 )
 def test_a_mistake_is_a_line_and_status_2(file: Path, words: list[str], line: str) -> None:
@@ -219,6 +221,25 @@ def test_a_mistake_is_a_line_and_status_2(file: Path, words: list[str], line: st
     status, output, errors = invoke(*words)
     assert (status, output) == (2, "")
     assert errors.startswith(line)
+
+
+@pytest.mark.parametrize("words", [["rollback", "1"], ["diff", "1"], ["export", "-v", "1"]])
+def test_a_version_that_is_not_kept_any_more_is_said_to_be_that(
+    file: Path, database_url: str, words: list[str]
+) -> None:
+    database = Database("system", database_url)
+    database.open()
+    for number in range(1, 5):
+        entries = make_entries([("domain", {"name": f"d{number}.org"})])
+        Sites(database).replace(entries, Version(0, 10_000.0 * number, "carol", ""))
+    Sites(database, keep=2).prune(40_000.0)
+    database.drop()
+    assert invoke(*words, "--config", file) == (
+        2,
+        "",
+        "oneproxy: version 1 is not kept any more; `oneproxy versions` lists those that are, "
+        "`keep_versions` under [database] says how many\n",
+    )
 
 
 def test_a_database_that_cannot_be_used_is_a_line_and_status_1(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from oneproxy.sitefeed import AGAIN_S, Feed, Kept
 from oneproxy.store.database import Database, StoreError
 from oneproxy.store.site_rows import NOTHING
 from oneproxy.store.sites import PART, Sites
+from waiting import until
 
 BY = Version(0, 5.0, "carol", "")
 
@@ -144,6 +146,26 @@ def test_a_node_that_comes_back_gets_what_differs_or_nothing(sites: Sites) -> No
     assert same.came == []
 
 
+def test_versions_that_are_too_many_are_forgotten_and_a_node_that_has_one_of_these_gets_all(
+    tmp_path: Path,
+) -> None:
+    database = Database("system", f"sqlite:///{tmp_path}/a.db")
+    database.open()
+    sites = Sites(database, keep=2)
+    for number in range(1, 6):
+        sites.replace(site(f"u{number}", "same"), Version(0, 10_000.0 * number, "carol", ""))
+    stage = Stage(sites)
+    first = stage.follow()
+    stage.run()
+    assert [one.version for one in sites.versions(9)] == [5, 4]
+    late, later = stage.follow(2, 20_000.0), stage.follow(4, 40_000.0)
+    stage.run()
+    assert late.rows() == first.rows() == [("subscriber", "same", "{}"), ("subscriber", "u5", "{}")]
+    assert (late.versions()[0].whole, later.versions()[0].whole) == (True, False)
+    assert later.rows() == [("subscriber", "u4", ""), ("subscriber", "u5", "{}")]
+    database.drop()
+
+
 @pytest.mark.parametrize(("version", "at"), [(1, 4.0), (9, 5.0)])
 def test_a_node_with_a_version_of_another_history_gets_all(sites: Sites, version: int, at: float) -> None:
     """As after a database was restored from a copy."""
@@ -245,6 +267,10 @@ def test_the_last_site_known_is_served_and_what_the_database_has_more_follows(si
 def test_every_version_is_kept_in_the_file(sites: Sites, tmp_path: Path) -> None:
     path = str(tmp_path / "last")
 
+    def kept(version: int) -> bool:
+        head = last.read_head(path)
+        return head is not None and head.version == version
+
     async def scene() -> list[LastSite | str]:
         found = []
         stage = Stage(sites)
@@ -253,15 +279,13 @@ def test_every_version_is_kept_in_the_file(sites: Sites, tmp_path: Path) -> None
             sites.replace(site(*names), BY)
             stage.feed.heard()
             await stage.feed.work(0.0)
-            assert stage.feed.latest is not None
-            while (head := last.read_head(path)) is None or head.version != stage.feed.latest.version:
-                await asyncio.sleep(0.001)
+            await until(partial(kept, len(names)))
             found.append(last.read(path))
         keeping.cancel()
         await asyncio.wait([keeping])
         return found
 
-    first, second = asyncio.run(asyncio.wait_for(scene(), 10))
+    first, second = asyncio.run(scene())
     assert first == LastSite(Version(1, 5.0), b"hush", [("subscriber", "a", "{}")])
     assert isinstance(second, LastSite)
     assert [row[1] for row in second.rows] == ["a", "b"]
@@ -274,13 +298,12 @@ def test_a_disk_that_is_full_is_a_warning(sites: Sites, tmp_path: Path) -> None:
         stage = Stage(sites)
         await stage.feed.work(0.0)
         keeping = asyncio.create_task(stage.feed.keep("/dev/full/last", b"hush"))
-        while not any(event["event"] == "last site not kept" for event in logged):
-            await asyncio.sleep(0.001)
+        await until(lambda: any(event["event"] == "last site not kept" for event in logged))
         keeping.cancel()
         await asyncio.wait([keeping])
 
     with capture_logs() as logged:
-        asyncio.run(asyncio.wait_for(scene(), 10))
+        asyncio.run(scene())
     (event,) = [event for event in logged if event["event"] == "last site not kept"]
     assert (event["log_level"], event["file"]) == ("warning", "/dev/full/last")
 

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from oneproxy import supervisor as supervisor_module
 from oneproxy.site.model import Configuration, Machine, Site
 from oneproxy.supervisor import EXIT_INTERRUPTED, Role, Supervisor, supervise
+from waiting import PATIENCE_S, until, until_now
 
 CONFIGURATION = Configuration(
     Machine("edge-1", (), "sqlite:///a.db", "sqlite:///a.db", processes=2), Site({}, {})
@@ -72,19 +73,19 @@ class Stage:
         self.ready.append(details)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        for _ in range(3000):
-            if condition():
-                return
-            assert not self.task.done()
-            await asyncio.sleep(0.005)
-        raise AssertionError("it never happened")
+        def holds() -> bool:
+            found = condition()
+            assert found or not self.task.done()
+            return found
+
+        await until(holds)
 
     async def serving(self) -> None:
         await self.until(lambda: bool(self.ready))
 
     async def end(self) -> int:
         """The exit status; every child has ended."""
-        status = await asyncio.wait_for(self.task, 30)
+        status = await asyncio.wait_for(self.task, PATIENCE_S)
         assert [child.pid for child in self.supervisor.children] == [None] * len(self.supervisor.children)
         return status
 
@@ -105,7 +106,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Runs a scene with a supervisor of these roles; what was logged."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(supervisor_module, "GRACE_S", 0.2)
+    monkeypatch.setattr(supervisor_module, "GRACE_S", PATIENCE_S)
 
     async def run(scene: Scene, roles: tuple[Role, ...], beside: Role | None) -> None:
         stage = Stage(list(roles), beside)
@@ -168,7 +169,7 @@ def test_one_beside_that_cannot_start_ends_nothing_and_is_tried_again(play: Play
         await stage.serving()
         beside = stage.supervisor.beside
         assert beside is not None
-        await stage.until(lambda: beside.restarts == 2)
+        await stage.until(lambda: beside.restarts >= 2)
         assert all(child.detail for child in stage.supervisor.children)
         os.kill(os.getpid(), signal.SIGTERM)
         assert await stage.end() == 0
@@ -214,7 +215,7 @@ def test_a_child_that_is_killed_is_started_again_and_the_other_stays(play: Play,
         await stage.serving()
         pids = [await stage.pid(0), await stage.pid(1)]
         os.kill(pids[at], signal.SIGKILL)
-        await stage.until(lambda: not stage.supervisor.children[at].detail)
+        await stage.until(lambda: stage.supervisor.children[at].restarts == 1)
         again = [await stage.pid(0), await stage.pid(1)]
         assert again[at] != pids[at]
         assert again[1 - at] == pids[1 - at]
@@ -238,7 +239,7 @@ def test_a_child_that_keeps_failing_is_tried_again_with_growing_pauses(
     async def scene(stage: Stage) -> None:
         await stage.serving()
         os.kill(await stage.pid(1), signal.SIGKILL)
-        await stage.until(lambda: stage.supervisor.children[1].restarts == 3)
+        await stage.until(lambda: stage.supervisor.children[1].restarts >= 3)
         Path("once").unlink()
         await stage.until(lambda: bool(stage.supervisor.children[1].detail))
         os.kill(os.getpid(), signal.SIGTERM)
@@ -307,7 +308,9 @@ def test_a_signal_during_the_start_ends_it(play: Play) -> None:
     play(scene, role("recorder", "slow"), role("node-0"))
 
 
-def test_a_node_that_does_not_drain_in_time_is_killed(play: Play) -> None:
+def test_a_node_that_does_not_drain_in_time_is_killed(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "GRACE_S", 0.0)
+
     async def scene(stage: Stage) -> None:
         await stage.serving()
         os.kill(os.getpid(), signal.SIGTERM)
@@ -319,12 +322,14 @@ def test_a_node_that_does_not_drain_in_time_is_killed(play: Play) -> None:
         ("process killed", "node-0"),
         ("stopped", None),
     ]
-    assert diary()[2:] == ["node-0 drains 0.5", "recorder drains 0.0", "recorder ends"]
+    # It may have been killed before it wrote down that it drains.
+    assert [line for line in diary()[2:] if line != "node-0 drains 0.5"] == [
+        "recorder drains 0.0",
+        "recorder ends",
+    ]
 
 
-def test_a_second_signal_ends_it_at_once(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "GRACE_S", 60.0)
-
+def test_a_second_signal_ends_it_at_once(play: Play) -> None:
     async def scene(stage: Stage) -> None:
         await stage.serving()
         os.kill(os.getpid(), signal.SIGINT)
@@ -402,7 +407,7 @@ def test_run_starts_the_nodes_of_the_configuration_and_leaves_nothing_behind(tmp
         (place,) = tmp_path.glob("oneproxy-*")
         assert place.name.startswith(f"oneproxy-{process.pid}-")
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["diary"]
 
 
@@ -410,21 +415,13 @@ def test_the_children_of_a_killed_supervisor_end_and_the_next_one_clears_up(tmp_
     with running(tmp_path) as process:
         nodes = pids(process)
         process.kill()
-    asyncio.run(wait_until_gone(nodes))
+    until_now(lambda: all(map(gone, nodes)))
     assert len(list(tmp_path.glob("oneproxy-*"))) == 1
     with running(tmp_path) as process:
         assert len(pids(process)) == 2
         (place,) = tmp_path.glob("oneproxy-*")
         assert place.name.startswith(f"oneproxy-{process.pid}-")
         process.terminate()
-
-
-async def wait_until_gone(numbers: list[int]) -> None:
-    for _ in range(2000):
-        if all(map(gone, numbers)):
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError(f"still running: {[number for number in numbers if not gone(number)]}")
 
 
 def test_without_a_place_for_the_socket_it_says_so(

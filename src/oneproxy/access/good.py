@@ -3,6 +3,7 @@
 Two tables of each: the one before goes when the present one is old, or full.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 #: Sources that are remembered for an account.
@@ -45,6 +46,17 @@ class Good:
         others = [one for one in known or () if one != source]
         self._accounts[aor] = (source, *others[: SOURCES - 1])
         self._sources.add(source)
+
+    def recall(self, sources: Iterable[str]) -> None:
+        """Passwords were proved from these, to a node before this one or beside it.
+
+        As many as there is room for: what this node sees itself counts more.
+        """
+        known = self._sources
+        for source in sources:
+            if len(known) >= self._capacity:
+                return
+            known.add(source)
 
     def proved(self, source: str, aor: str) -> bool:
         """Whether the password of `aor` was proved from this source."""

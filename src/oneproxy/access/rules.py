@@ -6,7 +6,7 @@ address. Looking one up takes a step for each length of prefix that there is, wh
 number of rules, and the hosts seen last are remembered.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -17,6 +17,7 @@ ALLOW: Final = "allow"
 DENY: Final = "deny"
 #: No rule fits, which allows.
 NONE: Final = ""
+_STRICTNESS: Final = {NONE: 0, TRUST: 1, ALLOW: 2, DENY: 3}
 
 _REMEMBERED: Final = 65_536
 #: Stands for every method that no rule names.
@@ -59,19 +60,17 @@ class Rules:
         self._known: dict[str, _Actions] = {}
         self.any = bool(tables or self._by_client)
 
-    def find(self, host: str, client: str, method: str) -> str:
+    def find(self, host: str, clients: Sequence[str], method: str) -> str:
         """What a peer may do: TRUST, ALLOW, DENY, or NONE where no rule fits.
 
-        host: an IP address. client: the name in its certificate, "" where it showed none.
+        host: an IP address. clients: the names in its certificate, none where it showed none.
         """
         if method not in self._named:
             method = _OTHERS
-        if client:
-            actions = self._by_client.get(client)
-            if actions is not None:
-                action = actions.get(method) or actions.get(_OTHERS)
-                if action is not None:
-                    return action
+        if clients and self._by_client:
+            of_clients = self._of_clients(clients, method)
+            if of_clients:
+                return of_clients
         known = self._known.get(host)
         if known is None:
             if len(self._known) >= _REMEMBERED:
@@ -89,9 +88,21 @@ class Rules:
         """
         if not self.any:
             return False
-        if any(self.find(host, "", method) == TRUST for method in (_OTHERS, *self._named)):
+        if any(self.find(host, (), method) == TRUST for method in (_OTHERS, *self._named)):
             return True
         return bool(self._spared) and ":" in host and _number(host) >> 64 in self._spared
+
+    def _of_clients(self, clients: Sequence[str], method: str) -> str:
+        """The strictest of the rules for these names: their order is the choice of who has them."""
+        strictest: str = NONE
+        for client in clients:
+            actions = self._by_client.get(client)
+            if actions is None:
+                continue
+            found = actions.get(method) or actions.get(_OTHERS)
+            if found is not None and _STRICTNESS[found] > _STRICTNESS[strictest]:
+                strictest = found
+        return strictest
 
     def _look_up(self, host: str, method: str) -> str:
         number = _number(host)

@@ -25,6 +25,11 @@ def source_of(host: str) -> str:
     return source
 
 
+def source_of_binding(text: str) -> str:
+    """The source that a contact was registered from, as bindings have it ("udp:192.0.2.7:5060")."""
+    return source_of(text.partition(":")[2].rpartition(":")[0].strip("[]"))
+
+
 def shut_key(source: str) -> str | bytes:
     """What transport looks `source` up by: the address as it is, or the first 8 octets of IPv6."""
     if not source.endswith("/64"):

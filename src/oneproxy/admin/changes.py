@@ -14,7 +14,7 @@ from msgspec import Struct
 from oneproxy.admin.answers import find, refusal
 from oneproxy.admin.asking import Desk
 from oneproxy.admin.copy import SiteCopy
-from oneproxy.admin.problem import ProblemError, mistakes_problem
+from oneproxy.admin.problem import ProblemError, mistakes_problem, not_found
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
     PAGE,
@@ -23,6 +23,8 @@ from oneproxy.ipc.desk import (
     Refused,
     Stage,
     Staged,
+    Versions,
+    VersionsFound,
     Write,
     Written,
 )
@@ -76,7 +78,7 @@ class Changes:
         return await self._write(differing, author)
 
     async def roll_back(self, to: int, author: Author) -> Changed:
-        """Have the newest version equal the version `to`, which is there."""
+        """Have the newest version equal the version `to`. Raises ProblemError where it is not there."""
 
         async def differing(base: int) -> list[Difference]:
             found: list[Difference] = []
@@ -85,6 +87,9 @@ class Changes:
                 page = (await find(self._desk, Differences(base, to, after), DifferencesFound)).differing
                 found += page
                 if len(page) < PAGE:
+                    # It goes with its entries: if it is there now, these were whole.
+                    if not (await find(self._desk, Versions(version=to), VersionsFound)).versions:
+                        raise not_found(f"version {to}")
                     return found
                 after = (page[-1].section, page[-1].key)
 

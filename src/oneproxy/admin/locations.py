@@ -19,7 +19,8 @@ from oneproxy.registrar.bindings import Binding, is_static
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.uri import parse_uri
 from oneproxy.site import texts
-from oneproxy.site.entries import decode_value
+from oneproxy.site.entries import part
+from oneproxy.site.model import Domain
 
 _CONTACT: Final = "a SIP URI such as sip:192.0.2.7:5060"
 _BODY: Final = {
@@ -132,8 +133,9 @@ def _see_whose(office: Office, aor: str) -> None:
     value = office.copy.entries.get(("domain", domain))
     if value is None:
         raise mistake_problem("aor", f"the domain {domain}", "a domain that is served here, by its name")
-    registers = decode_value(value).get("authenticate", ["REGISTER"])
-    if "REGISTER" in registers and ("subscriber", written) not in office.copy.entries:
+    served = part("domain", value)
+    is_open = isinstance(served, Domain) and served.is_open
+    if not is_open and ("subscriber", written) not in office.copy.entries:
         # Where anybody may register, anybody may have a binding; elsewhere an alias, for one, has none.
         raise mistake_problem("aor", f"{written}, who is no subscriber", "the AoR of a subscriber")
 

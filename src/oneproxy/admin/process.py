@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -23,11 +24,16 @@ from oneproxy.admin.asking import RecorderDesk
 from oneproxy.ipc import child
 from oneproxy.ipc.messages import Start
 from oneproxy.site.model import Admin
+from oneproxy.transport.credentials import Credentials, CredentialsError
 
 #: Connections and requests at once; more are answered 503.
 MAX_CONNECTIONS: Final = 200
 #: A connection on which no request is under way is closed after this long.
 IDLE_S: Final = 15.0
+#: Who takes nothing of what is written to him for this long is cut off.
+UNREAD_S: Final = 60.0
+#: How often it is looked whether certificates were renewed.
+RENEW_CHECK_S: Final = 5.0
 #: What is being answered has this long at the end.
 GOOD_BYE_S: Final = 1.0
 #: The largest head of a request.
@@ -44,6 +50,9 @@ class PatientProtocol(H11Protocol):
         super().connection_made(transport)
         #: Since when the head of a request is waited for; None: none has begun to come.
         self._since: float | None = self.loop.time()
+        #: Octets that he has not taken yet, and since when they are as many.
+        self._unread = 0
+        self._unread_since = self._since
         self._looking = self.loop.call_later(IDLE_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -60,14 +69,21 @@ class PatientProtocol(H11Protocol):
             self._since = None
 
     def _look(self) -> None:
-        late = self._since is not None and self.loop.time() - self._since >= IDLE_S
-        if self.transport.is_closing():
-            # Who has not taken what was left for him by now takes nothing, and would stay for ever.
+        now = self.loop.time()
+        if self._takes_nothing(now):
+            # Closed in order he would stay for ever, and so would an answer that waits to be written.
             self.transport.abort()
             return
-        if late and not self._is_busy():
+        if self._since is not None and now - self._since >= IDLE_S and not self._is_busy():
             self.transport.close()
         self._looking = self.loop.call_later(IDLE_S, self._look)
+
+    def _takes_nothing(self, now: float) -> bool:
+        """Whether something waits to be taken, and nothing of it was for too long."""
+        unread = self.transport.get_write_buffer_size()
+        if unread == 0 or unread != self._unread:
+            self._unread, self._unread_since = unread, now
+        return unread > 0 and now - self._unread_since >= UNREAD_S
 
     def _is_busy(self) -> bool:
         """Whether a request is being answered; the wait for its body is limited elsewhere."""
@@ -76,12 +92,33 @@ class PatientProtocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """Ends when the supervisor says so, and by no signal."""
+    """Ends when the supervisor says so, and by no signal.
+
+    context: of the TLS that it speaks, on any connection that is made from then on; None for none.
+    """
+
+    context: ssl.SSLContext | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to `ipc.child`."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. uvicorn would give a client a minute for his part of a handshake."""
+        await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
+        patience_s = None if self.context is None else IDLE_S
+        self.servers = [
+            await loop.create_server(
+                self._protocol, sock=bound, ssl=self.context, ssl_handshake_timeout=patience_s
+            )
+            for bound in sockets or ()
+        ]
+        self.started = True
+
+    def _protocol(self) -> asyncio.Protocol:
+        return PatientProtocol(self.config, self.server_state, self.lifespan.state)
 
 
 def bind(admin: Admin) -> socket.socket:
@@ -123,22 +160,43 @@ def warn(admin: Admin) -> None:
             reason="[admin] has no token",
             way_out="`oneproxy token NAME` makes one",
         )
-    if not ip_address(admin.host).is_loopback:
+    if not admin.certificate and not ip_address(admin.host).is_loopback:
         log.warning(
             "HTTP API without TLS",
             address=place_of(admin),
             consequence="tokens can be read on the way",
-            way_out="a loopback address, and a reverse proxy with TLS in front",
+            way_out="`certificate` and `key` in [admin], or a loopback address",
         )
 
 
-async def serve(start: Start, admin: Admin, bound: socket.socket, parent: child.Parent) -> None:
+def context_of(credentials: Credentials) -> ssl.SSLContext:
+    """What connections are accepted with: `credentials` as they are when one comes."""
+    context = credentials.server
+
+    def renew(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        # Asked at the beginning of each handshake, be a name in it or not.
+        connection.context = credentials.server
+
+    context.sni_callback = renew
+    return context
+
+
+async def keep_fresh(credentials: Credentials) -> None:
+    """Read the files again when they change, for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(RENEW_CHECK_S)
+        credentials.refresh(loop.time())
+
+
+async def serve(
+    start: Start, admin: Admin, bound: socket.socket, credentials: Credentials | None, parent: child.Parent
+) -> None:
     """Serve until the supervisor says Stop."""
     loop = asyncio.get_running_loop()
     desk = RecorderDesk(start.endpoint, start.token, "admin")
     config = uvicorn.Config(
         make_app(desk, admin.tokens),
-        http=PatientProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -151,6 +209,10 @@ async def serve(start: Start, admin: Admin, bound: socket.socket, parent: child.
         h11_max_incomplete_event_size=MAX_HEAD,
     )
     server = Server(config)
+    renewing = None
+    if credentials is not None:
+        server.context = context_of(credentials)
+        renewing = asyncio.create_task(keep_fresh(credentials))
 
     def stop(_drain_s: float) -> None:
         server.should_exit = True
@@ -159,10 +221,12 @@ async def serve(start: Start, admin: Admin, bound: socket.socket, parent: child.
     desk.start()
     warn(admin)
     serving = asyncio.create_task(server.serve([bound]))
-    parent.ready(f"http {place_of(admin)}")
+    parent.ready(f"{'https' if admin.certificate else 'http'} {place_of(admin)}")
     try:
         await serving
     finally:
+        if renewing is not None:
+            renewing.cancel()
         await desk.close()
 
 
@@ -173,11 +237,15 @@ def main() -> int:
     admin = start.machine.admin
     assert admin is not None
     try:
+        credentials = Credentials(admin.certificate, admin.key) if admin.certificate else None
         bound = bind(admin)
+    except CredentialsError as error:
+        parent.failed(f"cannot listen on {place_of(admin)} for [admin]: {error.reason}")
+        return 1
     except OSError as error:
         parent.failed(explain(admin, error))
         return 1
-    asyncio.run(serve(start, admin, bound, parent))
+    asyncio.run(serve(start, admin, bound, credentials, parent))
     return 0
 
 

@@ -15,7 +15,7 @@ from oneproxy.admin.changes import etag
 from oneproxy.admin.entries import told
 from oneproxy.admin.models import ChangeMade, DifferencePage, VersionInfo, VersionPage
 from oneproxy.admin.office import Office, TheOffice
-from oneproxy.admin.problem import not_found
+from oneproxy.admin.problem import ProblemError, not_found
 from oneproxy.admin.public import without_secrets
 from oneproxy.admin.requests import By, Cursor, Limit
 from oneproxy.admin.times import utc
@@ -115,9 +115,13 @@ def export_routes() -> APIRouter:
 
 async def _find(office: Office, number: int) -> Version:
     found = await find(office.desk, Versions(version=number), VersionsFound)
-    if not found.versions:
-        raise not_found(f"version {number}")
-    return found.versions[0]
+    if found.versions:
+        return found.versions[0]
+    newest = await find(office.desk, Versions(1), VersionsFound)
+    if any(number < one.version for one in newest.versions):
+        detail = f"version {number} is not kept any more: see `keep_versions` under [database]"
+        raise ProblemError(404, "not-found", detail)
+    raise not_found(f"version {number}")
 
 
 def _told(one: Version) -> dict[str, Any]:

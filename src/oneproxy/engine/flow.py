@@ -69,7 +69,7 @@ class Flow:
     begins with the transport and a slash, and ends with a slash and the remote "host:port".
     """
 
-    __slots__ = ("client_name", "host", "listener", "name", "pending", "port", "reliable")
+    __slots__ = ("client_names", "host", "listener", "name", "pending", "port", "reliable")
 
     def __init__(self, listener: Listener, host: str, port: int, name: str) -> None:
         self.listener = listener
@@ -77,8 +77,8 @@ class Flow:
         self.port = port
         self.name = name
         self.reliable = listener.reliable
-        #: The name in the peer's verified TLS certificate; "" where there is none.
-        self.client_name = ""
+        #: The names in the peer's verified TLS certificate; none where there is none.
+        self.client_names: tuple[str, ...] = ()
         #: Over a connection, the client transactions that are lost with it.
         self.pending: set[ClientTransaction] = set() if self.reliable else _NONE
 

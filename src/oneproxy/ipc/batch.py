@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from oneproxy.ipc.messages import EncodedSave
 from oneproxy.ipc.stream import encode
 from oneproxy.registrar.bindings import Change, Fate
 
@@ -16,13 +17,6 @@ _encoder: Final = msgspec.msgpack.Encoder()
 def encode_change(change: Change) -> bytes:
     """A change as a batch carries it."""
     return _encoder.encode(change)
-
-
-class _Save(msgspec.Struct, tag="Save"):
-    """`messages.Save` with changes that are encoded already, so that they can be counted."""
-
-    batch: int
-    changes: list[msgspec.Raw]
 
 
 class Waiting:
@@ -47,4 +41,4 @@ class Batch:
     def __init__(self, number: int, changes: list[Waiting]) -> None:
         self.number = number
         self.changes = changes
-        self.frame = encode(_Save(number, [msgspec.Raw(waiting.change) for waiting in changes]))
+        self.frame = encode(EncodedSave(number, [msgspec.Raw(waiting.change) for waiting in changes]))

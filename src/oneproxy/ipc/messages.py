@@ -5,7 +5,7 @@ input and output. A batch is sent again until it is acknowledged, and storing on
 twice has no further effect, so a recorder may die between commit and answer.
 """
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from oneproxy.ipc.desk import Answer, Inquiry, Query, Report
 from oneproxy.registrar.bindings import Binding, Change
@@ -146,6 +146,13 @@ class Save(Struct, tag=True):
 
     batch: int
     changes: list[Change]
+
+
+class EncodedSave(Struct, tag="Save"):
+    """`Save` as a node sends it: its changes are encoded already, so that they can be counted."""
+
+    batch: int
+    changes: list[Raw]
 
 
 class Saved(Struct, tag=True):

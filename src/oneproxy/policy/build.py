@@ -60,6 +60,8 @@ def build(
         on_wire,
         lambda aor, now: [binding.source for binding in location.lookup(aor, now)],
     )
+    if mirror is not None:
+        mirror.on_told = lambda bindings: access.recall((aor, one.source) for aor, one in bindings)
     return Order(
         [
             Screen(access),

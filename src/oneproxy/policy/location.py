@@ -101,7 +101,7 @@ class LocationStep:
         called for as long as it lasts; what people added by hand is, whoever that is for.
         """
         bindings = self._location.lookup(aor, now)
-        if aor in self._subscribers or "REGISTER" not in domain.authenticate:
+        if aor in self._subscribers or domain.is_open:
             return bindings
         return [binding for binding in bindings if is_static(binding)]
 

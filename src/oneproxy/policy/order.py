@@ -1,7 +1,7 @@
 """The order of the steps: each decides or passes, and the first decision holds."""
 
-from collections.abc import Sequence
-from typing import Final, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 from oneproxy.engine.decisions import BEST, Ask, Decision, Reply, Target
 from oneproxy.engine.flow import Flow
@@ -10,12 +10,12 @@ from oneproxy.site.model import Site
 NOT_FOUND: Final = Reply(404, "Not Found")
 
 
-@runtime_checkable
 class Step(Protocol):
     """One rule or a set of rules that belong together.
 
     A step that wants to be asked again when all targets of its decision have failed puts
-    a step into `ask.step`: itself, or one that remembers what is left to try.
+    a step into `ask.step`: itself, or one that remembers what is left to try. It may have
+    any of the methods of `Attentive`, `Redirecting` and `Changing` too.
     """
 
     def decide(self, ask: Ask) -> Decision | None:
@@ -23,7 +23,6 @@ class Step(Protocol):
         ...
 
 
-@runtime_checkable
 class Attentive(Protocol):
     """A step that wants to know of connections that are gone."""
 
@@ -32,7 +31,6 @@ class Attentive(Protocol):
         ...
 
 
-@runtime_checkable
 class Redirecting(Protocol):
     """A step that knows where the URIs of a 3xx lead."""
 
@@ -41,7 +39,6 @@ class Redirecting(Protocol):
         ...
 
 
-@runtime_checkable
 class Changing(Protocol):
     """A step, or what steps share, that makes something of its own of the site."""
 
@@ -53,22 +50,22 @@ class Changing(Protocol):
 class Order:
     """Asks the steps in turn; what none of them decides is 404."""
 
-    __slots__ = ("_attentive", "_changing", "_decisions", "_redirecting", "steps")
+    __slots__ = ("_closed", "_decisions", "_redirected", "_takes", "steps")
 
     def __init__(self, steps: Sequence[Step], shared: Sequence[Changing] = ()) -> None:
         """shared: what steps share and is told of a changed site before them."""
         self.steps = tuple(steps)
-        self._changing = (*shared, *[step for step in steps if isinstance(step, Changing)])
         # Bound once: every call comes through here.
         self._decisions = tuple([step.decide for step in steps])
-        self._attentive = tuple([step for step in steps if isinstance(step, Attentive)])
-        self._redirecting = tuple([step for step in steps if isinstance(step, Redirecting)])
+        self._takes = _methods((*shared, *steps), "take")
+        self._closed = _methods(steps, "closed")
+        self._redirected = _methods(steps, "redirected")
 
     def decide(self, ask: Ask) -> Decision:
         """Decide on `ask`; where nobody knows of further targets, the best response goes back."""
         if ask.outcomes:
-            step = ask.step
-            again = step.decide(ask) if isinstance(step, Step) else None
+            decide_again = getattr(ask.step, "decide", None)
+            again: Decision | None = None if decide_again is None else decide_again(ask)
             return BEST if again is None else again
         for decide in self._decisions:
             decision = decide(ask)
@@ -78,8 +75,8 @@ class Order:
 
     def redirected(self, ask: Ask, contacts: list[str]) -> list[Target]:
         """Where a 3xx leads, by the first step that knows."""
-        for step in self._redirecting:
-            targets = step.redirected(ask, contacts)
+        for redirected in self._redirected:
+            targets: list[Target] = redirected(ask, contacts)
             if targets:
                 return targets
         return []
@@ -89,10 +86,15 @@ class Order:
 
         What is under way (asks, writes, nonces, bans) goes on.
         """
-        for one in self._changing:
-            one.take(site)
+        for take in self._takes:
+            take(site)
 
     def closed(self, now: float, flow: Flow) -> None:
         """Tell the steps that want to know: a connection is closed."""
-        for step in self._attentive:
-            step.closed(now, flow)
+        for closed in self._closed:
+            closed(now, flow)
+
+
+def _methods(steps: Sequence[object], name: str) -> tuple[Callable[..., Any], ...]:
+    """The methods of this name of those that have one."""
+    return tuple([getattr(step, name) for step in steps if hasattr(step, name)])

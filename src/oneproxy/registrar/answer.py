@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Final
 
 from oneproxy.engine.decisions import Reply
 from oneproxy.registrar.bindings import Binding
@@ -10,6 +11,9 @@ from oneproxy.registrar.gruu import Gruus, public
 from oneproxy.registrar.request import Wanted
 from oneproxy.sip.fields import quote
 from oneproxy.site.model import Domain
+
+#: The Date line of the present second, by that: all who are answered in it share one.
+_dates: Final[dict[int, str]] = {}
 
 
 def accept(
@@ -35,8 +39,16 @@ def accept(
     if domain is not None and domain.service_route and bindings:
         # RFC 3608 5: the way that the client's own requests take, as long as it is registered.
         headers.append(f"Service-Route: {', '.join(f'<{uri}>' for uri in domain.service_route)}")
-    headers.append(f"Date: {format_datetime(datetime.fromtimestamp(int(now), UTC), usegmt=True)}")
+    second = int(now)
+    headers.append(_dates.get(second) or _date_line(second))
     return Reply(200, "OK", tuple(headers))
+
+
+def _date_line(second: int) -> str:
+    """The Date line of a second since the epoch (RFC 3261 20.17)."""
+    _dates.clear()
+    line = _dates[second] = f"Date: {format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True)}"
+    return line
 
 
 def format_q(q: int) -> str:

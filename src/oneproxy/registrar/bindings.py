@@ -20,8 +20,10 @@ class Fate(Enum):
     """What became of a change that was to be stored."""
 
     STORED = "stored"
-    #: The database does not have it: it was rolled back, or can't be stored at all.
+    #: The database does not have it: it was rolled back, and another time it may go well.
     REFUSED = "refused"
+    #: Nor will it ever: no attempt can store it.
+    UNFIT = "unfit"
     #: The database is away or silent: it may have the change or not.
     UNKNOWN = "unknown"
 
@@ -69,15 +71,45 @@ def make_key(contact: str, instance: str, reg_id: int) -> str:
     return f"{contact} {reg_id} {instance}" if reg_id else contact
 
 
+#: A binding as somebody knew it: its Call-ID, and its CSeq or that of a REGISTER that may undo it.
+#: It is what is there if that is of the same Call-ID and its CSeq is no higher. None: whatever it is.
+Meant = tuple[str, int] | None
+
+
 class Change(Struct, frozen=True, array_like=True, gc=False):
     """What a REGISTER changes in the bindings of one AoR; committed whole or not at all."""
 
     #: "user@host", the host in lower case.
     aor: str
-    #: Keys of the bindings that go.
+    #: Keys of the bindings that go, before others are stored.
     removed: tuple[str, ...]
-    #: Bindings that are new or replace the one of the same key.
+    #: Bindings that are new or replace the one of the same key, if that `gives_way`.
     stored: tuple[Binding, ...]
+    #: Which binding is meant by each of `removed`, in its order: another machine may have stored
+    #: another one there. Empty: whatever is there goes.
+    meant: tuple[Meant, ...] = ()
+
+
+def meaning(binding: Binding) -> Meant:
+    """This very binding, and what the same Call-ID had there before."""
+    return (binding.call_id, binding.cseq)
+
+
+def is_meant(binding: Binding, meant: Meant) -> bool:
+    """Whether `binding` is what somebody meant who wants to remove it."""
+    return meant is None or (binding.call_id == meant[0] and binding.cseq <= meant[1])
+
+
+def gives_way(binding: Binding, fresh: Binding) -> bool:
+    """Whether `binding` is replaced by `fresh`, which was made for the same key.
+
+    What people added gives way to people alone. RFC 3261 10.3 step 7: a later REGISTER of the
+    same Call-ID, which another machine may have committed first, is not undone by an earlier
+    one, unless it was over already when that came. The table is kept by the same rule.
+    """
+    if binding.source == STATIC:
+        return fresh.source == STATIC
+    return binding.call_id != fresh.call_id or binding.cseq <= fresh.cseq or binding.expires_at <= fresh.since
 
 
 def is_static(binding: Binding) -> bool:

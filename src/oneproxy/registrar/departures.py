@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from oneproxy.engine.decisions import Ask
-from oneproxy.registrar.bindings import Binding, Change, Fate
+from oneproxy.registrar.bindings import Binding, Change, Fate, meaning
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.reach import FlowOf, is_reachable
 from oneproxy.registrar.request import Wanted
@@ -46,11 +46,13 @@ class Write(Protocol):
 class _Departure:
     """The change that takes the contacts of one AoR away."""
 
-    __slots__ = ("_departures", "change", "waiting")
+    __slots__ = ("_departures", "change", "sent", "waiting")
 
-    def __init__(self, departures: "Departures", change: Change) -> None:
+    def __init__(self, departures: "Departures", change: Change, sent: Change) -> None:
+        """sent: `change` with what is in its way in the database."""
         self._departures = departures
         self.change = change
+        self.sent = sent
         self.waiting: Waiting = deque()
 
     def done(self, fate: Fate) -> None:
@@ -174,24 +176,26 @@ class Departures:
         del self._writes[change.aor]
         if fate is Fate.STORED:
             self._location.apply(change)
-            self._location.settle(change.aor)
-        elif fate is Fate.UNKNOWN and self._location.keep_unsaved(change):
+            self._location.settle(departure.sent)
+        elif fate is Fate.UNKNOWN:
+            self._location.keep_unsaved(change, sent=True)
             self._location.apply(change)
         self._go_on(change.aor, departure.waiting, fate)
         self.freed(change.aor)
 
     def _take_away(self, aor: str, flows: tuple[str, ...]) -> bool:
         """Start the change that takes the contacts over `flows` away that are gone; False without room."""
-        gone = tuple(
-            one.key for one in self._location.stored(aor) if one.flow in flows and is_gone(one, self._flow_of)
-        )
+        gone = [
+            one for one in self._location.stored(aor) if one.flow in flows and is_gone(one, self._flow_of)
+        ]
         if not gone:
             return True
-        departure = _Departure(self, Change(aor, gone, ()))
+        # These very ones: the phone may be registered anew at another machine, with the same contact.
+        change = Change(aor, tuple(one.key for one in gone), (), tuple(meaning(one) for one in gone))
+        departure = _Departure(self, change, self._location.over_unsaved(change))
         self._writes[aor] = departure
         self._under_way += 1
-        # What of this AoR was not stored before goes along.
-        if self._save(self._location.with_unsaved(departure.change), departure.done):
+        if self._save(departure.sent, departure.done):
             return True
         del self._writes[aor]
         self._under_way -= 1

@@ -1,7 +1,7 @@
 """The location service in memory: which contacts an address-of-record has (RFC 3261 10).
 
 Every call looks here, so a look-up is one access to a table and a glance at each
-binding. Bindings that have expired are never given out; they take room until `sweep`,
+binding. Bindings that have expired are never given out; they take room until `tend`,
 which goes round the table a few entries at a time, comes by.
 
 It is filled while calls and REGISTERs come: pages bring whole AoRs in their order, so
@@ -18,20 +18,26 @@ are here as they have to become in the database.
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import zip_longest
 from typing import Final
 
 from msgspec import structs
 
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.registrar.rules import apply_change
+from oneproxy.registrar.unsaved import Unsaved, first_of, in_the_way, note, prevails, with_gone
 
 #: User agents that are kept once however many bindings have them: phones of one kind are
 #: many, and an eighth of what a binding takes is the name of its phone.
 MAX_SHARED: Final = 10_000
 #: Above every AoR: code points end at U+10FFFF, and AoRs are Latin-1.
 END: Final = "\U0010ffff"
-#: Contacts of one AoR that may wait to be stored: they have to fit into one change.
-MAX_UNSAVED: Final = 64
+#: In which `tend` comes round the table, and AoRs that it looks at in one go: for a million of
+#: them it is called 260 times a second.
+ROUND_S: Final = 60.0
+MAX_SWEPT: Final = 64
+#: A table of fewer is tended as if it had so many.
+_SMALL: Final = 1_000
 
 
 class Location:
@@ -48,6 +54,7 @@ class Location:
         "_known",
         "_loaded_to",
         "_shared",
+        "_tended_at",
         "_unsaved_ahead",
         "capacity",
         "count",
@@ -64,9 +71,10 @@ class Location:
         #: Bindings of the database that there was no room for since the last load began.
         self.left_out = 0
         #: By AoR: contacts whose state here the database may not have.
-        self.unsaved: dict[str, tuple[str, ...]] = {}
+        self.unsaved: dict[str, Unsaved] = {}
         self.unsaved_count = 0
         self._shared: dict[str, str] = {}
+        self._tended_at = 0.0
         # In the order in which `sweep` comes to them; an ordinary dict finds its first
         # key only by walking over all that were deleted.
         self._bindings: OrderedDict[str, list[Binding]] = OrderedDict()
@@ -162,11 +170,8 @@ class Location:
         if not self.knows(change.aor):
             # What will be read of this AoR has the change in it.
             return
-        unsaved = self.unsaved.get(change.aor)
-        if unsaved:
-            removed = tuple(key for key in change.removed if key not in unsaved)
-            stored = tuple(binding for binding in change.stored if binding.key not in unsaved)
-            change = Change(change.aor, removed, stored)
+        if change.aor in self.unsaved:
+            change = self._of_others(change)
         growth = self.growth(change)
         if growth > 0 and self.count + growth > self.capacity:
             self.left_out += growth
@@ -197,38 +202,58 @@ class Location:
         elif stored:
             table.pop(aor, None)
 
-    def keep_unsaved(self, change: Change) -> bool:
-        """Note that the contacts of `change` have to be stored as they are here; False: no room."""
-        kept = self.unsaved.get(change.aor, ())
-        contacts = dict.fromkeys(kept)
-        contacts.update(dict.fromkeys(change.removed))
-        contacts.update(dict.fromkeys(binding.key for binding in change.stored))
+    def keep_unsaved(self, change: Change, sent: bool = False) -> bool:
+        """Note that the contacts of `change` have to be stored as they are here; False: no room.
+
+        sent: the database may have it, so it is noted in any case. What may be on its way is bounded,
+        and nothing more is sent while there is no room (`has_room`).
+        """
+        kept = self.unsaved.get(change.aor, {})
+        contacts = note(kept, self.stored(change.aor), change)
         more = len(contacts) - len(kept)
-        if len(contacts) > MAX_UNSAVED or self.unsaved_count + more > self.capacity:
+        fits = self.unsaved_count + more <= self.capacity
+        if not fits and not sent:
             return False
-        self.unsaved[change.aor] = tuple(contacts)
+        self.unsaved[change.aor] = contacts
         self.unsaved_count += more
         if self._before is not None and not kept and change.aor > self._loaded_to:
             # Else the load has told what there is: what was before must not come back.
             heappush(self._unsaved_ahead, change.aor)
-        return True
+        return fits
 
-    def with_unsaved(self, change: Change) -> Change:
-        """`change`, and what of its AoR was not stored before it."""
+    @property
+    def has_room(self) -> bool:
+        """Whether contacts that can't be stored may be noted."""
+        return self.unsaved_count < self.capacity
+
+    def over_unsaved(self, change: Change) -> Change:
+        """`change`, so that it is true whatever the database has of its contacts, unsaved as they are.
+
+        Other contacts of its AoR are stored by themselves (`to_store`).
+        """
         kept = self.unsaved.get(change.aor)
         if kept is None:
             return change
-        touched = set(change.removed)
-        touched.update(binding.key for binding in change.stored)
-        here = {binding.key: binding for binding in self.stored(change.aor)}
-        left = [contact for contact in kept if contact not in touched]
-        removed = tuple(contact for contact in left if contact not in here)
-        stored = tuple(here[contact] for contact in left if contact in here)
-        return Change(change.aor, change.removed + removed, stored + change.stored)
+        keys = dict.fromkeys((*change.removed, *(binding.key for binding in change.stored)))
+        return with_gone(change, in_the_way({key: kept[key] for key in keys if key in kept}, change.stored))
 
-    def settle(self, aor: str) -> None:
-        """All of `aor` is stored as it is here."""
-        self.unsaved_count -= len(self.unsaved.pop(aor, ()))
+    def to_store(self, aor: str, most: int) -> Change:
+        """What stores the next unsaved contacts of an AoR that has some, as they are here."""
+        here = {binding.key: binding for binding in self.stored(aor)}
+        return first_of(aor, self.unsaved[aor], here, most)
+
+    def settle(self, sent: Change) -> None:
+        """The contacts of `sent` are stored as they are here, or never will be."""
+        kept = self.unsaved.get(sent.aor)
+        if kept is not None:
+            self._drop(sent.aor, (*sent.removed, *(binding.key for binding in sent.stored)))
+
+    def tend(self, now: float) -> None:
+        """Sweep as much as is due, so that each AoR is looked at about every ROUND_S."""
+        budget = int((now - self._tended_at) * max(self.count, _SMALL) / ROUND_S)
+        if budget > 0:
+            self._tended_at = now
+            self.sweep(now, min(budget, MAX_SWEPT))
 
     def sweep(self, now: float, budget: int) -> int:
         """Look at the next `budget` AoRs and drop what has expired; how many bindings went."""
@@ -291,6 +316,35 @@ class Location:
                 # Frozen for everybody else, and equal to what it was.
                 structs.force_setattr(binding, "user_agent", shared)
 
+    def _of_others(self, change: Change) -> Change:
+        """What of a change of somebody else's is true here, where contacts of its AoR are unsaved."""
+        here = {binding.key: binding for binding in self.stored(change.aor)}
+        kept = self.unsaved[change.aor]
+        theirs = [
+            binding
+            for binding in change.stored
+            if binding.key in kept and prevails(binding, here.get(binding.key), kept[binding.key])
+        ]
+        # The database keeps these.
+        self._drop(change.aor, [binding.key for binding in theirs])
+        gone = [one for one in zip_longest(change.removed, change.meant) if one[0] not in kept]
+        # Ours are older, or would not be replaced by theirs.
+        gone += [(binding.key, None) for binding in theirs]
+        stored = tuple(one for one in change.stored if one.key not in kept) + tuple(theirs)
+        return Change(change.aor, tuple(key for key, _ in gone), stored, tuple(meant for _, meant in gone))
+
+    def _drop(self, aor: str, keys: Iterable[str]) -> None:
+        """Nothing of these is to be stored any more."""
+        before = self.unsaved[aor]
+        kept = dict(before)
+        for key in keys:
+            kept.pop(key, None)
+        self.unsaved_count += len(kept) - len(before)
+        if kept:
+            self.unsaved[aor] = kept
+        else:
+            del self.unsaved[aor]
+
     def _merge(self, aor: str, stored: Sequence[Binding], fresh: Sequence[Binding]) -> list[Binding]:
         """`fresh` with the unsaved contacts as they are here.
 
@@ -298,17 +352,20 @@ class Location:
         """
         kept = self.unsaved[aor]
         ours = {binding.key: binding for binding in stored if binding.key in kept}
-        if not self.knows(aor):
-            for binding in fresh:
-                mine = ours.get(binding.key)
-                if mine is not None and _is_later(binding, mine):
-                    del ours[binding.key]
-                    kept = tuple(contact for contact in kept if contact != binding.key)
-            self.settle(aor)
-            if kept:
-                self.unsaved[aor] = kept
-                self.unsaved_count += len(kept)
-        return [binding for binding in fresh if binding.key not in kept] + list(ours.values())
+        is_known = self.knows(aor)
+        theirs = []
+        for binding in fresh:
+            if binding.key not in kept:
+                continue
+            mine = ours.get(binding.key)
+            if prevails(binding, mine, kept[binding.key]) or (
+                not is_known and mine is not None and _is_later(binding, mine)
+            ):
+                theirs.append(binding)
+                ours.pop(binding.key, None)
+        self._drop(aor, [binding.key for binding in theirs])
+        left = self.unsaved.get(aor, {})
+        return [binding for binding in fresh if binding.key not in left] + list(ours.values())
 
     def _end_load(self) -> None:
         """Forget what the database does not have any more."""

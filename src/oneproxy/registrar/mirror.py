@@ -5,7 +5,7 @@ come waits until the recorder has been asked for that one. What the recorder tel
 taken in the order in which it comes.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from oneproxy.engine.decisions import PENDING, Ask, Decision
@@ -25,7 +25,7 @@ Decide = Callable[[Ask, bool], Decision]
 class Mirror:
     """What is told goes into `location`; what waits for it is decided."""
 
-    __slots__ = ("_answer", "_asks", "_fetch", "_location", "_waiting", "on_loaded", "resend")
+    __slots__ = ("_answer", "_asks", "_fetch", "_location", "_waiting", "on_loaded", "on_told", "resend")
 
     def __init__(self, location: Location, fetch: Fetch, answer: Callable[[Ask, Decision], None]) -> None:
         """answer: hands in the decision on an ask that was PENDING."""
@@ -38,6 +38,8 @@ class Mirror:
         self.resend: Callable[[], None] = _nothing
         #: Called when the last page has come.
         self.on_loaded: Callable[[], None] = _nothing
+        #: Told of the bindings that come, whichever way.
+        self.on_told: Callable[[Sequence[tuple[str, Binding]]], None] = _ignore
 
     def wait(self, aor: str, ask: Ask, decide: Decide) -> bool:
         """Have `decide` called when the bindings of `aor` are known, or can't be; False: no room."""
@@ -59,23 +61,26 @@ class Mirror:
     def page(self, bindings: Sequence[tuple[str, Binding]], last: bool) -> None:
         """The next page came."""
         self._location.load(bindings, last)
+        self.on_told(bindings)
         if last:
             self.on_loaded()
             self.room()
 
-    def fetched(self, aors: Sequence[str], bindings: Iterable[tuple[str, Binding]]) -> None:
+    def fetched(self, aors: Sequence[str], bindings: Sequence[tuple[str, Binding]]) -> None:
         """The bindings of `aors` came."""
         self._location.fetched(aors, bindings)
+        self.on_told(bindings)
         self._tell(aors, True)
 
     def not_fetched(self, aors: Sequence[str]) -> None:
         """The bindings of `aors` can't be read."""
         self._tell(aors, False)
 
-    def changed(self, changes: Iterable[Change]) -> None:
+    def changed(self, changes: Sequence[Change]) -> None:
         """Somebody else committed `changes`."""
         for change in changes:
             self._location.changed(change)
+        self.on_told([(change.aor, binding) for change in changes for binding in change.stored])
 
     def room(self) -> None:
         """What could not be stored before may be stored now."""
@@ -94,4 +99,8 @@ class Mirror:
 
 
 def _nothing() -> None:
+    pass
+
+
+def _ignore(_bindings: Sequence[tuple[str, Binding]]) -> None:
     pass

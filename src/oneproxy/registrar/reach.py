@@ -81,7 +81,7 @@ def is_reachable(binding: Binding) -> bool:
 def _is_behind_nat(contact: Uri, via: Via, flow: Flow) -> bool:
     """Whether the sender of a REGISTER over UDP can't be reached where its Contact says."""
     host = contact.host
-    if host == flow.host and (contact.port or 5060) == flow.port:
+    if host == flow.host and (via.host == host or (contact.port or 5060) == flow.port):
         return False
     if _is_local(host):
         return True

@@ -10,7 +10,7 @@ reg-id that counts, by that and its instance alone (RFC 5626 6).
 from collections.abc import Callable, Container, Sequence
 from typing import Final
 
-from oneproxy.registrar.bindings import Binding, Change, make_key
+from oneproxy.registrar.bindings import Binding, Change, Meant, gives_way, is_meant, make_key, meaning
 from oneproxy.registrar.request import Contact, Wanted
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.uri import Uri, parse_uri, same_uri
@@ -65,7 +65,7 @@ def register(
     if wanted.everything:
         if any(_overtaken(binding, wanted) for binding in live):
             return OUT_OF_ORDER
-        return Change(wanted.aor, tuple(binding.key for binding in stored), ())
+        return _remove(stored, (), wanted)
     if not wanted.contacts:
         return Change(wanted.aor, (), ())
     # Every contact is compared with every binding: the product is bounded here.
@@ -79,7 +79,8 @@ def register(
         return Change(wanted.aor, (), ())
     written: dict[str, Binding] = {}
     left = live
-    for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
+    for at, contact in enumerate(wanted.contacts):
+        expires_s = lasting[at]
         since = now
         kept: list[Binding] = []
         for binding in left:
@@ -101,16 +102,75 @@ def register(
         left = _make_room(left, written, limits, is_gone)
         if len(left) > limits.max_contacts:
             return TOO_MANY
+    return _change(stored, left, tuple(written.values()), wanted)
+
+
+def _change(
+    stored: Sequence[Binding], left: Sequence[Binding], written: tuple[Binding, ...], wanted: Wanted
+) -> Change:
+    """What leaves of `stored` those that are `left`, and has `written` among them."""
+    if not stored or (len(stored) == len(left) == 1 and stored[0].key == left[0].key):
+        # So it is with nearly everybody: a phone registers anew.
+        return Change(wanted.aor, (), written)
     staying = {binding.key for binding in left}
-    removed = tuple(binding.key for binding in stored if binding.key not in staying)
-    return Change(wanted.aor, removed, tuple(written.values()))
+    gone = [binding for binding in stored if binding.key not in staying]
+    return _remove(gone, written, wanted)
 
 
 def apply_change(stored: Sequence[Binding], change: Change) -> list[Binding]:
-    """The bindings after `change`: those untouched first, in their order."""
-    touched = set(change.removed)
-    touched.update(binding.key for binding in change.stored)
-    return [binding for binding in stored if binding.key not in touched] + list(change.stored)
+    """The bindings after `change`: those untouched first, in their order.
+
+    What the table has after it (`store.locations`).
+    """
+    if not stored:
+        return list(change.stored)
+    fresh = {binding.key: binding for binding in change.stored}
+    left: list[Binding] = []
+    for binding in stored:
+        if change.removed and _is_removed(binding, change):
+            continue
+        instead = fresh.get(binding.key)
+        if instead is None:
+            left.append(binding)
+        elif not gives_way(binding, instead):
+            left.append(binding)
+            del fresh[binding.key]
+    left += fresh.values()
+    return left
+
+
+def _is_removed(binding: Binding, change: Change) -> bool:
+    """Whether `change` takes `binding` away before it stores others."""
+    key = binding.key
+    if key not in change.removed:
+        return False
+    if not change.meant:
+        return True
+    return any(
+        removed == key and is_meant(binding, meant)
+        for removed, meant in zip(change.removed, change.meant, strict=True)
+    )
+
+
+def _remove(gone: Sequence[Binding], stored: tuple[Binding, ...], wanted: Wanted) -> Change:
+    """The change that takes these away, as they are known here, and stores others."""
+    if not gone:
+        return Change(wanted.aor, (), stored)
+    removed = tuple(binding.key for binding in gone)
+    return Change(wanted.aor, removed, stored, tuple(_meant(binding, wanted) for binding in gone))
+
+
+def _meant(binding: Binding, wanted: Wanted) -> Meant:
+    """Which binding `wanted` takes away where `binding` is known to be.
+
+    RFC 3261 10.3 step 7: one that it names may have been refreshed elsewhere, by an earlier REGISTER
+    than this. One that only makes room, or is over, goes as it is known.
+    """
+    if binding.call_id == wanted.call_id and (
+        wanted.everything or any(_is_at(binding, contact) for contact in wanted.contacts)
+    ):
+        return (binding.call_id, max(binding.cseq, wanted.cseq))
+    return meaning(binding)
 
 
 def lasting_s(contact: Contact, wanted: Wanted, limits: Domain) -> int:
@@ -129,7 +189,8 @@ def _refuse(wanted: Wanted, lasting: list[int], limits: Domain) -> Refusal | Non
     """What stands in the way of all contacts, whatever is bound. lasting: `lasting_s` of each."""
     shortest_s = min(limits.min_expires_s, _NEVER_BRIEF_S)
     bound = 0
-    for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
+    for at, contact in enumerate(wanted.contacts):
+        expires_s = lasting[at]
         if expires_s:
             bound += 1
             if expires_s < shortest_s:
@@ -149,11 +210,10 @@ def _is_done(live: Sequence[Binding], wanted: Wanted, lasting: list[int]) -> boo
     Its transaction is over, or was another node's, and the phone never got the answer: told
     "out of order", it would take itself for not registered. 10.3 step 7 means later requests.
     """
-    written = {
-        binding.key: binding
-        for binding in live
-        if binding.cseq == wanted.cseq and binding.call_id == wanted.call_id
-    }
+    written: dict[str, Binding] = {}
+    for binding in live:
+        if binding.cseq == wanted.cseq and binding.call_id == wanted.call_id:
+            written[binding.key] = binding
     if not written:
         return False
     for contact, expires_s in zip(wanted.contacts, lasting, strict=True):
@@ -177,7 +237,7 @@ def _granted_s(expires_s: int, limits: Domain, drawn: float) -> int:
     if expires_s <= limits.min_expires_s:
         return expires_s
     shortened_s = expires_s - int(expires_s * limits.spread_percent * drawn / 100)
-    return max(shortened_s, limits.min_expires_s, 1)
+    return shortened_s if shortened_s > limits.min_expires_s else max(limits.min_expires_s, 1)
 
 
 def _make_room(

@@ -26,9 +26,9 @@ from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.reach import FlowOf
 from oneproxy.registrar.request import Wanted, read_register
 from oneproxy.registrar.rules import Refusal, register
-from oneproxy.sip.address import parse_address
 from oneproxy.sip.malformed import REASONS, Malformed
-from oneproxy.sip.uri import Uri, parse_uri
+from oneproxy.sip.read import address_uri
+from oneproxy.sip.uri import Uri
 from oneproxy.site.model import Domain, Site
 
 Answer = Callable[[Ask, Decision], None]
@@ -41,9 +41,8 @@ RETRY_AFTER_S: Final = 5
 #: AoRs that are stored again at once, when the database is back; half of them answered,
 #: others follow.
 RESENT: Final = 500
-#: AoRs looked at for expired bindings with every REGISTER; more than one, so that the
-#: sweep outruns what registrations add.
-SWEPT: Final = 2
+#: Contacts of one AoR that are stored again in one change.
+TOGETHER: Final = 64
 
 BUSY: Final = Reply(503, "Service Unavailable", (f"Retry-After: {RETRY_AFTER_S}",))
 NOT_SAVED: Final = Reply(500, "Server Internal Error", (f"Retry-After: {RETRY_AFTER_S}",))
@@ -53,13 +52,15 @@ NOT_FOUND: Final = Reply(404, "Not Found")
 class _Write:
     """A change on its way to the database, and the request that waits for it."""
 
-    __slots__ = ("aor", "ask", "change", "growth", "registrar", "waiting", "wanted")
+    __slots__ = ("aor", "ask", "change", "growth", "registrar", "sent", "waiting", "wanted")
 
     def __init__(
         self, registrar: "Registrar", change: Change, growth: int, ask: Ask | None, wanted: Wanted | None
     ) -> None:
         """ask, wanted: None for what is stored again, of which somebody was told before."""
         self.registrar = registrar
+        #: `change` as it went: with what is in its way in the database.
+        self.sent = change
         self.aor = change.aor
         self.ask = ask
         self.wanted = wanted
@@ -78,6 +79,7 @@ class Registrar:
 
     __slots__ = (
         "_answer",
+        "_apart",
         "_departures",
         "_domain_of",
         "_draw",
@@ -92,6 +94,8 @@ class Registrar:
         "_save",
         "_subscribers",
         "_writes",
+        "dropped",
+        "on_dropped",
     )
 
     def __init__(
@@ -133,6 +137,11 @@ class Registrar:
         self._writes: dict[str, Write] = {}
         self._departures = Departures(location, flow_of, self._writes, save, self._go_on_after)
         self._kept = 0
+        #: Told of an AoR that has a contact which no database takes, and how many of them there were.
+        self.on_dropped: Callable[[str], object] = str
+        self.dropped = 0
+        #: AoRs whose contacts are stored again one by one, since one of them was refused.
+        self._apart: set[str] = set()
         #: AoRs left to store again, and how many are on their way.
         self._left: Iterator[str] = iter(())
         self._resent = 0
@@ -156,7 +165,7 @@ class Registrar:
         if isinstance(wanted, Malformed):
             return Reply(400, REASONS[wanted])
         wanted.domain = domain
-        self._location.sweep(ask.now, SWEPT)
+        self._location.tend(ask.now)
         if not self._location.knows(aor):
             return self._await_aor(ask, wanted, domain)
         return self._take_turn(ask, wanted, domain)
@@ -168,7 +177,7 @@ class Registrar:
         if write.ask is None or write.wanted is None:
             self._finish_resent(write, fate)
         else:
-            self._answer(write.ask, self._finished(write.ask, write.wanted, write.change, fate))
+            self._answer(write.ask, self._finished(write, write.ask, write.wanted, fate))
         self._go_on_after(write.aor, write.waiting, fate)
         if self._departures:
             self._departures.freed(write.aor)
@@ -180,8 +189,8 @@ class Registrar:
     def _go_on_after(self, aor: str, waiting: Waiting, fate: Fate) -> None:
         """The change of `aor` has come to its end: carry out what waited for that."""
         self._go_on(waiting)
-        if fate is Fate.REFUSED and self._is_to_store(aor):
-            # What was unsaved went along with it, and was refused with it.
+        if fate is not Fate.UNKNOWN and self._is_to_store(aor):
+            # It had to wait for that, or was more than one change takes.
             self._store_again(aor)
 
     def _go_on(self, waiting: Waiting) -> None:
@@ -203,18 +212,17 @@ class Registrar:
         if self._departures:
             self._departures.room()
 
-    def _finished(self, ask: Ask, wanted: Wanted, change: Change, fate: Fate) -> Decision:
-        """The answer to a REGISTER, whose `change` has come to its end."""
+    def _finished(self, write: _Write, ask: Ask, wanted: Wanted, fate: Fate) -> Decision:
+        """The answer to a REGISTER, whose change has come to its end."""
+        change = write.change
         if fate is Fate.STORED:
-            self._location.settle(change.aor)
+            self._location.settle(write.sent)
             return self._make_true(ask, wanted, change)
-        if fate is Fate.REFUSED:
+        if fate is not Fate.UNKNOWN:
             return NOT_SAVED
-        if self._from_memory:
-            return self._serve_from_memory(ask, wanted, change)
         # The database may have it: it has to learn what is true here.
-        self._location.keep_unsaved(change)
-        return BUSY
+        has_room = self._location.keep_unsaved(change, sent=True)
+        return self._make_true(ask, wanted, change) if has_room and self._from_memory else BUSY
 
     def _serve_from_memory(self, ask: Ask, wanted: Wanted, change: Change) -> Decision:
         """Accept what can't be stored now."""
@@ -236,10 +244,25 @@ class Registrar:
     def _finish_resent(self, write: _Write, fate: Fate) -> None:
         """What was stored again is stored, can't be, or has to wait for the next time."""
         self._resent -= 1
-        if fate is not Fate.UNKNOWN:
-            self._location.settle(write.aor)
+        aor = write.aor
+        if fate is Fate.STORED:
+            self._location.settle(write.sent)
+        elif fate is Fate.UNFIT:
+            self._refused(write.sent)
+        if aor not in self._location.unsaved:
+            self._apart.discard(aor)
         if self._resent <= RESENT // 2:
             self._resend_more()
+
+    def _refused(self, sent: Change) -> None:
+        """The database never takes what was served from memory; what is sound of it follows by itself."""
+        keys = {*sent.removed, *(binding.key for binding in sent.stored)}
+        if len(keys) > 1:
+            self._apart.add(sent.aor)
+            return
+        self._location.settle(sent)
+        self.dropped += 1
+        self.on_dropped(sent.aor)
 
     def _resend_more(self) -> None:
         """Store again what is left, as much as may be on its way at once."""
@@ -258,7 +281,7 @@ class Registrar:
 
     def _store_again(self, aor: str) -> bool:
         """Store what is unsaved of `aor` as it is here; False: it can't be taken."""
-        change = self._location.with_unsaved(Change(aor, (), ()))
+        change = self._location.to_store(aor, 1 if aor in self._apart else TOGETHER)
         write = self._writes[aor] = _Write(self, change, 0, None, None)
         self._resent += 1
         if self._save(change, write.done):
@@ -299,16 +322,15 @@ class Registrar:
 
     def _find_aor(self, ask: Ask, domain: Domain) -> str | Reply:
         """The AoR that To names, or the 400 or 404 (RFC 3261 10.3 steps 3 and 5)."""
-        address = parse_address(ask.request.get("to") or "")
-        uri = address if isinstance(address, Malformed) else parse_uri(address.uri)
-        if isinstance(uri, Malformed) or uri.scheme not in ("sip", "sips"):
+        uri = address_uri(ask.request, "to")
+        if uri is None or uri.scheme not in ("sip", "sips"):
             # RFC 3261 10.2: the AoR is a SIP or SIPS URI.
             return Reply(400, REASONS[Malformed.TO])
         named = self._domain_of(uri)
         if named is None or named[0] is not domain or uri.user is None:
             return NOT_FOUND
-        # A domain that asks nobody for a password has no list of who exists.
-        if domain.authenticate and named[1] not in self._subscribers:
+        # An open domain has no list of who exists.
+        if not domain.is_open and named[1] not in self._subscribers:
             return NOT_FOUND
         return named[1]
 
@@ -337,16 +359,20 @@ class Registrar:
             growth = max(0, location.growth(change))
             if growth and location.count + self._kept + growth > location.capacity:
                 return BUSY
+        if location.unsaved and not location.has_room:
+            # Where so much may be otherwise in the database nothing more is sent there.
+            return BUSY
         write = _Write(self, change, growth, ask, wanted)
         if waiting:
             write.waiting = waiting
         # Known before it is saved: whoever saves is free to call back at once.
         self._writes[aor] = write
         self._kept += growth
-        if location.knows(aor) and self._save(
-            location.with_unsaved(change) if location.unsaved else change, write.done
-        ):
-            return PENDING
+        if location.knows(aor):
+            if location.unsaved:
+                write.sent = location.over_unsaved(change)
+            if self._save(write.sent, write.done):
+                return PENDING
         del self._writes[aor]
         self._kept -= growth
         return self._serve_from_memory(ask, wanted, change) if self._from_memory else BUSY
@@ -355,4 +381,4 @@ class Registrar:
 def _without(change: Change, static: list[str]) -> Change:
     """`change` without what it does to contacts that were added by hand."""
     stored = tuple(binding for binding in change.stored if binding.key not in static)
-    return Change(change.aor, change.removed, stored)
+    return Change(change.aor, change.removed, stored, change.meant)

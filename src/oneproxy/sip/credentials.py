@@ -102,7 +102,12 @@ def parse_challenge(value: str) -> Challenge | Malformed:
 def _parse(value: str) -> tuple[str, dict[str, str], str] | Malformed:
     """Scheme, parameters and text of a header value."""
     value = value.strip(_SPACE)
-    end = min((at for at in (value.find(" "), value.find("\t")) if at >= 0), default=len(value))
+    end = value.find(" ")
+    tab = value.find("\t")
+    if tab >= 0 and (end < 0 or tab < end):
+        end = tab
+    if end < 0:
+        end = len(value)
     scheme = value[:end]
     if not is_token(scheme):
         return Malformed.CREDENTIALS

@@ -13,7 +13,7 @@ meaning.
     again   {"via": [1, 4]}                       only for headers that stand twice
 """
 
-from typing import Any, Final
+from typing import Final
 
 from oneproxy.sip.malformed import Malformed
 
@@ -72,12 +72,8 @@ def header_name(written: str) -> str:
     return COMPACT.get(name, name)
 
 
-#: What a response gets when the first of its header fields is asked for.
-_INDEXED: Final = frozenset(("again", "body", "fault", "first", "lines", "values"))
-
-
-class Message:
-    """What requests and responses share: header fields in order and as they came."""
+class Fields:
+    """Header fields in order and as they came, and the body behind them."""
 
     __slots__ = ("again", "body", "fault", "first", "lines", "values")
 
@@ -88,6 +84,10 @@ class Message:
     body: str
     #: What splitting found wrong; the message can still be answered.
     fault: Malformed | None
+
+    def __init__(self, head: str, body: str) -> None:
+        self.body = body
+        self._index(head)
 
     def get(self, name: str) -> str | None:
         """The first value of header `name` (lower case, full form), or None."""
@@ -155,7 +155,7 @@ class Message:
             at += 1
 
 
-class Request(Message):
+class Request(Fields):
     """A request: `method` and `uri` stand as they came (RFC 3261 7.1)."""
 
     __slots__ = ("call_id", "cseq", "from_tag", "max_forwards", "method", "to_tag", "uri", "version")
@@ -173,11 +173,12 @@ class Request(Message):
         self.method = method
         self.uri = uri
         self.version = version
+        # Not through super(): every request comes by here.
         self.body = body
         self._index(head)
 
 
-class Response(Message):
+class Response:
     """A response: `status` is 100 to 699, `reason` may be empty (RFC 3261 7.2).
 
     Its header fields are split when the first of them is asked for: a proxy passes
@@ -186,7 +187,7 @@ class Response(Message):
     long as it is spelled as usual, and from the header fields otherwise.
     """
 
-    __slots__ = ("_end", "_text", "_top", "reason", "status", "top_via")
+    __slots__ = ("_end", "_fields", "_text", "_top", "reason", "status", "top_via")
 
     def __init__(self, text: str, end: int, status: int, reason: str) -> None:
         self.status = status
@@ -194,6 +195,7 @@ class Response(Message):
         self._text = text
         #: Where the head ends.
         self._end = end
+        self._fields: Fields | None = None
         #: From where to where the text goes when the top Via does, if that is the first
         #: header and not folded; else 0.
         self._top = 0, 0
@@ -241,13 +243,62 @@ class Response(Message):
         text = self._text
         return (text[:start] + text[after:]).encode("latin-1")
 
-    def __getattr__(self, name: str) -> Any:
-        """Called for what is not there yet: splits, then answers."""
-        if name not in _INDEXED:
-            raise AttributeError(name)
-        self.body = self._text[self._end + 4 :]
-        self._index(self._text[: self._end])
-        return getattr(self, name)
+    @property
+    def fields(self) -> Fields:
+        """The header fields, split when somebody first asks."""
+        fields = self._fields
+        if fields is None:
+            self._fields = fields = Fields(self._text[: self._end], self._text[self._end + 4 :])
+        return fields
+
+    @property
+    def lines(self) -> list[str]:
+        """As of `Fields`; so are all that follow."""
+        return self.fields.lines
+
+    @property
+    def values(self) -> list[str]:
+        """The values of `lines`."""
+        return self.fields.values
+
+    @property
+    def first(self) -> dict[str, int]:
+        """Where a header stands first."""
+        return self.fields.first
+
+    @property
+    def again(self) -> dict[str, list[int]]:
+        """Where headers stand that stand twice."""
+        return self.fields.again
+
+    @property
+    def body(self) -> str:
+        """What follows the head."""
+        return self._text[self._end + 4 :]
+
+    @property
+    def fault(self) -> Malformed | None:
+        """What splitting found wrong."""
+        return self.fields.fault
+
+    def get(self, name: str) -> str | None:
+        """The first value of header `name`, or None."""
+        return self.fields.get(name)
+
+    def positions(self, name: str) -> list[int]:
+        """Where header `name` stands in `lines`, in order."""
+        return self.fields.positions(name)
+
+    def all(self, name: str) -> list[str]:
+        """The value of every line of header `name`, in order."""
+        return self.fields.all(name)
+
+    def bytes(self) -> bytes:
+        """The message as octets, folded lines joined."""
+        return self.fields.bytes()
+
+
+Message = Request | Response
 
 
 def split(data: bytes) -> Request | Response | Malformed:

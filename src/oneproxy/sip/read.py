@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 from oneproxy.sip import fields
 from oneproxy.sip.address import Address, parse_address
 from oneproxy.sip.malformed import Malformed
-from oneproxy.sip.message import Message
+from oneproxy.sip.message import Message, Request
+from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.sip.via import Via, parse_via
 
 _MAX_FORWARDS: Final = 255
@@ -57,6 +58,23 @@ def _contact(value: str) -> Address | Star | Malformed:
 def routes(message: Message) -> list[Address] | Malformed:
     """Every Route, the next hop first (RFC 3261 20.34)."""
     return _listed(message, "route", _bracketed, Malformed.ROUTE)
+
+
+def address_uri(request: Request, name: str) -> Uri | None:
+    """The URI in From or To of a checked request, or None where there is none to be read."""
+    value = request.get(name) or ""
+    before, bracket, after = value.partition("<")
+    if bracket and '"' not in value and ";" not in before:
+        # The request was checked, so the end of the brackets is the end of the URI:
+        # 0.6 us instead of 3 us for the grammar of all that stands around it.
+        text = after.partition(">")[0]
+    else:
+        address = parse_address(value)
+        if isinstance(address, Malformed):
+            return None
+        text = address.uri
+    uri = parse_uri(text)
+    return None if isinstance(uri, Malformed) else uri
 
 
 def record_routes(message: Message) -> list[Address] | Malformed:

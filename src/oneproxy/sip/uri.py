@@ -28,7 +28,8 @@ _VISUAL_SEPARATORS: Final = str.maketrans("", "", "-.()")
 # leaves transport out, the examples below it do not.
 _TELLING: Final = ("user", "ttl", "method", "maddr", "transport")
 
-_REMEMBERED: Final = 4096
+# Of ten thousand phones: their addresses-of-record and their contacts. 16 MB at most.
+_REMEMBERED: Final = 32_768
 _REMEMBERED_LENGTH: Final = 256
 
 

@@ -32,13 +32,20 @@ def _machine(tables: Tables, folder: Path) -> Machine:
         connections_per_source=tables.capacity.connections_per_source,
         dns_servers=tuple(tables.dns.servers),
         last_site=tables.database.last_site,
-        admin=_admin(tables.admin) if "admin" in tables.sections else None,
+        keep_versions=tables.database.keep_versions,
+        admin=_admin(tables.admin, folder) if "admin" in tables.sections else None,
     )
 
 
-def _admin(table: schema.Admin) -> Admin:
+def _admin(table: schema.Admin, folder: Path) -> Admin:
     host, port = texts.split_port(table.address)
-    return Admin(host, port or 0, tuple(Token(one.name, one.sha256, one.role) for one in table.token))
+    return Admin(
+        host,
+        port or 0,
+        tuple(Token(one.name, one.sha256, one.role) for one in table.token),
+        place(folder, table.certificate),
+        place(folder, table.key),
+    )
 
 
 def _listen(table: schema.Listen, folder: Path) -> Listen:

@@ -1,7 +1,7 @@
-"""The certificate files of a [[listen]] table: what is missing, and what does not fit together.
+"""The certificate files of [[listen]] tables and of [admin]: what is missing, and what does not fit.
 
 They are looked at when the file is checked, since a phone that cannot connect says no
-more than that it cannot. The node reads them again by itself whenever they change.
+more than that it cannot. Whoever listens reads them again by itself whenever they change.
 """
 
 import json
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from oneproxy.site.lines import Path as Place
 from oneproxy.site.tables import Fault, Tables
 
 SECURE: Final = frozenset(("tls", "wss"))
@@ -17,6 +18,7 @@ SECURE: Final = frozenset(("tls", "wss"))
 _CERTIFICATE: Final = "a file with a certificate in PEM format, and those that lead to its authority"
 _KEY: Final = "a file with the private key of the certificate in PEM format"
 _CLIENT_CA: Final = "a file with certificates of authorities in PEM format"
+_ALLOWED: Final = {"certificate": _CERTIFICATE, "key": _KEY, "client_ca": _CLIENT_CA}
 
 
 def place(folder: Path, written: str | None) -> str:
@@ -27,27 +29,37 @@ def place(folder: Path, written: str | None) -> str:
 def find_certificate_faults(tables: Tables, index: int, folder: Path) -> Iterator[Fault]:
     """What is wrong with the files of one [[listen]] whose transport needs them."""
     listen = tables.listen[index]
+    written = {key: getattr(listen, key, None) for key in _ALLOWED if tables.sound("listen", index, key)}
+    yield from _faults(("listen", index), written, folder, f'the transport "{listen.transport}"')
+
+
+def find_admin_faults(tables: Tables, folder: Path) -> Iterator[Fault]:
+    """What is wrong with the files of [admin], where one stands there."""
+    admin = tables.admin
+    if admin.certificate is not None or admin.key is not None:
+        written = {"certificate": admin.certificate, "key": admin.key}
+        other = "certificate" if admin.key is None else "key"
+        yield from _faults(("admin",), written, folder, f"a {other}")
+
+
+def _faults(path: Place, written: dict[str, str | None], folder: Path, what: str) -> Iterator[Fault]:
+    """What is wrong with the files of one table. what: has no file where none is written."""
     readable: dict[str, str] = {}
-    for key, allowed in (("certificate", _CERTIFICATE), ("key", _KEY), ("client_ca", _CLIENT_CA)):
-        written = getattr(listen, key, None)
-        if not tables.sound("listen", index, key):
-            continue
-        if written is not None:
-            file = place(folder, written)
+    for key, name in written.items():
+        allowed = _ALLOWED[key]
+        if name is not None:
+            file = place(folder, name)
             why = _unreadable(file)
             if why is None:
                 readable[key] = file
             else:
-                yield Fault(
-                    ("listen", index, key), f"{_shown(written)}, {why}", f"{allowed}; {_way_out(file)}"
-                )
+                yield Fault((*path, key), f"{_shown(name)}, {why}", f"{allowed}; {_way_out(file)}")
         elif key != "client_ca":
-            found = f'the transport "{listen.transport}" without {key}'
-            yield Fault(("listen", index, key), found, f"{key} = {allowed}")
-    yield from _misfits(("listen", index), readable)
+            yield Fault((*path, key), f"{what} without {key}", f"{key} = {allowed}")
+    yield from _misfits(path, readable)
 
 
-def _misfits(path: tuple[str, int], files: dict[str, str]) -> Iterator[Fault]:
+def _misfits(path: Place, files: dict[str, str]) -> Iterator[Fault]:
     """Readable files whose contents are not what they should be."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for key, allowed in (("certificate", _CERTIFICATE), ("client_ca", _CLIENT_CA)):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from oneproxy.site.certificates import SECURE, find_certificate_faults
+from oneproxy.site.certificates import SECURE, find_admin_faults, find_certificate_faults
 from oneproxy.site.checks_access import check_rules
 from oneproxy.site.checks_machine import check_listens, check_tokens
 from oneproxy.site.checks_routes import check_formats, check_reach, check_routes
@@ -47,3 +47,4 @@ def find_faults(tables: Tables, folder: Path = Path()) -> Iterator[Fault]:
     for index, listen in tables.listen.items():
         if tables.sound("listen", index, "transport") and listen.transport in SECURE:
             yield from find_certificate_faults(tables, index, folder)
+    yield from find_admin_faults(tables, folder)

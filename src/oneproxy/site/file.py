@@ -20,6 +20,8 @@ from oneproxy.site.tables import read_tables
 
 # What tomllib says where: "... (at line 3, column 5)" or "... (at end of document)".
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+#: What tomllib says with a key of an inline table, or of one that holds HA1s.
+_KEY: Final = re.compile(r"^(Duplicate inline table key )'.*|^(Cannot .*)\(.*'ha1'.*\)")
 
 
 def read(path: Path, machine: bool = True) -> Configuration | list[Mistake]:
@@ -61,7 +63,8 @@ def read_text(text: str, folder: Path = Path(), machine: bool = True) -> Configu
 
 def _syntax_mistake(message: str, text: str) -> Mistake:
     place = _PLACE.search(message)
-    reason = _PLACE.sub("", message)
+    # With a key that may be a hash, where somebody wrote `ha1` the other way round.
+    reason = _KEY.sub(r"\1\2***", _PLACE.sub("", message))
     reason = reason[:1].lower() + reason[1:]
     if place is None or place[1] is None:
         return Mistake(text.rstrip("\n").count("\n") + 1, "", f"{reason}, at the end of the file", "TOML 1.0")

@@ -1,7 +1,8 @@
 """What is wrong with a configuration file, in the words that reach people.
 
-Nothing secret goes into these words: a password is shown as `***`, a database URL
-without its password, and a value of the wrong kind by its kind alone.
+Nothing secret goes into these words: a password is shown as `***`, and so is what stands in the
+place of an algorithm's name before a hash; a database URL without its password, and a value of
+the wrong kind by its kind alone.
 """
 
 import json
@@ -17,6 +18,9 @@ from oneproxy.site.lines import Path
 SECRET_KEYS: Final = frozenset(
     {"password", "key", "passwd", "secret", "sha256", "MD5", "SHA-256", "SHA-512-256"}
 )
+#: The table whose keys are algorithms, and nothing else may be read of what stands in it.
+_HASHES: Final = "ha1"
+_HIDDEN: Final = "***"
 _SHOWN: Final = 60
 #: A password in a SIP URI, however wrong the rest of it is (RFC 3261 19.1.1).
 _OF_URI: Final = re.compile(r"(?i)(sips?:[^:@]*):.*@")
@@ -45,8 +49,12 @@ class Mistake:
 def key_text(path: Path) -> str:
     """`("domain", 1, "name")` as an operator reads it: `domain[2].name`."""
     text = ""
-    for part in path:
-        if isinstance(part, int):
+    hashes = path[:1] == ("subscriber",) and _HASHES in path
+    for place, part in enumerate(path):
+        if hashes and place and path[place - 1] == _HASHES and part not in SECRET_KEYS:
+            # Who took the table for the other way round has written the hash here.
+            text += f".{_HIDDEN}"
+        elif isinstance(part, int):
             text += f"[{part + 1}]"
         else:
             text += f".{part}" if text else part
@@ -61,8 +69,8 @@ def found_text(path: Path, value: object) -> str:
             return "a table"
         case list():
             return f"a list of {len(value)}"
-        case _ if name in SECRET_KEYS or ("ha1" in path and name != "[key]"):
-            return "***"
+        case _ if name in SECRET_KEYS or _HASHES in path:
+            return _HIDDEN
         case bool():
             return str(value).lower()
         case str():

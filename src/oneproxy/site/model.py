@@ -45,6 +45,8 @@ class Machine(Struct, frozen=True):
     dns_servers: tuple[str, ...] = ()
     #: The file that keeps the last site known; relative to the directory we were started in.
     last_site: str = "oneproxy-site.last"
+    #: Versions of the site; 0: all.
+    keep_versions: int = 1000
     #: Where the HTTP API is served; None: nowhere.
     admin: "Admin | None" = None
 
@@ -58,11 +60,16 @@ class Token(Struct, frozen=True):
 
 
 class Admin(Struct, frozen=True):
-    """The HTTP API. host: an IP address; port: 1 to 65535."""
+    """The HTTP API. host: an IP address; port: 1 to 65535.
+
+    certificate, key: files as those of `Listen`; where they stand it speaks TLS.
+    """
 
     host: str
     port: int
     tokens: tuple[Token, ...] = ()
+    certificate: str = ""
+    key: str = ""
 
 
 class Domain(Struct, frozen=True):
@@ -96,6 +103,11 @@ class Domain(Struct, frozen=True):
     follow_redirects: int = 0
     #: Where its callers dial from ("PT"): their numbers are read so before a route is looked for.
     country: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether REGISTER needs no password: then anybody is a user here, whether or not a subscriber."""
+        return "REGISTER" not in self.authenticate
 
 
 class Subscriber(Struct, frozen=True, gc=False):

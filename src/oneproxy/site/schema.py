@@ -82,6 +82,7 @@ class Database(Table):
     last_site: Annotated[
         str, AfterValidator(texts.not_empty), Field(description="the name of a file that may be written")
     ] = "oneproxy-site.last"
+    keep_versions: Annotated[int, whole(0, 1_000_000_000)] = 1_000
 
 
 class Capacity(Table):
@@ -119,6 +120,8 @@ class Admin(Table):
     """[admin]: where the HTTP API and the console are served."""
 
     address: Address = "127.0.0.1:8080"
+    certificate: File | None = None
+    key: File | None = None
     token: Annotated[list[Token], Field(description="tables begun by [[admin.token]]")] = []
 
 

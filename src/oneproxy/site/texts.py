@@ -64,6 +64,12 @@ def host(text: str) -> str:
     return lowered
 
 
+def client(text: str) -> str:
+    """A name in a certificate, in lower case: a host, a URI, or whatever an authority has put there."""
+    _expect(text.isprintable() and " " not in text and 0 < len(text) <= _LONGEST)
+    return text.lower()
+
+
 def split_port(text: str) -> tuple[str, int | None]:
     """`host:port`, `[v6]:port`, or either without the port, which is 1 to 65535."""
     if text.startswith("["):

@@ -159,7 +159,7 @@ RouteUri = Annotated[
 ]
 ClientName = Annotated[
     str,
-    AfterValidator(texts.host),
+    AfterValidator(texts.client),
     Field(description='a name in a TLS client certificate, such as "gw.example.com"'),
 ]
 Flag = Annotated[bool, Field(description="true or false")]

@@ -9,6 +9,8 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -16,7 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from oneproxy.store.schema import NewerSchemaError, ensure
+from oneproxy.store.schema import HEAD, NewerSchemaError, ensure, version
 
 #: How long SQLite waits for another process's lock, and PostgreSQL for its connection
 #: and for one statement.
@@ -48,16 +50,18 @@ class UnreachableError(StoreError):
 class Database:
     """The database at `url`; role is what people call it: "proxy" or "system".
 
+    reading: nothing is written, for which the right to read is enough.
     Raises StoreError for a URL that names no database that is supported.
     """
 
-    def __init__(self, role: str, url: str) -> None:
+    def __init__(self, role: str, url: str, reading: bool = False) -> None:
         self.role = role
         parsed = _parse(role, url)
         #: The URL without its password, for people.
         self.shown = shown(parsed)
         self._file = parsed.database if parsed.get_backend_name() == "sqlite" else None
-        self._engine = _engine(parsed)
+        self._reading = reading
+        self._engine = self._read_engine("mode=ro") if reading and self._is_file else _engine(parsed)
         self._connection: Connection | None = None
         self._retry_at = 0.0
         self._fault = ""
@@ -68,7 +72,13 @@ class Database:
         return self._engine.dialect.name
 
     def open(self) -> None:
-        """Connect, make or migrate the tables, and see that writing works. Raises StoreError."""
+        """Connect, make or migrate the tables, and see that writing works. Raises StoreError.
+
+        Where nothing is to be written: see that the tables are those that are known here.
+        """
+        if self._reading:
+            self._open_reading()
+            return
         self._check_place()
         try:
             connection = self.connection()
@@ -83,6 +93,41 @@ class Database:
                 raise StoreError(self.complaint(str(error), "install the version that made them")) from None
             kind = UnreachableError if _may_pass(error) else StoreError
             raise kind(self.complaint(reason(error))) from None
+
+    def _open_reading(self) -> None:
+        try:
+            try:
+                found = version(self.connection())
+            except OperationalError:
+                # A file that nobody has open needs others beside it, which only those may make who
+                # may write there; but then nobody writes, and it can be taken as it is.
+                if not self._is_file or os.path.exists(f"{self._file}-wal"):
+                    raise
+                self.drop()
+                self._retry_at = 0.0
+                self._engine = self._read_engine("immutable=1")
+                found = version(self.connection())
+            self.connection().rollback()
+        except SQLAlchemyError as error:
+            self.drop()
+            raise UnreachableError(self.complaint(reason(error), "see that we may read it")) from None
+        if found != HEAD:
+            self.drop()
+            why = "it has no tables" if found is None else f"its tables have version {found}, not {HEAD}"
+            raise StoreError(self.complaint(why, "`oneproxy run` or `apply` of this version makes them"))
+
+    @property
+    def _is_file(self) -> bool:
+        """Whether it is a file of SQLite by its plain name."""
+        return self._file not in (None, "", ":memory:") and not str(self._file).startswith("file:")
+
+    def _read_engine(self, how: str) -> Engine:
+        uri = f"{Path(str(self._file)).absolute().as_uri()}?{how}"
+        return create_engine(
+            "sqlite://",
+            creator=lambda: sqlite3.connect(uri, uri=True, timeout=BUSY_S),
+            poolclass=NullPool,
+        )
 
     def exists(self) -> bool:
         """Whether there is a file; of a server nobody knows before it is asked."""
@@ -200,7 +245,7 @@ def _engine(url: URL) -> Engine:
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
-        "tcp_user_timeout": STATEMENT_S * 1000,
+        "tcp_user_timeout": int(STATEMENT_S * 1000),
     }
     arguments = {name: value for name, value in arguments.items() if name not in url.query}
     engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
@@ -221,10 +266,37 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    """Settings of a connection: no statement may hold up the recorder for long, nor who is gone."""
-    connection.execute(f"SET statement_timeout = {STATEMENT_S * 1000}")
-    connection.execute(f"SET idle_in_transaction_session_timeout = {int(IDLE_S * 1000)}")
+    """Settings of a connection."""
+    connection.execute(settings())
     connection.commit()
+
+
+def straight(connection: Connection, statement: str, rows: Sequence[Any] | None = None) -> sqlite3.Cursor:
+    """Have SQLite do it as it stands, for every row of `rows` where there are any.
+
+    SQLAlchemy's share, of 0.1 ms each time, is left out. Raises SQLAlchemyError as that would.
+    """
+    driver: Any = connection.connection.driver_connection
+    try:
+        if rows is None:
+            found: sqlite3.Cursor = driver.execute(statement)
+        else:
+            found = driver.executemany(statement, rows)
+    except sqlite3.Error as error:
+        dialect = connection.dialect
+        raise DBAPIError.instance(statement, None, error, sqlite3.Error, dialect=dialect) from error
+    return found
+
+
+def settings() -> str:
+    """What a connection to PostgreSQL begins with.
+
+    No statement may hold up the recorder for long, nor a transaction of a machine that is gone.
+    """
+    return (
+        f"SET statement_timeout = {int(STATEMENT_S * 1000)};"
+        f"SET idle_in_transaction_session_timeout = {int(IDLE_S * 1000)}"
+    )
 
 
 def reason(error: Exception) -> str:

@@ -3,19 +3,21 @@
 Functions on an open connection; the caller commits. All of them may be repeated.
 
 What every registration costs is one statement for a whole group, given to the driver as
-text. PostgreSQL takes the rows as one JSON text: 4 us of our CPU a row, commit included,
-where a statement for each through SQLAlchemy is 22.
+text; PostgreSQL takes the rows as one JSON text. `save` does it in a transaction; `prepared`
+and `statements` are the same for who sends them without waiting (`store/direct.py`).
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Delete, Select, and_, bindparam, delete, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-from oneproxy.registrar.bindings import Binding, Change
+from oneproxy.registrar.bindings import STATIC, Binding, Change
+from oneproxy.store.database import straight
 from oneproxy.store.tables import location, setting
 
 #: (aor, key of the binding), as they stand in the columns `aor` and `contact`.
@@ -46,6 +48,10 @@ _to = tuple_(bindparam("to_aor"), bindparam("to_contact"))
 _remove: Final[Delete] = delete(location).where(
     and_(location.c.aor == bindparam("key_aor"), location.c.contact == bindparam("key_contact"))
 )
+#: Of a binding that is meant alone (`bindings.is_meant`).
+_remove_meant: Final[Delete] = _remove.where(
+    location.c.call_id == bindparam("meant_call_id"), location.c.cseq <= bindparam("meant_cseq")
+)
 _step_end: Final[Select[Any]] = (
     select(location.c.aor, location.c.contact)
     .where(_key > _after)
@@ -57,7 +63,9 @@ _clear: Final[Delete] = delete(location).where(_key > _after, location.c.expires
 _clear_to: Final[Delete] = _clear.where(_key <= _to)
 
 
-_COLUMNS: Final = tuple(column.name for column in location.columns)
+_COLUMNS: Final = tuple(str(column.name) for column in location.columns)
+#: A row, each value by the name of its column.
+_Row: Final[Any] = msgspec.defstruct("_Row", [(name, object) for name in _COLUMNS], gc=False)
 _NAMES: Final = ", ".join(_COLUMNS)
 _FRESH: Final = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[2:])
 #: How a statement names its values, and how a list of AoRs is given.
@@ -65,10 +73,28 @@ _MARKS: Final = {"sqlite": "?", "postgresql": "%s"}
 _ANY: Final = {"sqlite": "IN (SELECT value FROM json_each(?))", "postgresql": "= ANY(%s)"}
 
 _INTO: Final = f"INSERT INTO location ({_NAMES})"
-_OVER: Final = f"ON CONFLICT (aor, contact) DO UPDATE SET {_FRESH}"
+#: As `bindings.gives_way` has it.
+_GIVES_WAY: Final = (
+    f"excluded.source = '{STATIC}' OR location.source <> '{STATIC}' AND (location.call_id <> excluded.call_id"
+    " OR location.cseq <= excluded.cseq OR location.expires_at <= excluded.since)"
+)
+_OVER: Final = f"ON CONFLICT (aor, contact) DO UPDATE SET {_FRESH} WHERE {_GIVES_WAY}"
+_FROM_JSON: Final = (
+    f"{_INTO} SELECT {_NAMES} FROM json_populate_recordset(NULL::location, {{}}::json) {_OVER}"
+)
 _store: Final = {
     "sqlite": f"{_INTO} VALUES ({', '.join('?' * len(_COLUMNS))}) {_OVER}",
-    "postgresql": f"{_INTO} SELECT {_NAMES} FROM json_populate_recordset(NULL::location, %s::json) {_OVER}",
+    "postgresql": _FROM_JSON.format("%s"),
+}
+#: The same for PostgreSQL, as prepared statements: their names, and their text.
+_STORE: Final = "oneproxy_store"
+_REMOVE: Final = "oneproxy_remove"
+_REMOVE_MEANT: Final = "oneproxy_remove_meant"
+_WHERE_KEY: Final = "DELETE FROM location WHERE aor = $1 AND contact = $2"
+PREPARED: Final = {
+    _STORE: _FROM_JSON.format("$1"),
+    _REMOVE: _WHERE_KEY,
+    _REMOVE_MEANT: f"{_WHERE_KEY} AND call_id = $3 AND cseq <= $4",
 }
 #: The setting that is written to see whether something can be.
 PROBE: Final = "probe"
@@ -103,44 +129,62 @@ def unfit(change: Change) -> str | None:
     A change that fails would take everyone's in its transaction with it, so what a phone
     can do wrong is found before.
     """
-    keys = [(change.aor, key) for key in change.removed]
-    keys += [(change.aor, binding.key) for binding in change.stored]
-    for aor, key in keys:
-        # Latin-1 takes two octets a character at most: nearly all need no closer look.
-        if (
-            2 * (len(aor) + len(key)) > MAX_KEY_OCTETS
-            and len(aor.encode()) + len(key.encode()) > MAX_KEY_OCTETS
-        ):
-            return "contact too long"
-        if "\0" in aor or "\0" in key:
-            return "NUL in a text"
+    aor = change.aor
+    for key in change.removed:
+        why = _unfit_key(aor, key)
+        if why is not None:
+            return why
     for binding in change.stored:
-        texts = (
-            binding.call_id,
-            binding.source,
-            binding.user_agent,
-            binding.instance,
-            binding.flow,
-            *binding.path,
-        )
-        if sum(map(len, texts)) > MAX_BINDING_OCTETS:
-            return "binding too long"
-        if "\0" in "".join(texts):
-            return "NUL in a text"
-        if not all(0 <= number <= MAX_INTEGER for number in (binding.cseq, binding.reg_id, binding.q)):
-            return "number out of range"
+        why = _unfit_key(aor, binding.key) or _unfit_binding(binding)
+        if why is not None:
+            return why
     return None
 
 
-def fold(changes: Iterable[Change]) -> dict[Key, Binding | None]:
-    """What is left of `changes`, done one after the other: a binding to store, None to remove."""
-    left: dict[Key, Binding | None] = {}
+def _unfit_key(aor: str, key: str) -> str | None:
+    # Latin-1 takes two octets a character at most: nearly all need no closer look.
+    if 2 * (len(aor) + len(key)) > MAX_KEY_OCTETS and len(aor.encode()) + len(key.encode()) > MAX_KEY_OCTETS:
+        return "contact too long"
+    if "\0" in aor or "\0" in key:
+        return "NUL in a text"
+    return None
+
+
+def _unfit_binding(binding: Binding) -> str | None:
+    texts = binding.call_id + binding.source + binding.user_agent + binding.instance + binding.flow
+    if binding.path:
+        texts += "".join(binding.path)
+    if len(texts) > MAX_BINDING_OCTETS:
+        return "binding too long"
+    if "\0" in texts:
+        return "NUL in a text"
+    if (
+        0 <= binding.cseq <= MAX_INTEGER
+        and 0 <= binding.reg_id <= MAX_INTEGER
+        and 0 <= binding.q <= MAX_INTEGER
+    ):
+        return None
+    return "number out of range"
+
+
+def apart(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """`changes` in parts, in order, none of which comes to one binding twice.
+
+    What becomes of the second depends on what became of the first; a node has one change of an
+    address-of-record on its way at a time, so nearly always all of them are one part.
+    """
+    part: list[Change] = []
+    touched: set[Key] = set()
     for change in changes:
-        for key in change.removed:
-            left[change.aor, key] = None
-        for binding in change.stored:
-            left[change.aor, binding.key] = binding
-    return left
+        aor = change.aor
+        keys = {(aor, binding.key) for binding in change.stored}
+        keys.update((aor, key) for key in change.removed)
+        if not touched.isdisjoint(keys):
+            yield part
+            part, touched = [], set()
+        part.append(change)
+        touched |= keys
+    yield part
 
 
 def save(connection: Connection, changes: Iterable[Change]) -> None:
@@ -149,21 +193,67 @@ def save(connection: Connection, changes: Iterable[Change]) -> None:
     Rows go in the order of their keys: recorders that write the same rows at one time
     then wait for each other and seldom in a circle, where one removes what another stores.
     """
-    removed: list[dict[str, Any]] = []
-    stored: list[tuple[Any, ...]] = []
-    for (aor, key), binding in sorted(fold(changes).items(), key=_key_of):
-        if binding is None:
-            removed.append({"key_aor": aor, "key_contact": key})
-        else:
-            stored.append(_row(aor, binding))
+    for part in apart(changes):
+        _save(connection, part)
+
+
+def _save(connection: Connection, changes: Sequence[Change]) -> None:
+    """Do changes that come to no binding twice; each removes before it stores."""
+    removed, meant = _removals(changes)
     if removed:
-        connection.execute(_remove, removed)
-    if stored:
-        dialect = connection.dialect.name
-        rows: Any = stored
-        if dialect == "postgresql":
-            rows = (_json.encode([dict(zip(_COLUMNS, row, strict=True)) for row in stored]).decode(),)
-        connection.exec_driver_sql(_store[dialect], rows)
+        connection.execute(_remove, [{"key_aor": aor, "key_contact": key} for aor, key in removed])
+    if meant:
+        names = ("key_aor", "key_contact", "meant_call_id", "meant_cseq")
+        connection.execute(_remove_meant, [dict(zip(names, row, strict=True)) for row in meant])
+    rows = _rows(changes)
+    if rows:
+        if connection.dialect.name == "sqlite":
+            if not connection.in_transaction():
+                # So that it commits what SQLite begins by itself.
+                connection.begin()
+            straight(connection, _store["sqlite"], rows)
+        else:
+            connection.exec_driver_sql(_store["postgresql"], (_as_json(rows).decode(),))
+
+
+def statements(changes: Iterable[Change]) -> list[tuple[str, list[bytes]]]:
+    """What `save` does, as names of `PREPARED` with their values, in order, for PostgreSQL.
+
+    They have to be one transaction.
+    """
+    found: list[tuple[str, list[bytes]]] = []
+    for part in apart(changes):
+        removed, meant = _removals(part)
+        for name, keys in ((_REMOVE, removed), (_REMOVE_MEANT, meant)):
+            found += [(name, [str(value).encode() for value in key]) for key in keys]
+        rows = _rows(part)
+        if rows:
+            found.append((_STORE, [_as_json(rows)]))
+    return found
+
+
+def _removals(changes: Iterable[Change]) -> tuple[list[Key], list[tuple[str, str, str, int]]]:
+    """Keys that go whatever is there, and those with the Call-ID and CSeq that are meant; sorted."""
+    removed: list[Key] = []
+    meant: list[tuple[str, str, str, int]] = []
+    for change in changes:
+        if change.removed:
+            for key, which in zip_longest(change.removed, change.meant):
+                if which is None:
+                    removed.append((change.aor, key))
+                else:
+                    meant.append((change.aor, key, *which))
+    return sorted(removed), sorted(meant)
+
+
+def _rows(changes: Iterable[Change]) -> list[tuple[Any, ...]]:
+    """The rows that `changes` store, sorted by their keys."""
+    return sorted(_row(change.aor, binding) for change in changes for binding in change.stored)
+
+
+def _as_json(rows: list[tuple[Any, ...]]) -> bytes:
+    """Rows as PostgreSQL takes them: objects, a third as dear to make as dicts that are encoded."""
+    return _json.encode([_Row(*row) for row in rows])
 
 
 def page(
@@ -269,10 +359,6 @@ def sweep(connection: Connection, now: float, after: Key, rows: int = SWEEP) -> 
         return None
     connection.execute(_clear_to, where | {"now": now, "to_aor": end[0], "to_contact": end[1]})
     return (end[0], end[1])
-
-
-def _key_of(item: tuple[Key, Binding | None]) -> Key:
-    return item[0]
 
 
 def _row(aor: str, binding: Binding) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    delete,
     func,
     insert,
     or_,
@@ -24,12 +25,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from oneproxy.site.difference import Difference
 from oneproxy.site.model import Entries, Key, Row, Version
+from oneproxy.store.database import straight
 from oneproxy.store.tables import site_entry, site_file, site_version
 
 #: Any number that is ours: the advisory lock under which PostgreSQL gets a new version.
 SITE_LOCK: Final = 0x0_4E_50_52_59
 #: What PostgreSQL tells listeners of, when a version is committed.
 CHANNEL: Final = "oneproxy_site"
+#: How long a version stays that is not the newest any more, however few are to be kept.
+KEPT_S: Final = 3600.0
+#: Versions that are forgotten at once.
+PRUNED: Final = 100
 #: Before the first key.
 START: Final[Key] = ("", "")
 
@@ -174,6 +180,30 @@ def write(connection: Connection, version: Version, differing: list[Difference])
         connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
 
 
+def prune(connection: Connection, keep: int, now: float) -> None:
+    """Forget versions behind the newest `keep`.
+
+    Not those that somebody may be reading: that were the newest at some time in the KEPT_S before
+    `now`. And PRUNED at most, since whoever writes meanwhile waits.
+    """
+    ends = select(func.max(_version.version), func.min(_version.version))
+    newest, oldest = connection.execute(ends).one()
+    # No transaction is open where SQLite is to begin one that writes.
+    connection.rollback()
+    if newest is None or newest - oldest < keep:
+        return
+    lock(connection)
+    newest, oldest = connection.execute(ends).one()
+    recent = connection.execute(select(func.min(_version.version)).where(_version.at > now - KEPT_S)).scalar()
+    # The one before the first of these was the newest until that came.
+    first = min(newest - keep + 1, (newest if recent is None else recent) - 1, oldest + PRUNED)
+    if first <= oldest:
+        return
+    # What ended with the first that stays is kept: it says what differs there.
+    connection.execute(delete(site_entry).where(_entry.until < first))
+    connection.execute(delete(site_version).where(_version.version < first))
+
+
 def note_file(connection: Connection, file: FileOf, version: int, at: float) -> None:
     """Remember that `version` has what stood in a file."""
     dialect: Any = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
@@ -202,5 +232,5 @@ def data_version(connection: Connection) -> int | None:
     """SQLite: a number that changes with every commit of others. Elsewhere None: there is none."""
     if connection.dialect.name != "sqlite":
         return None
-    found: int = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
-    return found
+    number: int = straight(connection, "PRAGMA data_version").fetchone()[0]
+    return number

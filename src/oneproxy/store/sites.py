@@ -39,10 +39,14 @@ class Written(Struct, frozen=True):
 
 
 class Sites:
-    """The versions of the site in `database`, which is open. Raises StoreError."""
+    """The versions of the site in `database`, which is open. Raises StoreError.
 
-    def __init__(self, database: Database) -> None:
+    keep: how many of them `prune` leaves; 0: all.
+    """
+
+    def __init__(self, database: Database, keep: int = 0) -> None:
         self._database = database
+        self._keep = keep
         #: SQLite's number of what was seen, and the connection that it is of: each counts anew.
         self._seen: tuple[Connection, int] | None = None
         self._latest = site_rows.NOTHING
@@ -57,7 +61,7 @@ class Sites:
         def ask(connection: Connection) -> Version:
             number = site_rows.data_version(connection)
             seen = None if number is None else (connection, number)
-            if seen is None or seen != self._seen or self._latest is site_rows.NOTHING:
+            if seen is None or seen != self._seen:
                 self._latest = site_rows.latest(connection)
                 self._seen = seen
             return self._latest
@@ -112,9 +116,21 @@ class Sites:
 
     def roll_back(self, to: int, fresh: Version) -> Written | Stale | None:
         """A new version that equals the version `to`; None where there is no such version."""
-        if self.find(to) is None:
-            return None
-        return self.replace(self.entries(to), fresh)
+        entries = self.entries(to)
+        # It goes with its entries: if it is there now, these were whole.
+        return None if self.find(to) is None else self.replace(entries, fresh)
+
+    def prune(self, now: float) -> None:
+        """Forget some of the versions that are too many at `now`, seconds since the epoch."""
+        if not self._keep:
+            return
+
+        def work(connection: Connection) -> None:
+            site_rows.prune(connection, self._keep, now)
+            connection.commit()
+            self._seen = None
+
+        self._read(work)
 
     def _write(
         self, base: int, differing: list[Difference], fresh: Version, file: FileOf | None

@@ -24,6 +24,8 @@ GRACE_S: Final = 60.0
 TRIES: Final = 3
 #: SQLSTATE of those that were ended for the sake of others: serialization_failure, deadlock_detected.
 _GAVE_WAY: Final = frozenset({"40001", "40P01"})
+#: Classes of SQLSTATE: data exception, integrity, program limit exceeded (a key that is too long).
+_OF_A_CHANGE: Final = frozenset({"22", "23", "54"})
 
 
 class Away(str):
@@ -42,13 +44,16 @@ log = structlog.get_logger()
 
 
 class Work:
-    """The databases of this machine. Raises StoreError for URLs that cannot be used."""
+    """The databases of this machine. Raises StoreError for URLs that cannot be used.
 
-    def __init__(self, proxy_url: str, system_url: str) -> None:
+    keep_versions: of the site; 0: all.
+    """
+
+    def __init__(self, proxy_url: str, system_url: str, keep_versions: int = 0) -> None:
         self.proxy = Database("proxy", proxy_url)
         self.system = self.proxy if system_url in ("", proxy_url) else Database("system", system_url)
         #: The versions of the site.
-        self.sites = Sites(self.system)
+        self.sites = Sites(self.system, keep_versions)
         self._swept_to: locations.Key = locations.START
         #: Whether the last thing that was to be done failed whatever it was: the server is
         #: gone, the disk is full.
@@ -79,20 +84,45 @@ class Work:
 
     def commit(self, group: Sequence[Sequence[Change]]) -> list[Verdict]:
         """Commit the batches of `group` in one transaction; a verdict for each."""
-        refused = [_unfit(batch) for batch in group]
-        fit = [
-            change
-            for batch, unfit in zip(group, refused, strict=True)
-            for at, change in enumerate(batch)
-            if at not in unfit
-        ]
-        fault = self._save(fit)
+        refused, changes = sift(group)
+        fault = self._save(changes)
         if fault is None:
             return list(refused)
-        if fault.everyone or len(group) == 1:
-            return [Away(fault.reason) if fault.everyone else fault.reason] * len(group)
-        # One batch spoils the others: each for itself, then.
-        return [verdict for batch in group for verdict in self.commit([batch])]
+        if fault.everyone:
+            return [Away(fault.reason)] * len(group)
+        if len(group) > 1:
+            # One batch spoils the others: each for itself, then.
+            return [verdict for batch in group for verdict in self.commit([batch])]
+        left = [at for at in range(len(group[0])) if at not in refused[0]]
+        if len(left) == 1 and fault.gave_way:
+            return [fault.reason]
+        found = self._save_apart(group[0], left, fault.reason)
+        return [found if isinstance(found, Away) else tuple(sorted((*refused[0], *found)))]
+
+    def _save_apart(self, batch: Sequence[Change], some: Sequence[int], why: str) -> list[int] | Away:
+        """One change spoils the others: halves of them, until it is alone.
+
+        some: the positions of changes that could not be stored together, and `why`. Those that never
+        can be; or why the others may be stored or not.
+        """
+        if len(some) == 1:
+            log.warning("change refused", aor=batch[some[0]].aor[:200], reason=why)
+            return list(some)
+        refused: list[int] = []
+        middle = len(some) // 2
+        for half in (some[:middle], some[middle:]):
+            fault = self._save([batch[at] for at in half])
+            if fault is None:
+                continue
+            if fault.everyone or (fault.gave_way and len(half) == 1):
+                # Others of the batch are stored, and this one may go well another time.
+                self.away = True
+                return Away(fault.reason)
+            found = self._save_apart(batch, half, fault.reason)
+            if isinstance(found, Away):
+                return found
+            refused += found
+        return refused
 
     def page(self, now: float, after: str) -> tuple[list[tuple[str, Binding]], bool] | str:
         """All bindings that live at `now` of the AoRs that follow `after`, as many as make a page;
@@ -171,8 +201,7 @@ class Work:
                 gave_way = _gave_way(error)
                 again = (self._broke(error) and attempt == 1) or (gave_way and attempt < TRIES)
                 if not again:
-                    everyone = not gave_way and not isinstance(error, (DataError, IntegrityError))
-                    fault = _Fault(reason(error), everyone)
+                    fault = _Fault(reason(error), not gave_way and not _is_of_a_change(error), gave_way)
                     self.away = fault.everyone
                     return fault
             except Exception as error:
@@ -191,18 +220,39 @@ class Work:
 
 
 class _Fault:
-    """Why a transaction failed, and whether it would have whatever was in it."""
+    """Why a transaction failed, whether it would have whatever was in it, and whether it gave way."""
 
-    __slots__ = ("everyone", "reason")
+    __slots__ = ("everyone", "gave_way", "reason")
 
-    def __init__(self, reason: str, everyone: bool) -> None:
+    def __init__(self, reason: str, everyone: bool, gave_way: bool = False) -> None:
         self.reason = reason
         self.everyone = everyone
+        self.gave_way = gave_way
 
 
 def _gave_way(error: Exception) -> bool:
     """Whether the server ended a transaction, and undid it, for the sake of another."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _GAVE_WAY
+
+
+def _is_of_a_change(error: Exception) -> bool:
+    """Whether what was to be stored is at fault, and not the database."""
+    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return isinstance(error, (DataError, IntegrityError)) or (state or "")[:2] in _OF_A_CHANGE
+
+
+def sift(group: Sequence[Sequence[Change]]) -> tuple[list[tuple[int, ...]], list[Change]]:
+    """The changes of `group` that can be stored, and for each batch the positions of the others."""
+    refused: list[tuple[int, ...]] = []
+    changes: list[Change] = []
+    for batch in group:
+        unfit = _unfit(batch)
+        refused.append(unfit)
+        if unfit:
+            changes += [change for at, change in enumerate(batch) if at not in unfit]
+        else:
+            changes += batch
+    return refused, changes
 
 
 def _unfit(batch: Sequence[Change]) -> tuple[int, ...]:

@@ -236,8 +236,8 @@ class Connection(Flow):
                 return
             if not tls.established:
                 return
-            if not self.client_name:
-                self.client_name = self.tls_name or next(iter(tls.names()), "")
+            if not self.client_names:
+                self.client_names = tls.client_names()
             if not self.opened and self.listener.transport == "TLS":
                 self._table.note_names(self)
         if self._codec.open:

@@ -20,6 +20,7 @@ from oneproxy.sip.message import Request, Response, split
 from oneproxy.sip.via import Via, parse_via
 from oneproxy.transport.banned import Shut, is_shut
 from oneproxy.transport.connection import CLOSING, Connection
+from oneproxy.transport.loop import Loop
 from oneproxy.transport.turns import OCTETS, Turns
 from oneproxy.transport.wire import Wire
 
@@ -89,7 +90,7 @@ class Connections:
         # One buffer for all: an idle connection has none of its own.
         self.buffer = bytearray(OCTETS)
         self.view = memoryview(self.buffer)
-        self.loop: asyncio.AbstractEventLoop
+        self.loop: Loop
         self.wire: Wire
         #: The loop's time, as of the last sweep.
         self.now = 0.0

@@ -11,6 +11,7 @@ from oneproxy.engine.core import Engine
 from oneproxy.engine.flow import Flow
 from oneproxy.logs import Faults
 from oneproxy.transport.connections import Connections
+from oneproxy.transport.loop import Loop
 from oneproxy.transport.stream import StreamListener
 from oneproxy.transport.udp import UdpListener
 
@@ -44,7 +45,7 @@ class Driver:
         self._connections = Connections() if connections is None else connections
         # Looked at after every batch, so it is no farther than this.
         self._dirty = self._connections.dirty
-        self._loop = asyncio.get_running_loop()
+        self._loop: Loop = asyncio.get_running_loop()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
         self._flushing = False

@@ -14,6 +14,7 @@ from oneproxy.transport.address import seen_address
 from oneproxy.transport.codec import Codec, StreamCodec
 from oneproxy.transport.connections import Connections, tune
 from oneproxy.transport.credentials import Credentials
+from oneproxy.transport.loop import Loop
 from oneproxy.transport.wire import Wire
 
 _log: Final = structlog.get_logger()
@@ -77,7 +78,7 @@ class StreamListener(Listener):
         self.bound: int = self.socket.getsockname()[1]
         super().__init__(transport, advertise or seen_address(address), advertise_port or self.bound)
         self._connections = connections
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Loop | None = None
         self._accepting = False
         self._limited = RateLimited(_log)
 

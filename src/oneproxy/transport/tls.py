@@ -85,6 +85,10 @@ class TlsStream:
         """The names in the peer's certificate, in lower case; none where it was not verified."""
         return peer_names(self._ssl.getpeercert()) if self.established else []
 
+    def client_names(self) -> tuple[str, ...]:
+        """What the peer's certificate calls it; nothing where it was not verified."""
+        return client_names(self._ssl.getpeercert()) if self.established else ()
+
     def _shake(self) -> None:
         try:
             self._ssl.do_handshake()
@@ -102,6 +106,15 @@ class TlsStream:
             self.fault = (error.reason or str(error)).lower().replace("_", " ")
 
 
+def client_names(certificate: dict[str, Any] | None) -> tuple[str, ...]:
+    """All that a verified certificate calls its owner, in lower case: alternative names, then common
+    names. More than it is for: who wrote a rule for a client has chosen the authority too."""
+    if not certificate:
+        return ()
+    alternatives = [value.lower() for _, value in certificate.get("subjectAltName", ()) if _is_text(value)]
+    return tuple(dict.fromkeys((*peer_names(certificate), *alternatives, *_common_names(certificate))))
+
+
 def peer_names(certificate: dict[str, Any] | None) -> list[str]:
     """The names that a verified certificate is for (RFC 5922 7.1): DNS, then SIP URIs and IP
     addresses; only where it has no such name the common name."""
@@ -114,10 +127,16 @@ def peer_names(certificate: dict[str, Any] | None) -> list[str]:
             names.append(value[4:].lower())
     names += [value.lower() for kind, value in alternatives if kind == "IP Address"]
     if not names:
-        names = [
-            value.lower()
-            for part in certificate.get("subject", ())
-            for key, value in part
-            if key == "commonName"
-        ]
+        names = _common_names(certificate)
     return list(dict.fromkeys(names))
+
+
+def _common_names(certificate: dict[str, Any]) -> list[str]:
+    return [
+        value.lower() for part in certificate.get("subject", ()) for key, value in part if key == "commonName"
+    ]
+
+
+def _is_text(value: object) -> bool:
+    """Other alternative names, such as those of directories, have parts."""
+    return isinstance(value, str)

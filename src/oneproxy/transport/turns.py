@@ -6,8 +6,9 @@ loop tells again too, but always the same ones first, and nothing at all of a so
 an error (libuv stops watching it).
 """
 
-import asyncio
 from typing import Final, Protocol
+
+from oneproxy.transport.loop import Loop
 
 #: Octets read in one turn: some fifty messages, which take some milliseconds.
 OCTETS: Final = 32_768
@@ -32,7 +33,7 @@ class Turns:
     __slots__ = ("_begun", "_loop", "_octets", "_reading", "_served", "_shakes", "_shaking")
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Loop | None = None
         self._octets = OCTETS
         self._shakes = SHAKES
         #: Whether `_next` is going to be called.
@@ -43,7 +44,7 @@ class Turns:
         #: Whose turn it is of those.
         self._served: Reader | None = None
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+    def start(self, loop: Loop) -> None:
         """Turns are those of `loop`."""
         self._loop = loop
 

@@ -10,6 +10,7 @@ from oneproxy.sip.host import format_host
 from oneproxy.transport import icmp, stun
 from oneproxy.transport.address import seen_address
 from oneproxy.transport.banned import Shut, network
+from oneproxy.transport.loop import Loop
 from oneproxy.transport.wire import Wire
 
 #: Datagrams read before others get their turn: enough to empty a burst, few enough
@@ -25,11 +26,12 @@ _STUN: Final = 2
 class UdpFlow(Flow):
     """One remote address at one UDP listener."""
 
-    __slots__ = ("_address", "_sendto")
+    __slots__ = ("_address", "_sendto", "_socket")
 
     def __init__(self, listener: "UdpListener", host: str, port: int, address: tuple[object, ...]) -> None:
         super().__init__(listener, host, port, f"udp/{listener.bound}/{format_host(host)}:{port}")
         self._address = address
+        self._socket = listener
         # Bound once: three looks at attributes fewer for every datagram.
         self._sendto = listener.socket.sendto
 
@@ -38,9 +40,9 @@ class UdpFlow(Flow):
         try:
             self._sendto(data, self._address)
         except BlockingIOError:
-            self.listener.unsent += 1  # type: ignore[attr-defined]
+            self._socket.unsent += 1
         except OSError:
-            self.listener.send_again(data, self._address)  # type: ignore[attr-defined]
+            self._socket.send_again(data, self._address)
 
 
 class UdpListener(Listener):
@@ -95,7 +97,7 @@ class UdpListener(Listener):
         self._view = memoryview(self._buffer)
         self._flows: dict[tuple[object, ...], UdpFlow] = {}
         self._wire: Wire | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Loop | None = None
 
     def start(self, wire: Wire) -> None:
         """Begin to read, in the running loop."""

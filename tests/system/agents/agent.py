@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import waiting
 from system.agents.channel import Channel
 from system.agents.digest import credentials
 from system.agents.message import Headers, Message
 
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = waiting.PATIENCE_S
 _REASONS: Final = {
     100: "Trying",
     180: "Ringing",
@@ -251,6 +252,9 @@ class Agent:
         assert response.method == asked.request.method, response.start
         if response.status >= 300 and response.method == "INVITE":
             self.channel.send(self._refusal_ack(asked.request, response).write())
+        if asked.final is not None and asked.final.start == response.start:
+            # RFC 3261 17.2.1: sent again, since our ACK had no turn in time.
+            return
         asked.responses.append(response)
 
     def _refusal_ack(self, invite: Message, response: Message) -> Message:

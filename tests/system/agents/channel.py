@@ -57,10 +57,10 @@ class Channel(Protocol):
 class Datagrams:
     """A UDP socket, which hears whoever sends to it and sends to the one place."""
 
-    def __init__(self, remote: Place, source: str = "") -> None:
+    def __init__(self, remote: Place, source: str = "", port: int = 0) -> None:
         self.remote = remote
         self._socket = socket.socket(remote.family, socket.SOCK_DGRAM)
-        self._socket.bind((source or remote.host, 0))
+        self._socket.bind((source or remote.host, port))
         host, port = self._socket.getsockname()[:2]
         self.port: int = port
         self.sent_by = f"{bracketed(host)}:{port}"

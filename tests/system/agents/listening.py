@@ -6,8 +6,9 @@ from typing import Final
 
 from system.agents.channel import Stream
 from system.agents.place import Place
+from waiting import PATIENCE_S
 
-_CONNECT_S: Final = 5.0
+_CONNECT_S: Final = PATIENCE_S
 
 
 class Listening:

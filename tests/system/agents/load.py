@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from system.agents.agent import Agent
+from system.agents.agent import PATIENCE_S, Agent
 from system.agents.call import establish, hang_up
 
 #: Makes the registered caller and callee of one line.
@@ -59,4 +59,4 @@ class Line(threading.Thread):
     def stop(self) -> None:
         """End after the present call, and wait for that."""
         self._stopping.set()
-        self.join(30)
+        self.join(PATIENCE_S)

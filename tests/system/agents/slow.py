@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from waiting import PATIENCE_S
+
 _EVERY_S: Final = 1.0
 
 
@@ -74,6 +76,6 @@ class SlowClients:
     def close(self) -> None:
         """End the thread and close the connections."""
         self._stopping.set()
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         for client in self.clients.values():
             client.close()

@@ -56,7 +56,7 @@ def ask(method: str, by: str, header: str = "", now: float = NOW, sender: str = 
         method, uri, *([header] if header else []), sender=f"<sip:{sender}@example.com>", to=to
     )
     flow = Flow(Listener("TLS", "192.0.2.1", 5061), HOST, 5062, "tls/1")
-    flow.client_name = CLIENT if by == "client" else ""
+    flow.client_names = (CLIENT,) if by == "client" else ()
     return ask_of(request, now, flow)
 
 

@@ -4,9 +4,12 @@ import statistics
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from asking import NOW, ask_of, credentials, request_of, subscriber
 from oneproxy.access.bans import CAPACITY, Bans
+from oneproxy.access.good import Good
+from oneproxy.access.guard import NARROWED
 from oneproxy.access.nonces import Nonces
 from oneproxy.access.step import Access
 from oneproxy.engine.decisions import Ask, Reply
@@ -327,6 +330,46 @@ def test_bans_nonces_and_good_sources_survive_a_change_of_the_site() -> None:
     assert world.prove("198.51.100.2") == "account-closed"
 
 
+def test_a_node_that_starts_believes_no_forger_about_where_phones_are_registered() -> None:
+    """Nobody has proved anything to it yet."""
+    for place, cause in [
+        ("udp:198.51.100.1:5062", "stale"),
+        ("static", "wrong-password"),
+        ("udp:198.51.100.2:5062", "wrong-password"),
+    ]:
+        world = World(Flood(wrong_passwords=10))
+        world.access.recall([(ALICE, place), ("zoe@open.org", "udp:198.51.100.1:5062")])
+        nonce = world.nonces.make(NOW, "203.0.113.1")
+        assert world.prove("198.51.100.1", "guess", nonce=nonce) == cause
+    world.access.recall([(ALICE, "tls:[2001:db8::7]:5061")])
+    assert world.prove("2001:db8::9", "guess", nonce=nonce) == "stale"
+
+
+def test_where_nobody_proves_anything_to_register_no_source_is_good_for_it() -> None:
+    world = World(Flood(wrong_passwords=10))
+    world.access.take(replace(world.site, domains={"example.com": Domain("example.com", ("INVITE",))}))
+    world.access.recall([(ALICE, "udp:198.51.100.1:5062")])
+    assert world.access._guard.believes("198.51.100.1")
+
+
+def test_sources_that_are_remembered_of_bindings_are_bounded() -> None:
+    good = Good(2)
+    good.recall(["192.0.2.1", "192.0.2.2", "192.0.2.3"])
+    assert [good.proved_any(f"192.0.2.{number}") for number in (1, 2, 3)] == [True, True, False]
+    good.note("192.0.2.9", ALICE, NOW)
+    assert [good.proved_any(f"192.0.2.{number}") for number in (1, 2, 9)] == [True, True, True]
+
+
+def test_of_thousands_of_banned_sources_those_that_are_trusted_by_now_are_found_step_by_step() -> None:
+    world = World(Flood())
+    for number in range(4 * NARROWED):
+        world.access.ban(f"10.0.{number >> 8}.{number & 255}", NOW, NOW + 600, "requests")
+    world.access.take(replace(world.site, access=(Rule("10.0.0.0/16", action="trust"),)))
+    assert len(world.bans.shut) == 3 * NARROWED
+    assert [world.access.narrow() for _ in range(4)] == [True, True, True, False]
+    assert (world.bans.shut, len(world.bans)) == ({}, 4 * NARROWED)
+
+
 # What it costs.
 
 
@@ -397,9 +440,9 @@ def test_known_and_unknown_users_take_the_same_time() -> None:
         return made
 
     def cost_s(ask: Ask) -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         world.access.decide(ask)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     # In turn, so that whatever else the machine does meets both.
     pairs = [

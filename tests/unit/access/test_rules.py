@@ -58,7 +58,7 @@ RULES = Rules(
 )
 def test_the_longest_prefix_with_the_method_decides(host: str, method: str, action: str) -> None:
     # Twice: the second answer comes from memory.
-    assert [RULES.find(host, "", method) for _ in range(2)] == [action, action]
+    assert [RULES.find(host, (), method) for _ in range(2)] == [action, action]
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,24 @@ def test_the_longest_prefix_with_the_method_decides(host: str, method: str, acti
     ],
 )
 def test_a_proven_name_says_more_than_any_address(name: str, host: str, method: str, action: str) -> None:
-    assert RULES.find(host, name, method) == action
+    assert RULES.find(host, (name,), method) == action
+
+
+def test_of_all_names_in_a_certificate_the_strictest_rule_counts_in_whatever_order_they_stand() -> None:
+    names = ("other.example.com", "gw.example.com", "bad.example.com")
+    assert RULES.find("10.9.9.9", names[:2], "INVITE") == TRUST
+    assert RULES.find("10.9.9.9", names, "INVITE") == RULES.find("10.9.9.9", names[::-1], "INVITE") == DENY
+    several = Rules(
+        [Rule(client="a", action=TRUST), Rule(client="b", action=ALLOW), Rule(client="c", action=TRUST)]
+    )
+    assert several.find("10.9.9.9", ("a", "b", "c"), "INVITE") == ALLOW
+    assert several.find("10.9.9.9", ("x", "c"), "INVITE") == TRUST
+    assert several.find("10.9.9.9", ("x", "y"), "INVITE") == NONE
 
 
 def test_without_a_rule_nothing_is_said() -> None:
     assert Rules([]).any is False
-    assert Rules([]).find("10.0.0.1", "", "INVITE") == NONE
+    assert Rules([]).find("10.0.0.1", (), "INVITE") == NONE
 
 
 @pytest.mark.parametrize(
@@ -103,9 +115,9 @@ def test_a_network_of_64_bits_is_spared_for_one_address_in_it() -> None:
 def test_what_is_remembered_of_hosts_and_methods_is_bounded() -> None:
     rules = Rules([network("10.0.0.0/8", TRUST, "INVITE")])
     for number in range(70_000):
-        rules.find(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", "", "INVITE")
+        rules.find(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", (), "INVITE")
     for number in range(1000):
-        assert rules.find("10.0.0.1", "", f"METHOD{number}") == NONE
+        assert rules.find("10.0.0.1", (), f"METHOD{number}") == NONE
     assert len(rules._known) <= 65_536
     assert len(rules._known["10.0.0.1"]) <= 2
 
@@ -123,10 +135,10 @@ def test_a_look_up_among_thousands_of_prefixes_costs_what_it_costs_among_few() -
     def cost_s(rules: Rules) -> float:
         best = float("inf")
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.thread_time()
             for number in range(2000):
                 rules._look_up(f"10.0.{number & 255}.9", "INVITE")
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.thread_time() - began)
         return best
 
     # By steps the ratio would be in the thousands.

@@ -5,8 +5,8 @@ import tomllib
 
 import pytest
 
-from office import NOW, Api, MemoryDesk, play, sample_entries
-from oneproxy.ipc.desk import PAGE, Stage
+from office import NOW, Api, MemoryDesk, play, problem_in, sample_entries
+from oneproxy.ipc.desk import PAGE, Differences, Found, Question, Stage
 from oneproxy.site.entries import make_entries, to_document
 from oneproxy.site.model import Entries
 
@@ -172,5 +172,37 @@ def test_an_instant_beyond_the_calendar_is_its_last_one() -> None:
         desk.versions[1] = (type(version)(1, 1e18), entries)
         assert (await api.get("/v1/versions/1"))["at"] == "9999-12-31T23:59:59.999Z"
         assert NOW < 1e18
+
+    play(scene)
+
+
+def test_a_version_that_is_not_kept_any_more_is_said_to_be_that() -> None:
+    async def scene(api: Api, desk: MemoryDesk) -> None:
+        for number in range(3):
+            await api.ask("PUT", "/v1/domains/x.org", {"max_contacts": number + 1})
+        desk.oldest = 3
+        for method, path in (("GET", ""), ("GET", "/difference"), ("POST", "/rollback")):
+            answer = await api.ask(method, f"/v1/versions/1{path}")
+            assert problem_in(answer) == (404, "not-found")
+            assert "not kept any more" in answer.json()["detail"]
+        assert "no version 99" in (await api.ask("GET", "/v1/versions/99")).json()["detail"]
+
+    play(scene)
+
+
+def test_a_version_that_is_forgotten_while_it_is_brought_back_changes_nothing() -> None:
+    async def scene(api: Api, desk: MemoryDesk) -> None:
+        await api.ask("PUT", "/v1/domains/x.org", {"max_contacts": 3})
+        ask = desk.ask
+
+        async def forgets(question: Question) -> Found:
+            found = await ask(question)
+            if isinstance(question, Differences):
+                desk.oldest = 2
+            return found
+
+        desk.ask = forgets  # type: ignore[method-assign]
+        assert await api.refused("POST", "/v1/versions/1/rollback") == (404, "not-found")
+        assert len(desk.versions) == 3
 
     play(scene)

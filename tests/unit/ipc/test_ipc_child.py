@@ -12,6 +12,7 @@ from oneproxy.ipc.child import EXIT_NOT_A_CHILD, EXIT_ORPHANED
 from oneproxy.ipc.messages import Failed, FromChild, Ready, Start, Stop
 from oneproxy.ipc.stream import Decoder, encode
 from oneproxy.site.model import Machine
+from waiting import PATIENCE_S
 
 START = Start(Machine("edge-1", (), "", ""), "unix:/x", "token", 3)
 
@@ -66,7 +67,7 @@ class Process:
     def end(self) -> tuple[int, str]:
         """Its exit status and what it wrote on standard error."""
         errors = self.pipe(self.process.stderr).read().decode()
-        return self.process.wait(10), errors
+        return self.process.wait(PATIENCE_S), errors
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def child(request: pytest.FixtureRequest) -> Iterator[Process]:
     process = Process(getattr(request, "param", "plain"))
     yield process
     process.process.kill()
-    process.process.wait(10)
+    process.process.wait(PATIENCE_S)
     for end in (process.process.stdin, process.process.stdout, process.process.stderr):
         process.pipe(end).close()
 

@@ -27,6 +27,7 @@ from oneproxy.ipc.messages import (
 )
 from oneproxy.ipc.stream import Decoder, encode
 from oneproxy.registrar.bindings import Binding, Change, Fate
+from waiting import PATIENCE_S, until
 
 
 def binding(contact: str, user_agent: str = "") -> Binding:
@@ -44,11 +45,16 @@ class Scripted(asyncio.Protocol):
         self._decoder = Decoder[ToRecorder](ToRecorder)
         self._heard: asyncio.Queue[ToRecorder] = asyncio.Queue()
         self._owner = owner
+        self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self._owner.connections.put_nowait(self)
+        self._owner.all.append(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
 
     def data_received(self, data: bytes) -> None:
         for message in self._decoder.feed(data):
@@ -58,7 +64,7 @@ class Scripted(asyncio.Protocol):
         self.transport.write(b"".join(map(encode, messages)))
 
     async def hear(self) -> ToRecorder:
-        return await asyncio.wait_for(self._heard.get(), 5)
+        return await asyncio.wait_for(self._heard.get(), PATIENCE_S)
 
     def heard_more(self) -> bool:
         return not self._heard.empty()
@@ -70,13 +76,20 @@ class Recorders:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         self.connections: asyncio.Queue[Scripted] = asyncio.Queue()
+        self.all: list[Scripted] = []
 
     async def open(self) -> None:
         self.server = await listen(self.endpoint, lambda: Scripted(self))
 
+    async def close(self) -> None:
+        self.server.close()
+        for scripted in self.all:
+            scripted.transport.abort()
+        await until(lambda: all(scripted.closed for scripted in self.all))
+
     async def connection(self) -> Scripted:
         """The next connection, its Hello heard."""
-        scripted = await asyncio.wait_for(self.connections.get(), 5)
+        scripted = await asyncio.wait_for(self.connections.get(), PATIENCE_S)
         assert await scripted.hear() == Hello("edge-1", "token")
         return scripted
 
@@ -95,6 +108,7 @@ Play = Callable[[Scene], None]
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Runs a scene with a link that is not started and a recorder that listens."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(link_module, "GATHER_S", 0.0)
     monkeypatch.setattr(link_module, "FIRST_PAUSE_S", 0.001)
 
     async def stage(scene: Scene) -> None:
@@ -105,7 +119,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
             await scene(link, recorders)
         finally:
             await link.close()
-            recorders.server.close()
+            await recorders.close()
 
     return lambda scene: asyncio.run(stage(scene))
 
@@ -124,11 +138,7 @@ class Answers(list[tuple[str, Fate]]):
         return lambda fate: self.append((name, fate))
 
     async def reach(self, number: int) -> None:
-        for _ in range(1000):
-            if len(self) >= number:
-                return
-            await asyncio.sleep(0.001)
-        raise AssertionError(f"{len(self)} answers instead of {number}")
+        await until(lambda: len(self) >= number)
 
 
 def test_changes_of_one_turn_are_one_batch_and_are_answered_when_it_is_saved(play: Play) -> None:
@@ -161,7 +171,7 @@ def test_a_batch_that_was_rolled_back_and_a_change_that_was_refused_are_told_so(
         with capture_logs() as logged:
             recorder.say(NotSaved(2, "disk full"))
             await answers.reach(4)
-        assert answers == [("a", Fate.STORED), ("b", Fate.REFUSED), ("c", Fate.STORED), ("d", Fate.REFUSED)]
+        assert answers == [("a", Fate.STORED), ("b", Fate.UNFIT), ("c", Fate.STORED), ("d", Fate.REFUSED)]
         assert (link.waiting, link.saved, link.failed) == (0, 2, 2)
         assert logged == [{"event": "bindings not saved", "reason": "disk full", "log_level": "warning"}]
 
@@ -184,6 +194,27 @@ def test_while_two_batches_fly_the_following_changes_gather(play: Play) -> None:
         recorder.say(Saved(2), Saved(3))
         await answers.reach(4)
         assert answers == [(name, Fate.STORED) for name in "abcd"]
+
+    play(scene)
+
+
+def test_a_batch_is_what_came_in_a_while_since_the_one_before_and_questions_do_not_wait(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "GATHER_S", 0.1)
+
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder, _ = await following(link, recorders)
+        answers = Answers()
+        began = asyncio.get_running_loop().time()
+        link.save(change("a"), answers.to("a"))
+        assert await recorder.hear() == Save(1, [change("a")])
+        link.save(change("b"), answers.to("b"))
+        link.fetch("x@example.com")
+        assert await recorder.hear() == Fetch(["x@example.com"], 1500.0)
+        link.save(change("c"), answers.to("c"))
+        assert await recorder.hear() == Save(2, [change("b"), change("c")])
+        assert asyncio.get_running_loop().time() - began >= 0.1
 
     play(scene)
 
@@ -256,10 +287,7 @@ class Taking:
         self.told.append("room")
 
     async def hears(self, *expected: Any) -> None:
-        for _ in range(1000):
-            if len(self.told) >= len(expected):
-                break
-            await asyncio.sleep(0.001)
+        await until(lambda: len(self.told) >= len(expected))
         assert self.told == list(expected)
         self.told.clear()
 
@@ -351,7 +379,8 @@ def test_a_database_that_is_away_refuses_at_once_until_it_is_back(play: Play) ->
 def test_the_fate_of_what_waits_too_long_is_unknown_until_the_recorder_answers_again(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "PATIENCE_S", 0.01)
+    # Looked at after a quarter of it: long enough for what is to be waiting by then.
+    monkeypatch.setattr(link_module, "PATIENCE_S", 1.0)
 
     async def scene(link: Link, recorders: Recorders) -> None:
         recorder, taking = await following(link, recorders)
@@ -361,7 +390,9 @@ def test_the_fate_of_what_waits_too_long_is_unknown_until_the_recorder_answers_a
         link.save(change("b"), answers.to("b"))
         assert await recorder.hear() == Save(2, [change("b")])
         link.save(change("c"), answers.to("c"))
+        monkeypatch.setattr(link_module, "PATIENCE_S", 0.0)
         await answers.reach(3)
+        monkeypatch.setattr(link_module, "PATIENCE_S", PATIENCE_S)
         assert answers == [(name, Fate.UNKNOWN) for name in "abc"]
         assert (link.waiting, link.save(change("d"), answers.to("d"))) == (0, False)
         # Its batches are on their way all the same: what the recorder does with them shows.
@@ -484,7 +515,6 @@ def test_loopback_tcp_serves_as_well(play: Play) -> None:
         await started(link, recorders)
         assert link.connected
         await link.close()
-        await asyncio.sleep(0)
-        assert not link.connected
+        await until(lambda: not link.connected)
 
     play(scene)

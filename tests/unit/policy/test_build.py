@@ -5,12 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from asking import FLOW, NOW, credentials, invite, nonce_in, register, shown, subscriber
-from oneproxy.engine.decisions import PENDING, Ask, Decision, Forward
+from oneproxy.access.nonces import Nonces
+from oneproxy.engine.decisions import PENDING, Ask, Decision, Forward, Reply
 from oneproxy.engine.flow import Flow
 from oneproxy.policy.build import build, on_wire
 from oneproxy.policy.order import Order
-from oneproxy.registrar.bindings import Change, Fate
+from oneproxy.registrar.bindings import Binding, Change, Fate
 from oneproxy.registrar.location import Location
+from oneproxy.registrar.mirror import Mirror
 from oneproxy.site.model import Domain, Flood, Rule, Site
 
 SITE = Site(
@@ -146,3 +148,26 @@ def test_a_user_with_a_name_beyond_ascii_registers() -> None:
     # Off the wire, a name in UTF-8 is the Latin-1 characters of its octets.
     value = value.replace("j\xe4s\xf8n", "j\xe4s\xf8n".encode().decode("latin-1"))
     assert shown(built.policy.decide(register(f"Authorization: {value}", to=to, cseq=2)))[0] == 200
+
+
+@pytest.mark.parametrize("how", ["page", "fetched", "changed"])
+def test_where_phones_are_registered_is_known_as_their_bindings_come(how: str) -> None:
+    """A guess in their name, by who sees none of our answers to them, is not held against them."""
+    built = Built()
+    mirror = Mirror(built.location, lambda _: True, lambda _ask, _decision: None)
+    policy = build(
+        SITE, b"farm", {"192.0.2.1"}, built.location, built.save, built.answer, built.flows.get, mirror
+    )
+    aor = "alice@example.com"
+    there = Binding("sip:a@b", NOW + 60, 1000, "c", 1, f"udp:{FLOW.host}:5062", NOW)
+    match how:
+        case "page":
+            mirror.page([(aor, there)], False)
+        case "fetched":
+            mirror.fetched([aor], [(aor, there)])
+        case _:
+            mirror.changed([Change(aor, (), (there,))])
+    value = credentials(Nonces(b"farm").make(NOW, "203.0.113.1"), "REGISTER", "sip:example.com", password="x")
+    decision = policy.decide(register(f"Authorization: {value}"))
+    assert isinstance(decision, Reply)
+    assert decision.cause == "stale"

@@ -8,7 +8,7 @@ from asking import NOW, register, shown
 from oneproxy.engine.decisions import PENDING, Ask, Decision
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
-from oneproxy.registrar.bindings import Binding, Change, Fate
+from oneproxy.registrar.bindings import Binding, Change, Fate, meaning
 from oneproxy.registrar.departures import AT_ONCE
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.step import Registrar
@@ -98,7 +98,7 @@ def test_a_binding_goes_with_its_connection_where_that_alone_led_to_it(
     played.close(flow)
     if goes:
         [binding] = played.location.lookup(AOR, NOW)
-        assert played.commit() == Change(AOR, (binding.key,), ())
+        assert played.commit() == Change(AOR, (binding.key,), (), (meaning(binding),))
     assert (played.writes, len(played.contacts())) == ([], 0 if goes else 1)
 
 

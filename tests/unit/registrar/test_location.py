@@ -1,10 +1,12 @@
 """The bindings in memory."""
 
+import pytest
 from msgspec import structs
 
 from asking import NOW
 from oneproxy.registrar.bindings import Binding, Change
-from oneproxy.registrar.location import MAX_UNSAVED, Location
+from oneproxy.registrar.location import MAX_SWEPT, ROUND_S, Location
+from oneproxy.registrar.unsaved import MAX_MEANT, MAX_SIZE
 
 
 def bound(contact: str = "sip:a@b", q: int = 1000, left_s: float = 60) -> Binding:
@@ -105,6 +107,25 @@ def test_a_sweep_looks_at_no_more_than_its_budget_and_goes_on_where_it_stopped()
     assert location.count == 6
 
 
+def test_the_whole_table_is_tended_in_a_round_however_often_that_is_asked_for() -> None:
+    location = Location(1000)
+    for number in range(600):
+        location.apply(Change(f"u{number}@example.com", (), (bound(left_s=1),)))
+    location.tend(NOW)
+    assert location.count == 600
+    for tenth in range(1, 2 + int(10 * ROUND_S)):
+        location.tend(NOW + 1 + tenth / 10)
+    assert location.count == 0
+
+
+def test_no_tending_takes_long_however_late_it_comes() -> None:
+    location = Location(1000)
+    for number in range(600):
+        location.apply(Change(f"u{number}@example.com", (), (bound(left_s=1),)))
+    location.tend(NOW + 1000)
+    assert location.count == 600 - MAX_SWEPT
+
+
 def test_a_sweep_of_nothing_does_nothing() -> None:
     assert Location(10).sweep(NOW, 5) == 0
 
@@ -174,8 +195,8 @@ def test_what_is_not_stored_outlives_a_load_and_changes_of_others() -> None:
     location.begin()
     location.load([("a@x", bound("gone")), ("a@x", bound("kept")), ("a@x", bound("theirs"))])
     assert found(location, aor="a@x") == ["theirs", "kept"]
-    assert location.with_unsaved(Change("a@x", (), ())) == Change("a@x", ("gone",), (bound("kept", q=5),))
-    location.settle("a@x")
+    assert location.to_store("a@x", 64) == Change("a@x", ("gone",), (bound("kept", q=5),), (None,))
+    location.settle(location.to_store("a@x", 64))
     assert (location.unsaved, location.unsaved_count, location.count) == ({}, 0, 2)
 
 
@@ -192,17 +213,84 @@ def test_of_an_address_that_was_not_known_the_later_registration_of_a_contact_co
         ("2", 70),
         ("3", 60),
     ]
-    assert location.unsaved == {"a@x": ("2",)}
+    assert {aor: list(kept) for aor, kept in location.unsaved.items()} == {"a@x": ["2"]}
+    assert location.unsaved_count == 1
 
 
-def test_what_is_not_stored_is_bounded_by_the_capacity_and_for_each_address() -> None:
+def of_call(contact: str, call_id: str, cseq: int) -> Binding:
+    return structs.replace(bound(contact), call_id=call_id, cseq=cseq)
+
+
+def test_what_may_be_stored_and_is_not_here_is_taken_back_and_nothing_else_is() -> None:
+    """What another machine has stored there meanwhile stays."""
+    location = holding(of_call("1", "c", 1), aor="a@x")
+    for tried in (of_call("1", "c", 2), of_call("1", "d", 1)):
+        assert location.keep_unsaved(Change("a@x", (), (tried,)))
+    assert location.to_store("a@x", 64) == Change("a@x", ("1",), (of_call("1", "c", 1),), (("c", 2),))
+    gone = Change("a@x", ("1",), (), (("c", 3),))
+    assert location.keep_unsaved(gone)
+    location.apply(gone)
+    assert location.to_store("a@x", 64) == Change("a@x", ("1", "1"), (), (("c", 3), ("d", 1)))
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_what_another_has_stored_later_is_true_here_though_ours_was_not_stored(loaded: bool) -> None:
+    newer, stranger = of_call("1", "c", 3), of_call("2", "d", 1)
+    location = holding(of_call("1", "c", 1), of_call("2", "c", 1), of_call("3", "c", 1), aor="a@x")
+    ours = Change("a@x", ("2",), (of_call("1", "c", 2), of_call("3", "c", 2)), (("c", 2),))
+    assert location.keep_unsaved(ours)
+    location.apply(ours)
+    theirs = [newer, stranger, of_call("3", "c", 1)]
+    if loaded:
+        location.fetched(["a@x"], [("a@x", one) for one in theirs])
+    else:
+        location.changed(Change("a@x", (), tuple(theirs)))
+    assert {one.key: one for one in location.stored("a@x")} == {
+        "1": newer,
+        "2": stranger,
+        "3": of_call("3", "c", 2),
+    }
+    assert location.to_store("a@x", 64) == Change("a@x", (), (of_call("3", "c", 2),))
+    assert location.unsaved_count == 1
+
+
+def test_of_a_phone_that_begins_anew_each_time_a_bounded_number_of_calls_is_noted() -> None:
+    location = Location(10)
+    for number in range(100):
+        assert location.keep_unsaved(Change("a@x", (), (of_call("1", f"c{number}", 1),)))
+    assert len(location.unsaved["a@x"]["1"]) == MAX_MEANT
+
+
+def test_what_is_not_stored_is_bounded_by_the_capacity() -> None:
     location = Location(3)
     assert location.keep_unsaved(Change("a@x", ("1", "2"), ()))
     assert location.keep_unsaved(Change("a@x", ("2",), ()))
     assert not location.keep_unsaved(Change("b@x", ("1", "2"), ()))
     assert location.keep_unsaved(Change("b@x", ("1",), ()))
-    many = tuple(str(number) for number in range(MAX_UNSAVED + 1))
-    assert not Location(1000).keep_unsaved(Change("a@x", many, ()))
+    # What may be in the database is noted all the same.
+    assert location.has_room is False
+    assert not location.keep_unsaved(Change("c@x", ("1",), ()), sent=True)
+    assert (list(location.unsaved), location.unsaved_count) == (["a@x", "b@x", "c@x"], 4)
+
+
+def test_unsaved_contacts_are_stored_some_at_a_time() -> None:
+    location = Location(1000)
+    long = [structs.replace(bound(f"{number:02}"), user_agent="a" * 8000) for number in range(20)]
+    location.apply(Change("a@x", (), tuple(long)))
+    assert location.keep_unsaved(Change("a@x", ("gone",), tuple(long)))
+    sizes = []
+    while "a@x" in location.unsaved:
+        change = location.to_store("a@x", 8)
+        sizes.append(len(change.removed) + len(change.stored))
+        assert sum(len(binding.user_agent) for binding in change.stored) <= MAX_SIZE
+        location.settle(change)
+    assert sizes == [7, 6, 6, 2]
+    assert location.unsaved_count == 0
+    # One alone goes, however long it is.
+    huge = structs.replace(bound("huge"), user_agent="a" * MAX_SIZE)
+    location.apply(Change("a@x", (), (huge,)))
+    assert location.keep_unsaved(Change("a@x", (), (huge, bound("1"))))
+    assert location.to_store("a@x", 8).stored == (huge,)
 
 
 def test_changes_of_others_beyond_the_room_are_left_out_and_counted() -> None:

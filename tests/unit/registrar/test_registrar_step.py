@@ -11,12 +11,16 @@ from oneproxy.policy.domains import Domains
 from oneproxy.registrar.bindings import Binding, Change, Fate, static_binding
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
-from oneproxy.registrar.step import MAX_WAITING, RESENT, Registrar
+from oneproxy.registrar.step import MAX_WAITING, RESENT, TOGETHER, Registrar
 from oneproxy.site.model import Domain, Site
 
 DESK = "Contact: <sip:alice@192.0.2.4>"
 MOBILE = "Contact: <sip:alice@192.0.2.5>"
-SERVED = {"example.com": Domain("example.com"), "open.org": Domain("open.org", authenticate=())}
+SERVED = {
+    "example.com": Domain("example.com"),
+    "open.org": Domain("open.org", authenticate=()),
+    "ajar.org": Domain("ajar.org", authenticate=("INVITE",)),
+}
 
 
 class Played:
@@ -242,10 +246,11 @@ def test_a_to_that_is_no_sip_uri_is_answered_400(to: str) -> None:
     assert shown(Played().step.decide(register(DESK, to=to))) == (400, "Bad To", ())
 
 
-def test_a_domain_that_authenticates_nobody_takes_every_user() -> None:
+@pytest.mark.parametrize("domain", ["open.org", "ajar.org"])
+def test_a_domain_where_nobody_proves_anything_to_register_takes_every_user(domain: str) -> None:
     played = Played()
-    assert shown(played.registered(DESK, uri="sip:open.org", to="<sip:zoe@open.org>"))[0] == 200
-    assert played.contacts("zoe@open.org") == ["sip:alice@192.0.2.4"]
+    assert shown(played.registered(DESK, uri=f"sip:{domain}", to=f"<sip:zoe@{domain}>"))[0] == 200
+    assert played.contacts(f"zoe@{domain}") == ["sip:alice@192.0.2.4"]
 
 
 @pytest.mark.parametrize(
@@ -334,11 +339,11 @@ class Away(Played):
         self.asked: list[str] = []
         self.can_fetch = True
         self.mirror = Mirror(self.location, self.fetch, self.answer)
-        domains = Domains(SERVED, {"192.0.2.1:5060", "192.0.2.1"})
+        self.domains = Domains(SERVED, {"192.0.2.1:5060", "192.0.2.1"})
         known_users = frozenset({"alice@example.com", "bob@example.com"})
         self.step = Registrar(
             self.location,
-            domains.find,
+            self.domains.find,
             known_users,
             self.save,
             self.answer,
@@ -375,7 +380,7 @@ def test_without_a_database_a_register_that_changes_something_is_refused_and_a_q
     # It may have been stored: when that is possible again, it is taken back.
     played.has_room = True
     played.mirror.room()
-    assert played.end(Fate.STORED) == Change(ALICE, (change.stored[0].contact,), ())
+    assert played.end(Fate.STORED) == Change(ALICE, (change.stored[0].contact,), (), (("reg-1", 2),))
     assert (played.location.unsaved, played.writes) == ({}, [])
 
 
@@ -391,7 +396,7 @@ def test_where_the_site_says_so_a_register_is_served_from_memory_and_stored_late
     played.has_room = True
     played.mirror.room()
     [binding] = played.location.stored(ALICE)
-    assert played.end(Fate.STORED) == Change(ALICE, ("sip:alice@192.0.2.4",), (binding,))
+    assert played.end(Fate.STORED) == Change(ALICE, ("sip:alice@192.0.2.4",), (binding,), (("reg-1", 3),))
     assert played.location.unsaved == {}
 
 
@@ -404,35 +409,112 @@ def test_the_site_may_say_otherwise_at_any_time() -> None:
     assert shown(played.registered(DESK, cseq=2))[0] == 503
 
 
-def test_a_register_carries_along_what_of_its_address_was_not_stored() -> None:
+def test_what_of_an_address_was_not_stored_follows_a_register_that_is() -> None:
     played = Away(from_memory=True)
     played.has_room = False
     played.registered(DESK)
     played.has_room = True
     assert played.step.decide(register(MOBILE, cseq=2)) is PENDING
-    assert [one.contact for one in played.writes[0][0].stored] == [
-        "sip:alice@192.0.2.4",
-        "sip:alice@192.0.2.5",
-    ]
     played.mirror.room()
+    # One change of an address at a time.
+    assert [one.contact for one in played.writes[0][0].stored] == ["sip:alice@192.0.2.5"]
     assert len(played.writes) == 1
     played.end(Fate.STORED)
-    assert (played.location.unsaved, len(played.contacts())) == ({}, 2)
+    assert shown(played.answers.pop()[1])[0] == 200
+    assert [one.contact for one in played.end(Fate.STORED).stored] == ["sip:alice@192.0.2.4"]
+    assert (played.location.unsaved, played.writes, len(played.contacts())) == ({}, [], 2)
 
 
-def test_what_was_refused_with_the_change_that_it_went_along_with_is_stored_again() -> None:
-    played = Played()
+def test_a_register_for_what_was_not_stored_puts_that_right_too() -> None:
+    played = Away(from_memory=False)
+    played.registered(DESK, call_id="one")
+    assert played.step.decide(register(DESK, call_id="two", cseq=7)) is PENDING
+    played.end(Fate.UNKNOWN)
+    assert shown(played.answers.pop()[1])[0] == 503
+    assert played.step.decide(register(DESK, call_id="two", cseq=6)) is PENDING
+    change = played.end(Fate.STORED)
+    # The one that may be stored would not give way to it.
+    assert (change.removed, change.meant) == (("sip:alice@192.0.2.4",), (("two", 7),))
+    assert (played.location.unsaved, played.writes) == ({}, [])
+
+
+@pytest.mark.parametrize("fate", [Fate.REFUSED, Fate.UNFIT])
+def test_what_was_not_stored_is_stored_also_after_a_register_that_is_refused(fate: Fate) -> None:
+    played = Away(from_memory=True)
     played.has_room = False
-    played.step.take(Site(SERVED, {}, without_database="memory"))
     assert shown(played.step.decide(register(DESK)))[0] == 200
     played.has_room = True
     assert played.step.decide(register(MOBILE, call_id="other")) is PENDING
-    played.commit(saved=False)
+    played.end(fate)
     assert shown(played.answers.pop()[1])[0] == 500
-    [(again, done)] = played.writes
-    assert [binding.contact for binding in again.stored] == ["sip:alice@192.0.2.4"]
-    done(Fate.STORED)
+    assert [one.contact for one in played.end(Fate.STORED).stored] == ["sip:alice@192.0.2.4"]
     assert (played.location.unsaved, played.location.unsaved_count) == ({}, 0)
+
+
+def test_what_no_database_takes_is_dropped_alone_counted_and_told() -> None:
+    played = Away(from_memory=True)
+    told: list[str] = []
+    played.step.on_dropped = told.append
+    played.has_room = False
+    assert shown(played.registered(DESK, MOBILE))[0] == 200
+    assert shown(played.registered("Contact: <sip:bob@192.0.2.9>", to="<sip:bob@example.com>"))[0] == 200
+    played.has_room = True
+    played.mirror.room()
+    for _ in range(10):
+        if played.writes:
+            change, done = played.writes.pop(0)
+            odd = any(one.contact == "sip:alice@192.0.2.5" for one in change.stored)
+            done(Fate.UNFIT if odd else Fate.STORED)
+    assert (played.writes, played.location.unsaved, played.step._apart) == ([], {}, set())
+    assert (told, played.step.dropped) == ([ALICE], 1)
+    # It is there for as long as it was granted, or until the node ends.
+    assert len(played.contacts()) == 2
+
+
+def test_what_was_only_rolled_back_is_stored_again() -> None:
+    played = Away(from_memory=True)
+    played.has_room = False
+    assert shown(played.registered(DESK))[0] == 200
+    played.has_room = True
+    played.mirror.room()
+    played.end(Fate.REFUSED)
+    played.end(Fate.STORED)
+    assert (played.location.unsaved, played.writes, played.step.dropped) == ({}, [], 0)
+
+
+def test_any_number_of_contacts_of_one_address_is_put_right_in_changes_of_bounded_size() -> None:
+    """Where nobody knows what became of them: each may be in the database."""
+    played = Away(from_memory=False)
+    played.location.capacity = 1000
+    domain = Domain("open.org", authenticate=(), max_contacts=200)
+    played.domains.take(Site({"open.org": domain}, {}))
+    contacts = [f"Contact: <sip:zoe@192.0.2.4:{number}>" for number in range(6001, 6201)]
+    asked = register(*contacts, uri="sip:open.org", to="<sip:zoe@open.org>")
+    assert played.step.decide(asked) is PENDING
+    written = played.end(Fate.UNKNOWN)
+    assert shown(played.answers.pop()[1])[0] == 503
+    assert (len(written.stored), played.location.unsaved_count) == (200, 200)
+    played.mirror.room()
+    gone: list[str] = []
+    while played.writes:
+        change = played.end(Fate.STORED)
+        assert len(change.removed) <= TOGETHER
+        gone += change.removed
+    assert gone == [binding.key for binding in written.stored]
+    assert (played.location.unsaved, played.location.unsaved_count) == ({}, 0)
+
+
+def test_while_too_much_may_be_otherwise_in_the_database_nothing_more_is_sent() -> None:
+    played = Away(from_memory=False)
+    played.location.capacity = 2
+    assert played.step.decide(register(DESK, MOBILE)) is PENDING
+    played.end(Fate.UNKNOWN)
+    bob = register("Contact: <sip:bob@192.0.2.9>", to="<sip:bob@example.com>")
+    assert shown(played.step.decide(bob))[0] == 503
+    assert (played.writes, played.location.unsaved_count) == ([], 2)
+    played.mirror.room()
+    played.end(Fate.STORED)
+    assert played.step.decide(bob) is PENDING
 
 
 def test_no_more_is_stored_again_at_once_than_is_bounded_and_the_rest_follows() -> None:
@@ -459,7 +541,7 @@ def test_what_could_not_be_stored_again_waits_for_the_next_time() -> None:
     assert played.writes == []
     played.has_room = True
     played.mirror.room()
-    played.end(Fate.REFUSED)
+    played.end(Fate.STORED)
     assert played.location.unsaved == {}
 
 
@@ -514,3 +596,37 @@ def test_a_binding_that_people_added_is_neither_replaced_nor_removed_nor_counted
     assert shown(played.registered("Contact: *", "Expires: 0", cseq=3))[0] == 200
     assert played.location.stored(ALICE) == [static]
     assert played.location.lookup(ALICE, NOW + 1e8) == [static]
+
+
+def test_what_people_add_while_a_register_for_its_place_is_saved_stays() -> None:
+    """The recorder stores one after the other, and tells of them in that order."""
+    static = static_binding("sip:alice@192.0.2.4", 1000, NOW)
+    played = Played()
+    assert played.step.decide(register(DESK)) is PENDING
+    played.location.changed(Change(ALICE, (), (static,)))
+    played.commit()
+    assert shown(played.answers.pop()[1])[0] == 200
+    assert played.location.stored(ALICE) == [static]
+    played = Played()
+    assert played.step.decide(register(DESK)) is PENDING
+    played.commit()
+    played.location.changed(Change(ALICE, (), (static,)))
+    assert played.location.stored(ALICE) == [static]
+
+
+def test_what_people_add_is_true_though_a_register_for_its_place_was_not_stored() -> None:
+    static = static_binding("sip:alice@192.0.2.4", 1000, NOW)
+    for loaded in (True, False):
+        played = Away(from_memory=True)
+        played.has_room = False
+        assert shown(played.registered(DESK, MOBILE))[0] == 200
+        if loaded:
+            played.mirror.fetched([ALICE], [(ALICE, static)])
+        else:
+            played.mirror.changed([Change(ALICE, (), (static,))])
+        played.has_room = True
+        played.mirror.room()
+        assert [one.contact for one in played.end(Fate.STORED).stored] == ["sip:alice@192.0.2.5"]
+        assert static in played.location.stored(ALICE)
+        assert len(played.contacts()) == 2
+        assert played.location.unsaved == {}

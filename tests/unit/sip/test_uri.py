@@ -229,6 +229,6 @@ def test_the_memory_of_texts_is_bounded_and_long_texts_are_not_kept() -> None:
     long = f"sip:{'a' * 300}@example.com"
     assert read(long) is not read(long)
     assert read("sip:kept@example.com") is read("sip:kept@example.com")
-    for number in range(5000):
+    for number in range(uri_module._REMEMBERED + 1000):
         read(f"sip:{number}@example.com")
-    assert 0 < len(uri_module._memo) <= 4096
+    assert 0 < len(uri_module._memo) <= uri_module._REMEMBERED

@@ -37,6 +37,7 @@ address = "0.0.0.0:8080"
 [database]
 proxy = "postgresql://bench:bench@127.0.0.1/oneproxy"
 system = "sqlite:///system.db"
+keep_versions = 7
 [capacity]
 calls = 1000
 registrations = 5000
@@ -132,6 +133,7 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
         ),
         proxy_database="postgresql://bench:bench@127.0.0.1/oneproxy",
         system_database="sqlite:///system.db",
+        keep_versions=7,
         calls=1000,
         registrations=5000,
         farm_key="correct horse",
@@ -287,7 +289,7 @@ pasword = "hunter2"
         ('[[subscriber]]\naor = "a@example.com"\nha1 = { SHA-256 = "00112233445566778899aabbccddeeff" }', "f:8: subscriber[1].ha1.SHA-256: found 32 digits; allowed 64 hexadecimal digits"),
         ('[[subscriber]]\naor = "a@example.com"\npassword = "x"\naliases = ["b", "b"]', 'f:9: subscriber[1].aliases[2]: found "b", which is an alias in subscriber[1]; allowed a user that nobody else has'),
         ('[[subscriber]]\naor = "a@example.com"\nha1 = { MD5 = "0123" }', "f:8: subscriber[1].ha1.MD5: found ***; allowed 32 or 64 hexadecimal digits"),
-        ('[[subscriber]]\naor = "a@example.com"\nha1 = { CRC = "00112233445566778899aabbccddeeff" }', 'f:8: subscriber[1].ha1.CRC: found "CRC"; allowed "SHA-256", "SHA-512-256" or "MD5"'),
+        ('[[subscriber]]\naor = "a@example.com"\nha1 = { CRC = "00112233445566778899aabbccddeeff" }', 'f:8: subscriber[1].ha1.***: found ***; allowed "SHA-256", "SHA-512-256" or "MD5"'),
         ('[[access]]\naction = "deny"', "f:6: access[1]: found neither; allowed exactly one of source, client"),
         ('[[access]]\naction = "deny"\nsource = "::1"\nclient = "gw"', "f:6: access[1]: found source and client; allowed exactly one of source, client"),
         ('[[access]]\naction = "deny"\nclient = "gw"\n[[access]]\naction = "allow"\nclient = "gw"', 'f:11: access[2].client: found "gw" again; allowed one rule; it stands in access[1]'),
@@ -351,6 +353,11 @@ def test_a_section_of_the_wrong_kind_is_named() -> None:
         ('[[provider]]\nname = "p"\n[[provider.gateway]]\nname = "g"\nuri = "sip:me:hunter2@h h"', "hunter2"),
         ('[[route]]\nprefix = "1"\ntarget = "SIPS:me:hunter2@two@h"', "hunter2"),
         ('[[subscriber]]\naor = "a@example.com"\nha1 = { SHA-1 = "hunter2" }', "hunter2"),
+        ('[[subscriber]]\naor = "a@example.com"\nha1 = { hunter2 = "MD5" }', "hunter2"),
+        ('[[subscriber]]\naor = "a@example.com"\nha1 = { hunter2 = { a = "MD5" } }', "hunter2"),
+        ('[[subscriber]]\naor = "a@example.com"\nha1 = { MD5 = { hunter2 = "MD5" } }', "hunter2"),
+        ('[[subscriber]]\naor = "a@example.com"\nha1 = { hunter2 = "MD5", hunter2 = "SHA-256" }', "hunter2"),
+        ('[[subscriber]]\naor = "a@example.com"\n[subscriber.ha1]\nhunter2 = { MD5 = 1 }\n[subscriber.ha1.hunter2]', "hunter2"),
     ],
 )  # fmt: skip
 def test_no_mistake_shows_a_secret(added: str, secret: str) -> None:

@@ -1,11 +1,16 @@
 """Opening databases, and saying what is wrong with them in one line."""
 
 import os
+import pwd
+import shutil
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.store.database import Database, StoreError, UnreachableError, shown
@@ -32,6 +37,79 @@ def test_opening_a_new_database_makes_the_tables_and_opening_it_again_changes_no
         assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [(HEAD,)]
         assert connection.execute(text("SELECT count(*) FROM location")).scalar() == 0
         database.drop()
+
+
+@contextmanager
+def with_the_right_to_read(folder: Path) -> Iterator[None]:
+    """What is in the folder may be read and not written; root becomes nobody for it."""
+    before = {name: name.stat().st_mode for name in (folder, *folder.iterdir())}
+    for name, mode in before.items():
+        name.chmod(mode & ~0o222)
+    if os.geteuid() == 0:
+        for name in (*before, *folder.parents):
+            mode = name.stat().st_mode
+            if mode & 0o055 != 0o055:
+                before.setdefault(name, mode)
+                name.chmod(mode | (0o055 if name.is_dir() else 0o044))
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        for name, mode in before.items():
+            name.chmod(mode)
+
+
+@pytest.mark.parametrize("others", ["nobody", "who has it open", "who has died"])
+def test_who_may_only_read_reads(tmp_path: Path, others: str) -> None:
+    """Whether somebody has it open, nobody, or somebody had when he died."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    file = folder / "a.db"
+    Database("system", f"sqlite:///{file}").open()
+    writing = sqlite3.connect(file)
+    writing.execute("INSERT INTO setting VALUES ('a', x'01')")
+    writing.commit()
+    if others == "nobody":
+        writing.close()
+    if others == "who has died":
+        copied = tmp_path / "copied"
+        shutil.copytree(folder, copied)
+        folder = copied
+        file = folder / "a.db"
+    before = sorted(folder.iterdir())
+    with with_the_right_to_read(folder):
+        database = Database("system", f"sqlite:///{file}", reading=True)
+        database.open()
+        assert database.connection().execute(text("SELECT name FROM setting")).all() == [("a",)]
+        with pytest.raises(OperationalError, match="readonly"):
+            database.connection().execute(text("DELETE FROM setting"))
+        database.drop()
+    assert sorted(folder.iterdir()) == before
+    writing.close()
+
+
+def test_who_only_reads_makes_no_tables_and_says_who_does(database_url: str) -> None:
+    way = "`oneproxy run` or `apply` of this version makes them"
+    for version, why in [("0003", f"its tables have version 0003, not {HEAD}"), ("head", "")]:
+        if not why:
+            database = Database("system", database_url)
+            database.open()
+            database.drop()
+        else:
+            upgrading = Database("system", database_url)
+            upgrade(upgrading.connection(), version)
+            upgrading.connection().commit()
+            upgrading.drop()
+        reading = Database("system", database_url, reading=True)
+        if why:
+            with pytest.raises(StoreError, match=why) as raised:
+                reading.open()
+            assert way in str(raised.value)
+        else:
+            reading.open()
+        reading.drop()
 
 
 def test_the_tables_in_the_database_are_those_that_the_code_knows(database_url: str) -> None:

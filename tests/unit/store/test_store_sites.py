@@ -245,3 +245,73 @@ def test_a_database_that_is_gone_is_named() -> None:
     with pytest.raises(StoreError, match="cannot use the system database") as found:
         Sites(database).latest()
     assert "hush" not in str(found.value)
+
+
+HOUR_S = 3600.0
+
+
+def aged(sites: Sites, count: int, every_s: float = 2 * HOUR_S) -> float:
+    """Versions of one user each; when the last one was written."""
+    for number in range(1, count + 1):
+        by = Version(0, BY.at + number * every_s, "carol", str(number))
+        assert written(sites.replace(site(f"user{number}"), by)).version.version == number
+    return BY.at + count * every_s
+
+
+def kept(sites: Sites) -> list[int]:
+    return [one.version for one in sites.versions(1000)][::-1]
+
+
+def test_of_many_versions_the_newest_are_kept_and_read_as_before(database: Database) -> None:
+    sites = Sites(database, keep=3)
+    now = aged(sites, 7)
+    before = {number: sites.entries(number) for number in (5, 6, 7)}
+    counts = sites.versions(3)
+    sites.prune(now)
+    assert kept(sites) == [5, 6, 7]
+    assert {number: sites.entries(number) for number in (5, 6, 7)} == before
+    # What differs in the oldest is told as it was.
+    assert sites.versions(3) == counts
+    assert sites.find(4) is None
+    assert sites.roll_back(4, BY) is None
+    # The domain and a user of each, and of the one before what ended with the first.
+    assert rows(database) == 5
+    assert written(sites.roll_back(5, BY)).version.version == 8
+    assert sites.entries(8) == before[5]
+    sites.prune(now)
+    assert kept(sites) == [6, 7, 8]
+
+
+def test_all_versions_are_kept_where_that_is_wanted_and_few_where_there_are_few(database: Database) -> None:
+    everything = Sites(database)
+    now = aged(everything, 5)
+    for sites in (everything, Sites(database, keep=5), Sites(database, keep=1000)):
+        sites.prune(now)
+        assert kept(everything) == [1, 2, 3, 4, 5]
+    Sites(database, keep=1).prune(now)
+    assert kept(everything) == [4, 5]
+
+
+def test_versions_that_somebody_may_be_reading_are_kept_for_an_hour(database: Database) -> None:
+    sites = Sites(database, keep=1)
+    now = aged(sites, 6, every_s=HOUR_S / 2)
+    # 5 and 6 were written in the last hour, and 4 was the newest when it began.
+    sites.prune(now)
+    assert kept(sites) == [4, 5, 6]
+
+
+def test_so_many_are_forgotten_at_once_that_nobody_waits_for_long(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_rows, "PRUNED", 2)
+    sites = Sites(database, keep=2)
+    now = aged(sites, 8)
+    left = []
+    for _ in range(4):
+        sites.prune(now)
+        left.append(kept(sites)[0])
+    assert left == [3, 5, 7, 7]
+
+
+def test_pruning_an_empty_database_does_nothing(database: Database) -> None:
+    Sites(database, keep=1).prune(BY.at)

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from psycopg.errors import DeadlockDetected
@@ -66,7 +67,7 @@ def test_a_change_that_cannot_be_stored_is_refused_alone(work: Work) -> None:
 
 
 @pytest.mark.parametrize("error", [DataError("INSERT", {}, Exception("odd text")), ZeroDivisionError("odd")])
-def test_a_batch_that_spoils_a_group_is_rolled_back_alone(
+def test_a_change_that_spoils_a_group_is_left_out_alone(
     work: Work, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     honest = locations.save
@@ -78,8 +79,35 @@ def test_a_batch_that_spoils_a_group_is_rolled_back_alone(
 
     monkeypatch.setattr(locations, "save", save)
     reason = "odd text" if isinstance(error, DataError) else "ZeroDivisionError: odd"
-    assert work.commit([[change("a")], [change("odd"), change("b")], [change("c")]]) == [(), reason, ()]
-    assert names(work) == ["a", "c"]
+    many = [change(f"n{number}") for number in range(9)]
+    group = [[change("a")], [TOO_LONG, *many, change("odd"), change("b")], [change("c")]]
+    with capture_logs() as logged:
+        assert work.commit(group) == [(), (0, 10), ()]
+    assert names(work) == ["a", "b", "c", *(f"n{number}" for number in range(9))]
+    assert not work.away
+    assert {(one["aor"], one["reason"]) for one in logged if one["event"] == "change refused"} == {
+        ("long@x", "contact too long"),
+        ("odd@x", reason),
+    }
+
+
+def test_a_batch_whose_last_change_gives_way_again_and_again_may_be_stored_or_not(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = locations.save
+
+    def save(connection: Connection, changes: list[Change]) -> None:
+        if any(change.aor == "odd@x" for change in changes):
+            raise OperationalError("INSERT", {}, DeadlockDetected("deadlock detected"))
+        honest(connection, changes)
+
+    monkeypatch.setattr(locations, "save", save)
+    [verdict] = work.commit([[change("a"), change("b"), change("odd")]])
+    # Nodes store it again when they are told that the database is back.
+    assert (verdict, isinstance(verdict, Away), work.away) == ("deadlock detected", True, True)
+    assert names(work) == ["a", "b"]
+    monkeypatch.undo()
+    assert work.commit([[change("a"), change("b"), change("odd")]]) == [()]
 
 
 def test_a_full_disk_refuses_everyone_and_is_over_when_there_is_room(tmp_path: Path) -> None:
@@ -273,8 +301,22 @@ def test_a_batch_that_is_odd_does_not_mean_that_the_database_is_away(
         raise DataError("INSERT", {}, Exception("odd text"))
 
     monkeypatch.setattr(locations, "save", save)
-    [verdict] = work.commit([[change("odd")]])
-    assert (verdict, isinstance(verdict, Away), work.away) == ("odd text", False, False)
+    assert work.commit([[change("odd")], [change("odd")]]) == [(0,), (0,)]
+    assert not work.away
+
+
+def test_a_key_that_is_too_long_for_an_index_is_the_fault_of_its_change(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of `unfit` comes before; were it wrong, the database would not be away."""
+    work = Work(postgres.database(), "")
+    work.open("")
+    monkeypatch.setattr(locations, "unfit", lambda change: None)
+    letters = "".join(map(chr, Random(1).choices(range(33, 127), k=6000)))
+    odd = Change("a@x", (), (Binding(letters, NOW + 60, 0, "c", 1, "udp:192.0.2.7:5060", NOW),))
+    assert work.commit([[change("a"), odd, change("b")]]) == [(1,)]
+    assert (work.away, names(work)) == (False, ["a", "b"])
+    work.close()
 
 
 @pytest.mark.parametrize(("times", "verdict"), [(1, ()), (2, ()), (3, "deadlock detected")])

@@ -12,6 +12,7 @@ from oneproxy.transport.connections import Connections
 from oneproxy.transport.flows import AnyListener, NoNames, Ways, reach
 from oneproxy.transport.stream import StreamListener
 from oneproxy.transport.udp import UdpListener
+from waiting import PATIENCE_S
 from wires import Place, Server, in_loop
 
 
@@ -183,6 +184,6 @@ def test_an_ipv6_address_in_another_spelling_finds_the_same_connection() -> None
         async with Place("TCP", address="::1") as place, Server(address="::1") as server:
             flow = place.towards(("TCP", "::1", server.port))
             assert place.towards(("TCP", "0:0:0:0:0:0:0:1", server.port)) is flow
-            await asyncio.wait_for(server.peers.get(), 5)
+            await asyncio.wait_for(server.peers.get(), PATIENCE_S)
 
     in_loop(play)

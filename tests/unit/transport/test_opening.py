@@ -18,6 +18,7 @@ from oneproxy.transport import connections, stream
 from oneproxy.transport.connections import Limits
 from oneproxy.transport.credentials import Credentials
 from oneproxy.transport.tls import TlsStream
+from ports import free_port
 from wires import LOOPBACK, Place, Server, answer, in_loop, message
 
 
@@ -54,14 +55,6 @@ class Secure:
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Secure:
     return Secure(tmp_path_factory.mktemp("certificates"))
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as one:
-        one.bind((LOOPBACK, 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("uv", [False, True])
@@ -165,7 +158,7 @@ def test_tls_is_opened_to_whom_the_certificate_names(secure: Secure, name: str, 
             assert await peer.exactly(len(message())) == message()
             certificate = peer.writer.get_extra_info("peercert")
             assert ("DNS", "sip.example.com") in certificate["subjectAltName"]
-            assert flow.client_name == (name or LOOPBACK)
+            assert flow.client_names == ("peer.example.net", LOOPBACK, "peer")
             assert place.towards(hop, name) is flow
             # Whoever asks for another name does not get this one.
             assert place.towards(hop, "other.example.net") is not flow
@@ -183,7 +176,7 @@ def test_tls_to_somebody_else_fails(secure: Secure) -> None:
             place.send(flow, message())
             await place.wire.until(lambda: bool(place.wire.ended))
             assert (place.wire.not_delivered, place.wire.ended) == ([message()], [flow])
-            assert (names.lost, flow.client_name) == ([hop], "")
+            assert (names.lost, flow.client_names) == ([hop], ())
 
     in_loop(play)
 
@@ -251,7 +244,7 @@ def test_over_tls_only_a_proven_name_is_reached_so(secure: Secure, proven: bool)
             peer = await place.connect(secure.client if proven else secure.anonymous, "sip.example.com")
             peer.send(message(via="peer.example.net:5071;alias"))
             flow, _ = await place.message()
-            assert flow.client_name == ("peer.example.net" if proven else "")
+            assert flow.client_names == (("peer.example.net", LOOPBACK, "peer") if proven else ())
             hop = ("TLS", LOOPBACK, 5071)
             assert (place.connections.find(hop, "peer.example.net") is flow) == proven
             assert (place.connections.find(hop) is flow) == proven

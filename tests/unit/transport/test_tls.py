@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from certificates import Authority, Issued
 from oneproxy.transport.credentials import Credentials, CredentialsError
-from oneproxy.transport.tls import TlsStream, peer_names
+from oneproxy.transport.tls import TlsStream, client_names, peer_names
 from wires import LOOPBACK, Place, Server, in_loop, message
 
 NAME = "sip.example.com"
@@ -145,6 +145,28 @@ def test_whoever_has_a_certificate_is_known_by_it_and_whoever_has_none_is_let_in
 )
 def test_a_certificate_is_for_its_names(certificate: dict[str, object] | None, names: list[str]) -> None:
     assert peer_names(certificate) == names
+
+
+def test_a_client_is_called_by_all_that_its_certificate_calls_it() -> None:
+    certificate = {
+        "subject": ((("commonName", "Gateway-7"),),),
+        "subjectAltName": (
+            ("URI", "sip:Example.com"),
+            ("DirName", ((("commonName", "odd"),),)),
+            ("DNS", "Edge.Example.com"),
+            ("URI", "sip:alice@example.com"),
+            ("email", "Alice@example.com"),
+        ),
+    }
+    assert client_names(certificate) == (
+        "edge.example.com",
+        "example.com",
+        "sip:example.com",
+        "sip:alice@example.com",
+        "alice@example.com",
+        "gateway-7",
+    )
+    assert client_names(None) == client_names({}) == ()
 
 
 @pytest.mark.parametrize("name", ["a..example.com", "x" * 64 + ".example.com"])

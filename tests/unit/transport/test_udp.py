@@ -14,6 +14,8 @@ from oneproxy.transport import icmp, udp
 from oneproxy.transport.address import seen_address, source_towards
 from oneproxy.transport.stun import COOKIE
 from oneproxy.transport.udp import BATCH, UdpFlow, UdpListener
+from ports import free_port
+from waiting import PATIENCE_S
 from wires import ScriptedWire, in_loop, message
 
 STUN = b"\x00\x01\x00\x00" + COOKIE + b"transaction!"
@@ -37,7 +39,7 @@ def listener6() -> Iterator[UdpListener]:
 def client() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", 0))
-        one.settimeout(5)
+        one.settimeout(PATIENCE_S)
         yield one
 
 
@@ -47,14 +49,6 @@ def drained(listener: UdpListener) -> list[tuple[Flow, bytes]]:
     count = listener.drain(lambda flow, data: came.append((flow, data)))
     assert count == len(came)
     return came
-
-
-def free_port(host: str) -> int:
-    """One that nobody listens on."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind((host, 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def test_a_batch_is_read_in_order_and_the_rest_stays_for_the_next(
@@ -96,7 +90,7 @@ def test_a_datagram_is_sent_from_the_address_that_was_bound(
 def test_ipv6_goes_both_ways(listener6: UdpListener) -> None:
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
         client.bind(("::1", 0))
-        client.settimeout(5)
+        client.settimeout(PATIENCE_S)
         client.sendto(b"x", ("::1", listener6.port))
         ((flow, _),) = drained(listener6)
         port = client.getsockname()[1]
@@ -153,7 +147,7 @@ def test_a_refusal_is_told_with_what_was_refused_and_the_next_datagrams_pass(hos
                 nobody.send(message())
                 # In the same turn, when nobody has read the error yet.
                 somebody.send(b"next")
-                assert await asyncio.wait_for(loop.sock_recv(peer, 100), 5) == b"next"
+                assert await asyncio.wait_for(loop.sock_recv(peer, 100), PATIENCE_S) == b"next"
                 await wire.until(lambda number=number: len(wire.not_delivered) == number + 1)  # type: ignore[misc]
                 peer.sendto(b"still there", (host, one.port))
                 await wire.until(lambda number=number: len(wire.came) == number + 1)  # type: ignore[misc]
