@@ -15,11 +15,11 @@ DONE = {"run.py", "parts.py", "calls.py"}
 def others() -> list[str]:
     """A line for each bench that is run by hand: its command, and what it measures."""
     lines = []
-    for path in sorted(HERE.glob("*.py")):
+    for path in sorted(HERE.rglob("*.py")):
         source = path.read_text("utf-8")
         if path.name not in DONE and "__main__" in source:
             subject = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
-            lines.append(f"    .venv/bin/python bench/{path.name:17} {subject}")
+            lines.append(f"    .venv/bin/python bench/{path.relative_to(HERE)!s:17} {subject}")
     return lines
 
 

@@ -68,7 +68,8 @@ class Judge:
     def decide(self, ask: Ask) -> Decision:
         """What the plan of this request says; nothing is asked that should not be."""
         (call,) = (one for one in self.calls if one.branch in (ask.request.get("via") or ""))
-        assert call.first is not None, "asked about a request inside of a dialog"
+        assert call.first is not None, "asked about a request that goes where its dialog leads"
+        assert ask.inside == (call.dialog is not None)
         assert ask.now == self.now
         call.ask = ask
         call.asks += 1
@@ -83,10 +84,19 @@ class Judge:
         plan, call.again = call.again, None
         return self.decision(call, plan or Plan("best"))
 
+    def begin_inside(self, call: Call) -> None:
+        """A request inside of a dialog is about to be sent on, or to be asked about."""
+        call.ends = call.method == "BYE" and any(one.let for one in self.calls)
+
     def decision(self, call: Call, plan: Plan) -> Decision:
         """The plan as the engine understands it; the model notes what has to follow."""
         call.pending_until = None
         match plan.kind:
+            case "forward" if call.dialog is not None:
+                # It goes where it wanted to, wherever policy would send a new one.
+                call.due = [Due(call.wanted, Plan("forward"))]
+                call.dialog.let = call.wanted
+                return Forward([self.target(place, plan) for place in plan.places], plan.recurse)
             case "forward":
                 # 16.7 step 5: after a 6xx there are no new branches, whatever policy says.
                 if not call.is_refused_by_all(self.now):
@@ -154,18 +164,20 @@ class Judge:
             assert data == call.last
         else:
             assert call.invite, "RFC 4320 4.1: only 100 to what is no INVITE"
-            assert data == call.passing, "16.7 step 3: as it came but for our Via"
+            assert call.is_as_it_came(data), "16.7 step 3: as it came but for our Via"
 
     def see_success(self, call: Call, status: int, data: bytes) -> None:
         if call.final and not call.invite:
             assert self.repeating is call and data == call.final
             return
-        assert data == call.passing, "16.7: a 2xx of a phone, as it came, and each once"
+        assert call.is_as_it_came(data), "16.7: a 2xx of a phone, as it came, and each once"
         call.passing = b""
         if not call.final:
             # Whatever policy is thinking about still, the call is answered.
             call.pending_until = None
             self.finish(call, status, data)
+            if call.ends and call.dialog is not None:
+                call.dialog.let = ""
 
     def see_failure(self, call: Call, message: Response, data: bytes) -> None:
         status = message.status

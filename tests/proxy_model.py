@@ -175,7 +175,7 @@ class Call:
     data: bytes
     via: str
     asked_at: float
-    #: What policy says first and when it is asked again; None inside of a dialog.
+    #: What policy says first and when it is asked again; None where it is not to be asked.
     first: Plan | None
     again: Plan | None = None
     asks: int = 0
@@ -201,12 +201,35 @@ class Call:
     cancel_answered_at: float = 0.0
     #: The response that just came and may be passed on.
     passing: bytes = b""
-    #: The Record-Route of its 2xx.
+    #: The response that just came names another place than it came from (12.1.2).
+    turns: bool = False
+    #: The Record-Route of its 2xx, and where requests of the caller go by it: where the callee
+    #: said that he is, and where policy has let one go since.
     route: str = ""
+    leads: str = ""
+    let: str = ""
+    #: Of a request inside of a dialog: that, and where it is to go.
+    dialog: "Call | None" = None
+    wanted: str = ""
+    #: Whether its 2xx ends what is remembered of the dialog.
+    ends: bool = False
 
     @property
     def invite(self) -> bool:
         return self.method == "INVITE"
+
+    def is_as_it_came(self, data: bytes) -> bool:
+        """Whether a response goes on as it came (16.7 step 3), but for the mark where it has to change.
+
+        16.7 step 8 lets a proxy change its own Record-Route, and nothing else.
+        """
+        if not self.turns:
+            return data == self.passing
+        begins = data.find(b";mark=") + len(b";mark=")
+        ends = data.find(b">", begins)
+        before, after = self.passing[:begins], self.passing[ends:]
+        changed = data[begins:ends] != self.passing[begins:ends]
+        return changed and data[:begins] == before and data[ends:] == after
 
     def counting(self) -> list[Branch]:
         """The branches whose ends count: all but those whose 3xx was followed."""

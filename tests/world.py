@@ -106,6 +106,8 @@ class World:
         self.failed_hops: list[Hop] = []
         #: Targets for the URIs of a 3xx.
         self.redirects: Callable[[list[str]], list[Target]] = lambda uris: [Target(uri) for uri in uris]
+        #: Where a GRUU leads that a request inside of a dialog is for.
+        self.place: Callable[[Ask], Decision] = lambda _: NOT_FOUND
         self.closed_flows: list[Flow] = []
         self.mark = DialogMark(b"k" * 32)
         listeners = list(self.listeners.values())
@@ -125,6 +127,10 @@ class World:
     def redirected(self, _ask: Ask, contacts: list[str]) -> list[Target]:
         """The scripted policy on a 3xx."""
         return self.redirects(contacts)
+
+    def placed(self, ask: Ask) -> Decision:
+        """The scripted policy on a GRUU inside of a dialog."""
+        return self.place(ask)
 
     def closed(self, _now: float, flow: Flow) -> None:
         """The policy is told of a connection that is gone."""

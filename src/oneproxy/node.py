@@ -17,7 +17,7 @@ import structlog
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from oneproxy import logs
+from oneproxy import hugepages, logs
 from oneproxy.access.bans import Bans
 from oneproxy.access.causes import ORDINARY
 from oneproxy.access.step import Access
@@ -129,6 +129,8 @@ class Node:
 
     def _loaded(self) -> None:
         """All bindings have come."""
+        if not self._loaded_once:
+            hugepages.start()
         self._loaded_once = True
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)

@@ -34,6 +34,8 @@ PROVISIONAL = st.sampled_from([100, 180, 183])
 FAILURES = (302, 401, 404, 407, 408, 480, 484, 486, 487, 500, 503, 504, 600, 603)
 STATUSES = st.one_of(PROVISIONAL, st.sampled_from([200, 202]), st.sampled_from(FAILURES))
 PLACES = st.lists(st.sampled_from(PHONES), min_size=1, max_size=3)
+#: Where a phone says that it is; "" for where it was called.
+ELSEWHERE = st.sampled_from(["", "", *PHONES])
 #: In ticks, to the instants at which something is due.
 SHORT = st.sampled_from([1, 10, 19, 20, 64, 128, 500, 512, 639, 640, 1280])
 LONG = st.sampled_from([4095, 4096, 4097, 12_800, 23_104, 25_600])
@@ -58,10 +60,10 @@ IN_DIALOG = st.sampled_from(["BYE", "INVITE", "INFO"])
 #: What may happen next: how often, the method that does it, and its arguments.
 MOVES: Final[tuple[tuple[int, str, tuple[st.SearchStrategy[Any], ...]], ...]] = (
     (3, "call", (st.sampled_from(CALLERS), METHODS, FIRST, AGAIN)),
-    (1, "call_inside_of_a_dialog", (WHICH, IN_DIALOG, st.sampled_from(PHONES))),
+    (1, "call_inside_of_a_dialog", (WHICH, IN_DIALOG, st.sampled_from(PHONES), FIRST)),
     (2, "repeat_a_request", (WHICH,)),
-    (8, "respond_in_time", (WHICH, STATUSES)),
-    (2, "respond", (WHICH, STATUSES, st.sampled_from(["b", "c"]))),
+    (8, "respond_in_time", (WHICH, STATUSES, ELSEWHERE)),
+    (2, "respond", (WHICH, STATUSES, st.sampled_from(["b", "c"]), ELSEWHERE)),
     (1, "redirect", (WHICH, PLACES)),
     (2, "answer_a_cancel", (WHICH, st.sampled_from([200, 481]), st.booleans())),
     (1, "cancel", (WHICH,)),
@@ -123,8 +125,8 @@ class EngineModel(Judge, RuleBasedStateMachine):
         if call.stateless:
             assert [kind for kind, *_ in seen] == ["response"]
 
-    def call_inside_of_a_dialog(self, which: int, method: str, place: str) -> None:
-        """A request of a dialog goes by its Route, and nobody is asked."""
+    def call_inside_of_a_dialog(self, which: int, method: str, place: str, first: Plan) -> None:
+        """A request of a dialog goes by its Route: nobody is asked where that leads there."""
         dialogs = [one for one in self.calls if one.route]
         if not dialogs or len(self.calls) == MOST_CALLS:
             return
@@ -133,10 +135,16 @@ class EngineModel(Judge, RuleBasedStateMachine):
         branch = f"z9hG4bKc{self.number:02}"
         data = self.of_dialog(dialog, method, place, branch)
         via = f"SIP/2.0/UDP {dialog.host};branch={branch}"
-        call = Call(dialog.host, method, branch, dialog.call_id, dialog.from_tag, data, via, self.now, None)
-        call.due = [Due(place, Plan("forward"))]
+        is_asked = place not in (dialog.leads, dialog.let)
+        plan = first if is_asked else None
+        call = Call(dialog.host, method, branch, dialog.call_id, dialog.from_tag, data, via, self.now, plan)
+        call.dialog, call.wanted = dialog, place
+        if not is_asked:
+            call.due = [Due(place, Plan("forward"))]
+        self.begin_inside(call)
         self.calls.append(call)
         self.send(dialog.host, data)
+        assert call.asks == is_asked
         assert not call.due
 
     def of_dialog(self, dialog: Call, method: str, place: str, branch: str) -> bytes:
@@ -164,20 +172,20 @@ class EngineModel(Judge, RuleBasedStateMachine):
         expected = [] if is_absorbed or not call.last else [("response", call, call.last)]
         assert seen == expected, "17.2: the last response again, and nothing goes on"
 
-    def respond(self, which: int, status: int, tag: str) -> None:
+    def respond(self, which: int, status: int, tag: str, elsewhere: str) -> None:
         """Any phone says anything, late or not."""
         if not self.branches:
             return
         branch = self.branches[which % len(self.branches)]
         if status >= 300 and branch.final >= 300:
             status = branch.final
-        self.answer(branch, status, tag)
+        self.answer(branch, status, tag, elsewhere=elsewhere)
 
-    def respond_in_time(self, which: int, status: int) -> None:
+    def respond_in_time(self, which: int, status: int, elsewhere: str) -> None:
         """A phone that is waited for says something."""
         waiting = [one for one in self.branches if not one.is_ended(self.now)]
         if waiting:
-            self.answer(waiting[which % len(waiting)], status, "b")
+            self.answer(waiting[which % len(waiting)], status, "b", elsewhere=elsewhere)
 
     def redirect(self, which: int, places: list[str]) -> None:
         """A phone names others: they are tried as deep as policy has it (16.7 step 4)."""
@@ -201,9 +209,16 @@ class EngineModel(Judge, RuleBasedStateMachine):
         self.answer(branch, 302, "b", f"Contact: {', '.join(f'<{self.uri(place)}>' for place in places)}")
         assert not call.due
 
-    def answer(self, branch: Branch, status: int, tag: str, *headers: str) -> None:
-        """A phone says `status`: what follows is certain where it is the hop's own business."""
+    def answer(self, branch: Branch, status: int, tag: str, *headers: str, elsewhere: str = "") -> None:
+        """A phone says `status`: what follows is certain where it is the hop's own business.
+
+        elsewhere: where it is, if not where it was called, in what may begin a dialog.
+        """
         call = branch.call
+        begins = call.dialog is None and 100 < status < 300 and call.method != "MESSAGE"
+        call.turns = begins and elsewhere not in ("", branch.place)
+        if begins and elsewhere:
+            headers = (*headers, f"Contact: <{self.uri(elsewhere)}>")
         data = response(branch.request, status, *headers, to_tag=tag)
         onward = data.replace(f"Via: {branch.via}\r\n".encode(), b"", 1)
         was_ended, was_over, was_final = (
@@ -223,13 +238,14 @@ class EngineModel(Judge, RuleBasedStateMachine):
             assert kinds == self.late_answer(branch, status), "RFC 6026 8.8"
         elif status < 200:
             passes = call.invite and status > 100 and not was_final and not was_over
-            assert upwards == ([onward] if passes else [])
+            assert len(upwards) == passes
         elif status < 300:
-            assert upwards == ([onward] if call.invite or not was_final else [])
-            if call.invite and not call.route and call.first is not None:
-                answered = split(onward)
+            assert len(upwards) == (call.invite or not was_final)
+            if call.invite and not call.route and call.dialog is None:
+                answered = split(upwards[0])
                 assert isinstance(answered, Response)
                 call.route = answered.get("record-route") or ""
+                call.leads = elsewhere or branch.place
         else:
             assert kinds.count("ack") == call.invite
             assert not (was_over and upwards)
@@ -308,10 +324,11 @@ class EngineModel(Judge, RuleBasedStateMachine):
             data = call.data.replace(b"INVITE", b"ACK", 1).replace(b"1 INVITE", b"1 ACK")
             assert self.send(call.host, data) == [], "17.2.1: it ends the repetition, and goes nowhere"
         elif call.route:
-            place = call.branches[0].place
-            self.passing_ack = call
+            place = PHONES[which % len(PHONES)] if which % 2 else call.leads
+            leads = place in (call.leads, call.let)
+            self.passing_ack = call if leads else None
             data = self.of_dialog(call, "ACK", place, f"{call.branch}a")
-            assert [kind for kind, *_ in self.send(call.host, data)] == ["passed-ack"]
+            assert [kind for kind, *_ in self.send(call.host, data)] == ["passed-ack"] * leads
 
     def decide_late(self, which: int, plan: Plan) -> None:
         """Policy has made up its mind."""

@@ -1,4 +1,5 @@
-"""Nobody gets a request relayed from outside of a dialog, whatever he writes into Route.
+"""Nobody gets a request relayed from outside of a dialog, whatever he writes into Route, and from
+inside of one to nobody but its other side.
 
 Nothing is authenticated here, so that no challenge stands before what is to be shown. The
 third host is one that nobody registered; it listens, and must never hear anything.
@@ -18,6 +19,7 @@ from ports import free_port
 from system.agents.agent import Agent
 from system.agents.call import Call, establish, exchange, hang_up
 from system.agents.channel import Channel, connect
+from system.agents.dialog import Dialog
 from system.agents.message import Headers, Message, address_uri
 from system.agents.place import Place
 from system.server import DOMAIN, Server
@@ -32,12 +34,12 @@ NUMBERS = itertools.count()
 class Third:
     """A host that is to be left alone, on UDP and on TCP at one port."""
 
-    def __init__(self) -> None:
-        self.port = free_port()
-        self._tcp = socket.create_server(("127.0.0.1", self.port))
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.port = free_port(host)
+        self._tcp = socket.create_server((host, self.port))
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", self.port))
-        self.place = Place("UDP", "127.0.0.1", self.port)
+        self._udp.bind((host, self.port))
+        self.place = Place("UDP", host, self.port)
 
     def heard(self, within_s: float) -> bool:
         """Whether anything came, be it a connection without a word."""
@@ -53,6 +55,14 @@ def third() -> Iterator[Third]:
     with contextlib.closing(Third()) as made:
         yield made
         # Whatever a timer may have kept back.
+        assert not made.heard(0.5)
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Third]:
+    """A third host at another address than all others, which a dialog is told by."""
+    with contextlib.closing(Third("127.0.0.3")) as made:
+        yield made
         assert not made.heard(0.5)
 
 
@@ -213,3 +223,36 @@ def test_a_mark_holds_for_the_whole_identity_of_its_dialog(
     assert address_uri(call.caller.routes[0]).startswith("sip:")
     request = forged(channel, method, f"sip:victim@{third.place.address}", call.caller.routes, identity)
     assert_not_relayed(channel, third, request)
+
+
+#: What who is in a call makes of its request: where to, and with which Routes.
+LEADING_AWAY: dict[str, Callable[[Dialog, str], tuple[str, list[str]]]] = {
+    "request-uri": lambda side, third: (f"sip:victim@{third}", side.routes),
+    "request-uri over TCP": lambda side, third: (f"sip:victim@{third};transport=tcp", side.routes),
+    "route": lambda side, third: (target(side), [*side.routes, f"<sip:{third};lr>"]),
+    "strict route": lambda side, third: (target(side), [*side.routes, f"<sip:{third}>"]),
+    "both in one line": lambda side, third: (target(side), [f"{', '.join(side.routes)}, <sip:{third};lr>"]),
+    "as a strict router": lambda side, third: (address_uri(side.routes[0]), [f"<sip:victim@{third}>"]),
+}
+
+
+def target(side: Dialog) -> str:
+    """Where the requests of a side go."""
+    return side.request("OPTIONS", 1).uri
+
+
+@pytest.mark.parametrize("leads", LEADING_AWAY.values(), ids=LEADING_AWAY.keys())
+@pytest.mark.parametrize("is_caller", [True, False], ids=["caller", "callee"])
+@pytest.mark.parametrize("method", [*IN_DIALOG_METHODS, "MESSAGE", "REFER", "OPTIONS", "UNHEARDOF"])
+def test_who_is_in_a_call_sends_nothing_elsewhere_by_it(
+    channel: Channel,
+    elsewhere: Third,
+    call: Call,
+    method: str,
+    is_caller: bool,
+    leads: Callable[[Dialog, str], tuple[str, list[str]]],
+) -> None:
+    side = call.caller if is_caller else call.callee
+    identity = [(name, side.request(method, 1).one(name)) for name in ("From", "To", "Call-ID")]
+    uri, routes = leads(side, elsewhere.place.address)
+    assert_not_relayed(channel, elsewhere, forged(channel, method, uri, routes, identity))

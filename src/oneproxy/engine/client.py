@@ -74,6 +74,7 @@ class ClientTransaction(Transaction):
         "method",
         "over",
         "reason",
+        "record",
         "rest",
     )
 
@@ -100,6 +101,8 @@ class ClientTransaction(Transaction):
         self.attempt: Attempt = NO_ATTEMPT
         #: Further addresses of the target.
         self.rest: Addresses | None = None
+        #: The Record-Route line of ours that answers to the request may have to change.
+        self.record = ""
         #: Whether responses go on into a stream from where each came alone, so that their length
         #: has to be right.
         self.fits = False

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from oneproxy.engine.decisions import Outcome
 from oneproxy.engine.machines import ACCEPTED, PROCEEDING, TRYING
+from oneproxy.engine.record import turned
 from oneproxy.engine.routing import NO_ROUTE
 from oneproxy.engine.sessions import on_success
 from oneproxy.engine.timers import TIMER_F
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from oneproxy.engine.attempt import Attempt
     from oneproxy.engine.client import ClientTransaction
     from oneproxy.engine.decisions import Ask, Target
+    from oneproxy.engine.dialog import DialogMark
     from oneproxy.engine.flow import Flow
     from oneproxy.engine.server import ServerTransaction
     from oneproxy.engine.sessions import Asked
@@ -36,6 +38,8 @@ _CHALLENGES: Final = ("www-authenticate", "proxy-authenticate")
 
 class Starter(Protocol):
     """Whoever starts the branches of a context."""
+
+    marks: "DialogMark"
 
     def conclude(self, now: float, context: "Context") -> None:
         """All branches have failed: end in `Context.answer`, or in new branches."""
@@ -170,13 +174,17 @@ class Context:
             # RFC 3261 16.7 step 5: a 100 is for the next hop only. RFC 4320 4.1: no
             # other provisional response to what is not an INVITE.
             if status > 100 and not self.done and not branch.over and self.server.invite:
-                self.server.send(now, status, _upstream(response))
+                data = _upstream(response)
+                if branch.record:
+                    data = turned(self.forking.marks, branch.record, branch.attempt.target, data, False)
+                self.server.send(now, status, data)
                 if self.follow is not None:
                     self.follow.responded(now, response, branch.attempt.target.flow)
             return
-        data = None if self.asked is None else on_success(self.asked, response)
-        if data is None:
-            data = _upstream(response)
+        success = None if self.asked is None else on_success(self.asked, response)
+        data = _upstream(response) if success is None else success
+        if branch.record:
+            data = turned(self.forking.marks, branch.record, branch.attempt.target, data, True)
         if self.server.state in (TRYING, PROCEEDING, ACCEPTED):
             self.server.send(now, status, data)
             if self.follow is not None:

@@ -13,7 +13,6 @@ from typing import Final
 from oneproxy.engine.acks import Acks
 from oneproxy.engine.branches import Branches
 from oneproxy.engine.call import Call
-from oneproxy.engine.client import ClientTransaction
 from oneproxy.engine.context import Context
 from oneproxy.engine.counters import Counters
 from oneproxy.engine.decisions import (
@@ -27,8 +26,8 @@ from oneproxy.engine.decisions import (
     Reply,
     Target,
 )
-from oneproxy.engine.dialog import PARAMETER, DialogMark
-from oneproxy.engine.flow import BRANCH_COOKIE, Flow, Flows, Listener
+from oneproxy.engine.dialog import DialogMark
+from oneproxy.engine.flow import Flow, Flows, Listener
 from oneproxy.engine.following import Followed, Following
 from oneproxy.engine.forking import Forking
 from oneproxy.engine.gate import Gate
@@ -38,13 +37,13 @@ from oneproxy.engine.loops import is_same_request, later_vias
 from oneproxy.engine.machines import ACCEPTED, COMPLETED, CONFIRMED, PROCEEDING
 from oneproxy.engine.origin import OwnRequest
 from oneproxy.engine.refusals import Refusals
-from oneproxy.engine.routing import Own, unstrict
+from oneproxy.engine.responses import Responses
+from oneproxy.engine.routing import NO_ROUTE, PARAMETER, Own, next_uri, unstrict
 from oneproxy.engine.sending import Sender
 from oneproxy.engine.server import ServerTransaction, to_tag
 from oneproxy.engine.tables import Tables
 from oneproxy.engine.trust import Trust
 from oneproxy.sip.check import check
-from oneproxy.sip.framing import fitted
 from oneproxy.sip.identity import TRUSTED_ONLY
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Request, Response, split
@@ -117,11 +116,12 @@ class Engine:
             self._refusals,
             Acks(self._tables, flows, own, branches.prefix),
             2 * transactions,
-            own.is_here,
-            policy.redirected,
+            calls or transactions,
+            own,
+            mark.places,
+            policy.placed,
         )
-        #: What our Via in a response begins with; only those responses are for us (18.1.2).
-        self._vias = tuple(listener.via for listener in listeners)
+        self._responses = Responses(self._tables, listeners, own, self._refusals, self.trust)
 
     @property
     def on_malformed(self) -> "Callable[[float, Flow, Malformed], None]":
@@ -145,7 +145,7 @@ class Engine:
         if message.__class__ is Request:
             self._request(now, flow, message)
         elif message.__class__ is Response:
-            self._response(now, flow, message)
+            self._responses.receive(now, flow, message)
         elif isinstance(message, Malformed) and data.strip(b"\r\n\0"):
             self._refusals.drop(now, flow, message)
 
@@ -161,7 +161,7 @@ class Engine:
         """The transport could not send `data` (RFC 3261 16.9, 18.4)."""
         message = split(data)
         if isinstance(message, Request):
-            branch = self._own_branch(message.get("via"))
+            branch = self._responses.own_branch(message.get("via"))
             client = self._clients.get(branch if message.method != "CANCEL" else f"{branch} CANCEL")
             # Who has answered is there: the report is of a repetition that the answer overtook.
             if client is not None and not (client.invite and client.state == PROCEEDING):
@@ -250,25 +250,28 @@ class Engine:
 
     def _route(self, now: float, flow: Flow, key: str, back: Flow, natted: bool, request: Request) -> None:
         """Find the way of a request that is no repetition (RFC 3261 16.3 to 16.5)."""
+        next_to, passed = "", NO_ROUTE
         if "route" in request.first:
             mark = ""
             if PARAMETER in request.uri:
                 request, mark = unstrict(request, self._own)
-            passed, in_route = self._own.passed(request)
+            ours, in_route = self._own.passed(request)
             mark = in_route or mark
             if mark and request.method != "REGISTER":
-                name = self._mark.flow(mark, request)
-                if name is not None:
+                leads = self._mark.read(mark, request)
+                if leads is not None:
                     if not TRUSTED_ONLY.isdisjoint(request.first):
                         request = self.trust.strip_request(flow, request)
                     came = flow if natted or flow.reliable else None
-                    self._inside.relay(now, key, back, came, request, passed, name)
-                    return
+                    if self._inside.relay(now, key, back, came, request, ours, leads):
+                        return
+                    # It is to go where its dialog does not lead.
+                    next_to, passed = next_uri(request, ours), ours
         if request.method == "ACK":
             # Nothing of ours: an ACK is never answered, so it is never asked about.
             self.counters.dropped["stray-ack"] += 1
             return
-        uri = parse_uri(request.uri)
+        uri = parse_uri(next_to or request.uri)
         if isinstance(uri, Malformed):
             self._refusals.malformed(now, key, back, request, Malformed.REQUEST_URI)
         elif request.max_forwards == 0 and not self._ends_here(request, uri):
@@ -280,14 +283,18 @@ class Engine:
             self._answer_options(key, back, Ask(request, uri, flow, now))
         elif len(self._servers) >= self._limit:
             self._refusals.refuse(key, back, request, FULL, "full")
-        elif self.gate.calls_left <= 0 and request.method == "INVITE":
+        elif self.gate.calls_left <= 0 and request.method == "INVITE" and passed == NO_ROUTE:
             self._refusals.refuse(key, back, request, self.gate.reply(), "gate")
         elif ("via" in request.again or "," in request.values[request.first["via"]]) and self._is_loop(
             flow, request
         ):
             self._refusals.refuse(key, back, request, _LOOP)
         else:
-            self._decide(now, key, back, natted, Ask(request, uri, flow, now))
+            ask = Ask(request, uri, flow, now)
+            if passed != NO_ROUTE:
+                ask.inside = True
+                ask.passed = passed
+            self._decide(now, key, back, natted, ask)
 
     def _ends_here(self, request: Request, uri: Uri) -> bool:
         """Whether a request is for OneProxy itself, and so has no more hops to go."""
@@ -301,7 +308,7 @@ class Engine:
         comes from elsewhere.
         """
         for value in later_vias(request):
-            client = self._clients.get(self._own_branch(value))
+            client = self._clients.get(self._responses.own_branch(value))
             if client is not None and isinstance(client.context, Context):
                 server = client.context.server
                 before = server.request
@@ -323,7 +330,8 @@ class Engine:
         server.natted = natted
         ask.transaction = server
         try:
-            self._apply(now, server, ask, decision)
+            if not ask.inside or self._inside.begin(now, server, ask):
+                self._apply(now, server, ask, decision)
         except Exception:
             server.abandon(now)
             raise
@@ -344,8 +352,11 @@ class Engine:
                     context = self._new_context(server, ask)
                     if server.invite and not self._begin_call(now, context, ask, decision):
                         return
-                context.recurse = decision.recurse
-                self._forking.fork(now, context, decision.targets)
+                if ask.inside:
+                    self._forking.fork(now, context, self._inside.allowed(ask, decision.targets))
+                else:
+                    context.recurse = decision.recurse
+                    self._forking.fork(now, context, decision.targets)
             case Reply():
                 self.trust.note(ask, decision)
                 server.reply(now, decision.status, decision.reason, decision.headers)
@@ -425,47 +436,3 @@ class Engine:
         self.out.append(
             (back, respond(ask.request, answer.status, answer.reason, to_tag(key), answer.headers))
         )
-
-    # Responses.
-
-    def _response(self, now: float, flow: Flow, response: Response) -> None:
-        self.counters.responses += 1
-        branch = self._own_branch(response.top_via)
-        # RFC 3261 17.1.3: a CANCEL has the branch of its INVITE, so the method tells them apart.
-        method = response.cseq_method()
-        client = self._clients.get(branch if method != "CANCEL" else f"{branch} CANCEL")
-        if client is None or client.method != method:
-            self.counters.stray_responses += 1
-            return
-        if response.status > 100:
-            context = client.context
-            back = context.server.flow if isinstance(context, Context) else None
-            stripped = self.trust.strip_response(flow, method, response, back)
-            if isinstance(stripped, Malformed):
-                self._refusals.drop(now, flow, stripped)
-                return
-            response = stripped
-        if response.status >= 300 and (response.fault is not None or "to" not in response.first):
-            # It would have to be acknowledged, or answer in place of others: it can't be.
-            self._refusals.drop(now, flow, response.fault or Malformed.TO)
-        elif client.fits:
-            self._receive_fitted(now, flow, client, response)
-        else:
-            client.receive(now, response)
-
-    def _receive_fitted(self, now: float, flow: Flow, client: ClientTransaction, response: Response) -> None:
-        """A response that goes on into a stream, where a wrong length would swallow what follows."""
-        data = fitted(response.bytes())
-        message = None if data is None else split(data)
-        if isinstance(message, Response):
-            client.receive(now, message)
-        else:
-            self._refusals.drop(now, flow, Malformed.CONTENT_LENGTH)
-
-    def _own_branch(self, via: str | None) -> str:
-        """What follows the cookie in the branch of a Via; "" where it is not ours."""
-        if via is None:
-            return ""
-        if not via.startswith(self._vias):
-            return self._own.branch_of(via)
-        return via.partition(BRANCH_COOKIE)[2].partition(";")[0].partition(",")[0].rstrip(" \t")

@@ -79,14 +79,21 @@ class Outcome:
 
 
 class Ask:
-    """A request outside of every dialog that waits for a decision."""
+    """A request that starts something and waits for a decision.
+
+    It is outside of every dialog, but for one that is `inside` of a dialog and is to go where
+    that has not led before: then `uri` is of where it would go next, a Forward lets it go there
+    on its own route, and no call begins with it.
+    """
 
     __slots__ = (
         "answered",
         "consumed",
         "flow",
+        "inside",
         "now",
         "outcomes",
+        "passed",
         "request",
         "screened",
         "step",
@@ -98,8 +105,9 @@ class Ask:
 
     def __init__(self, request: Request, uri: Uri, flow: Flow, now: float) -> None:
         self.request = request
-        #: The Request-URI, read.
+        #: The Request-URI, read; for one inside of a dialog, that or the Route that comes next.
         self.uri = uri
+        self.inside = False
         self.flow = flow
         #: Seconds since the epoch by a clock that never jumps.
         self.now = now
@@ -118,8 +126,10 @@ class Ask:
         #: Set by the engine: the answer has gone back without policy, which was too late
         #: or whose caller gave up; nothing that is decided now is heard of.
         self.answered = False
-        #: The engine's own: what the answer belongs to.
+        #: The engine's own: what the answer belongs to, and, inside of a dialog, how many Route
+        #: values are ours.
         self.transaction: object | None = None
+        self.passed = 0
 
 
 class Reply:
@@ -219,6 +229,10 @@ class Policy(Protocol):
 
     def redirected(self, ask: Ask, contacts: list[str]) -> list[Target]:
         """Targets for the URIs that a 3xx named, where the Forward follows them; [] for none."""
+        ...
+
+    def placed(self, ask: Ask) -> Decision:
+        """Where a GRUU of a domain here leads, for a request of a dialog: nobody is asked whether."""
         ...
 
     def closed(self, now: float, flow: Flow) -> None:

@@ -11,8 +11,9 @@ from oneproxy.engine.breadth import MAX_BREADTH, available, divide
 from oneproxy.engine.client import ClientTransaction
 from oneproxy.engine.context import Context
 from oneproxy.engine.decisions import Target
-from oneproxy.engine.dialog import PARAMETER, DialogMark
+from oneproxy.engine.dialog import DialogMark
 from oneproxy.engine.forwarding import forwarded
+from oneproxy.engine.record import lines_of
 from oneproxy.engine.routing import NO_ROUTE, Own, is_numeric, next_hop
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.fields import parse_q, split_list
@@ -60,7 +61,7 @@ class Forking:
     ) -> None:
         self._tables = tables
         self._flows = flows
-        self._mark = mark
+        self.marks = mark
         self._own = own
         self._branches = branches
         #: The most client transactions at once.
@@ -197,7 +198,11 @@ class Forking:
         """Start the client transaction of one attempt. rest: addresses to go on with."""
         target = attempt.target
         branch = self._branches.new()
-        data = self._copy(context, attempt, flow, branch)
+        ask = context.ask
+        records: tuple[str, ...] = ()
+        if ask is not None and context.server.method in _MAKES_DIALOG:
+            records = self._record_routes(context, ask, target, flow)
+        data = self._copy(context, attempt, flow, branch, records)
         if flow.listener.is_stream and not context.server.flow.listener.is_stream:
             data = fitted(data) or data
         if len(data) > MAX_DATAGRAM and not flow.reliable and target.flow is None:
@@ -207,7 +212,9 @@ class Forking:
                 rest.hops = [("UDP", flow.host, flow.port), *rest.hops]
                 rest.is_fallback = True
                 flow = other
-                data = self._copy(context, attempt, flow, branch)
+                if ask is not None and records:
+                    records = self._record_routes(context, ask, target, flow)
+                data = self._copy(context, attempt, flow, branch, records)
                 data = fitted(data) or data
         wait_s = target.first_response_s
         if attempt.answer_by and not 0.0 < wait_s < attempt.answer_by - now:
@@ -223,9 +230,14 @@ class Forking:
         client.attempt = attempt
         client.fits = context.server.flow.listener.is_stream and not flow.listener.is_stream
         client.rest = rest
+        if records and target.flow is None:
+            # Else the flow leads to the callee, wherever he says that he is.
+            client.record = records[-1]
         context.add(client)
 
-    def _copy(self, context: Context, attempt: Attempt, flow: "Flow", branch: str) -> bytes:
+    def _copy(
+        self, context: Context, attempt: Attempt, flow: "Flow", branch: str, records: tuple[str, ...]
+    ) -> bytes:
         """The octets that go to one target over `flow`."""
         request = context.server.request
         assert request is not None
@@ -243,9 +255,6 @@ class Forking:
                 return forwarded(request, target.uri, via, context.passed, target.route, (), spent)
             dropped = (*spent, *asked.dropped)
             return forwarded(request, target.uri, via, context.passed, target.route, (), dropped, asked.lines)
-        records: tuple[str, ...] = ()
-        if request.method in _MAKES_DIALOG:
-            records = self._record_routes(context, ask, target, flow)
         consumed, headers = (*spent, *ask.consumed), target.headers
         if asked is not None:
             consumed, headers = (*consumed, *asked.dropped), (*headers, *asked.lines)
@@ -255,7 +264,7 @@ class Forking:
         return forwarded(request, target.uri, via, NO_ROUTE, target.route, records, consumed, headers)
 
     def _record_routes(self, context: Context, ask: "Ask", target: Target, flow: "Flow") -> tuple[str, ...]:
-        """Ours, and twice where the dialog changes transport or interface here (RFC 5658)."""
+        """What we write about ourselves into the copy that goes out on `flow` (RFC 3261 16.6 step 4)."""
         came = ask.flow
         request = ask.request
         caller = callee = ""
@@ -264,15 +273,12 @@ class Forking:
             caller = came.name
         if target.flow is not None:
             callee = target.flow.name
-        mark = self._mark.make(request.call_id, request.from_tag, caller, callee)
-        here, there = came.listener, flow.listener
-        if target.uri.startswith("sips:"):
-            line = f"Record-Route: <{there.sips_route_uri};{PARAMETER}={mark}>"
-            other = f"Record-Route: <{here.sips_route_uri};{PARAMETER}={mark}>"
-        else:
-            line = f"Record-Route: <{there.route_uri};{PARAMETER}={mark}>"
-            other = "" if here is there else f"Record-Route: <{here.route_uri};{PARAMETER}={mark}>"
-        return (line,) if here is there else (other, line)
+        marks = self.marks
+        places = marks.places
+        caller_place = places.of_sender(request, came.host)
+        callee_place = places.of_target(target)
+        mark = marks.make(request.call_id, request.from_tag, caller_place, callee_place, caller, callee)
+        return lines_of(mark, target.uri.startswith("sips:"), came.listener, flow.listener)
 
     def _stream_beside(self, now: float, flow: "Flow") -> "Flow | None":
         """A TCP flow to where a datagram would go (RFC 3261 18.1.1)."""

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final
 
-from oneproxy.engine.dialog import PARAMETER
 from oneproxy.engine.flow import BRANCH_COOKIE, Hop, Listener
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.check import check
@@ -23,7 +22,9 @@ ONLY_OURS: Final = -2
 #: dialog.
 NO_ROUTE: Final = -1
 
-_MARK: Final = f";{PARAMETER}="
+#: The parameter of our Record-Route that has the mark of the dialog (engine/dialog.py).
+PARAMETER: Final = "mark"
+MARK: Final = f";{PARAMETER}="
 
 #: RFC 3261 19.1.2, RFC 7118 5.3: where a transport has a port of its own.
 _PORTS: Final = {"TLS": 5061, "SIPS": 5061, "WS": 80, "WSS": 443}
@@ -56,7 +57,7 @@ class Own:
     ) -> None:
         #: The same, and whether for connections: somebody else may have the port for datagrams.
         told = [(listener.host, listener.port, listener.reliable) for listener in listeners]
-        self._kinds = {(_plain_host(host), port, reliable) for host, port, reliable in (*told, *also)}
+        self._kinds = {(plain_host(host), port, reliable) for host, port, reliable in (*told, *also)}
         self._addresses = {(host, port) for host, port, _ in self._kinds}
         self._ports = {port for _, port in self._addresses}
         self._domains: frozenset[str] = frozenset()
@@ -68,11 +69,11 @@ class Own:
 
     def serve(self, domains: Iterable[str]) -> None:
         """From now on these are the hosts that it answers for as itself."""
-        self._domains = frozenset(map(_plain_host, domains))
+        self._domains = frozenset(map(plain_host, domains))
 
     def is_here(self, uri: Uri) -> bool:
         """Whether `uri` names this node or a domain that it serves."""
-        host = _plain_host(uri.host)
+        host = plain_host(uri.host)
         return host in self._domains or self._is_own(host, uri)
 
     def is_next_hop(self, hop: Hop) -> bool:
@@ -81,7 +82,7 @@ class Own:
         port = port or _PORTS.get(transport, 5060)
         if port not in self._ports:
             return False
-        host = _plain_host(host)
+        host = plain_host(host)
         return host in self._domains or (host, port, transport not in ("UDP", "")) in self._kinds
 
     def passed(self, request: Request) -> tuple[int, str]:
@@ -97,14 +98,14 @@ class Own:
         value = request.values[at].strip(" \t")
         if "," not in value and "route" not in request.again:
             # The way of nearly all requests of a dialog.
-            route, found, rest = value.partition(_MARK)
+            route, found, rest = value.partition(MARK)
             if found and route in self._routes:
                 return ONLY_OURS, rest.partition(">")[0].partition(";")[0]
         count = 0
         mark = ""
         for route in route_values(request)[:_MOST_OWN]:
             uri = _uri_of(route)
-            if uri is None or not self._is_own(_plain_host(uri.host), uri):
+            if uri is None or not self._is_own(plain_host(uri.host), uri):
                 break
             count += 1
             mark = uri.params.get(PARAMETER) or ""
@@ -126,7 +127,7 @@ class Own:
 
     def is_own_route(self, uri: Uri) -> bool:
         """Whether `uri` is one that we put into a Record-Route (RFC 3261 16.4)."""
-        return PARAMETER in uri.params and self._is_own(_plain_host(uri.host), uri)
+        return PARAMETER in uri.params and self._is_own(plain_host(uri.host), uri)
 
     def branch_of(self, value: str) -> str:
         """What follows the cookie of the branch in a Via that names us in an unusual spelling."""
@@ -135,7 +136,7 @@ class Own:
         if isinstance(via, Malformed):
             return ""
         port = via.port or _PORTS.get(via.transport, 5060)
-        if (_plain_host(via.host), port) not in self._addresses:
+        if (plain_host(via.host), port) not in self._addresses:
             return ""
         branch = via.branch or ""
         return branch[len(BRANCH_COOKIE) :] if branch.startswith(BRANCH_COOKIE) else ""
@@ -191,6 +192,19 @@ def next_hop(request: Request, uri: str, passed: int, route: tuple[str, ...] = (
     return hop_of(uri)
 
 
+def next_uri(request: Request, passed: int) -> str:
+    """The URI that says where `request` goes on its own route: the next Route's, or its own.
+
+    passed: as for `next_hop`. "" where the next Route can't be read.
+    """
+    if passed >= 0 and "route" in request.first:
+        values = route_values(request)
+        if len(values) > passed:
+            address = parse_address(values[passed])
+            return "" if isinstance(address, Malformed) else address.uri
+    return request.uri
+
+
 def hop_of(text: str) -> Hop | None:
     """Where a request for the URI `text` goes: as much of it as the URI says (16.6 step 7)."""
     hop = _known.get(text)
@@ -234,7 +248,7 @@ def is_numeric(host: str) -> bool:
 
 def same_host(a: str, b: str) -> bool:
     """Whether two hosts are one, however an IPv6 address is spelled."""
-    return a == b or (":" in a and ":" in b and _plain_host(a) == _plain_host(b))
+    return a == b or (":" in a and ":" in b and plain_host(a) == plain_host(b))
 
 
 def is_loose(route: str) -> bool:
@@ -266,8 +280,8 @@ def _hop_of_route(value: str) -> Hop | None:
     return None if isinstance(address, Malformed) else hop_of(address.uri)
 
 
-def _plain_host(host: str) -> str:
-    """A host in the one spelling that equal hosts share."""
+def plain_host(host: str) -> str:
+    """A host, in lower case, in the one spelling that equal hosts share."""
     if ":" not in host:
         return host.rstrip(".") if host[-1:] == "." else host
     try:

@@ -12,7 +12,7 @@ import msgspec
 
 from oneproxy.sip.uri import escape_user, unescape
 from oneproxy.site.entries import Part, Registrar, part
-from oneproxy.site.model import Domain, Flood, Route, Rule, Site, Subscriber
+from oneproxy.site.model import Domain, Flood, Provider, Route, Rule, Site, Subscriber
 from oneproxy.site.users import plain_number
 
 _NO_SITE: Final = Site({}, {})
@@ -40,6 +40,7 @@ class _Staged:
         "gone",
         "gone_aliases",
         "gone_routes",
+        "providers",
         "route_lengths",
         "routes",
         "rules",
@@ -57,6 +58,7 @@ class _Staged:
         self.routes: dict[str, Route] = {}
         self.gone_routes: list[str] = []
         self.route_lengths: set[int] = set()
+        self.providers: dict[str, Provider | None] = {}
         #: [flood] and [registrar]; None: the section is gone.
         self.singles: dict[str, Part | None] = {}
 
@@ -71,6 +73,7 @@ class Live:
         "at",
         "domains",
         "flood",
+        "providers",
         "route_lengths",
         "routes",
         "subscribers",
@@ -89,6 +92,8 @@ class Live:
         self.routes: dict[str, Route] = dict(site.routes)
         #: The lengths that prefixes of routes have, and some that they had.
         self.route_lengths: set[int] = {len(route.prefix) for route in site.routes.values()}
+        #: By name.
+        self.providers: dict[str, Provider] = dict(site.providers)
         self.flood = site.flood
         self.without_database = site.without_database
         #: Which version it is, and when that was made; 0: none that the recorder knows.
@@ -106,7 +111,13 @@ class Live:
         """All of it. The mappings are these very ones."""
         rules = tuple(self._rules[key] for key in sorted(self._rules))
         return Site(
-            self.domains, self.subscribers, rules, self.flood, self.without_database, routes=self.routes
+            self.domains,
+            self.subscribers,
+            rules,
+            self.flood,
+            self.without_database,
+            providers=self.providers,
+            routes=self.routes,
         )
 
     def stage(self, entries: Iterable[tuple[str, str, str]], first: bool) -> list[str]:
@@ -133,7 +144,14 @@ class Live:
         """
         staged, self._staged = self._staged, _Staged()
         if whole:
-            for mapping in (self.domains, self.subscribers, self.aliases, self._rules, self.routes):
+            for mapping in (
+                self.domains,
+                self.subscribers,
+                self.aliases,
+                self._rules,
+                self.providers,
+                self.routes,
+            ):
                 mapping.clear()
             self.route_lengths.clear()
             self.flood, self.without_database = Flood(), Registrar().without_database
@@ -144,6 +162,7 @@ class Live:
             self.routes.pop(key, None)
         self.routes.update(staged.routes)
         self.route_lengths |= staged.route_lengths
+        _put(self.providers, staged.providers)
         self._take_subscribers(staged)
         self._take_singles(staged)
         self.version, self.at = version, at
@@ -160,12 +179,16 @@ class Live:
             case Route():
                 self._staged.routes[key] = found
                 self._staged.route_lengths.add(len(found.prefix))
+            case Provider():
+                self._staged.providers[found.name] = found
             case Flood() | Registrar():
                 self._staged.singles[section] = found
             case None if section == "subscriber":
                 self._stage_gone(on_wire(key), key)
             case None if section == "domain":
                 self._staged.domains[key] = None
+            case None if section == "provider":
+                self._staged.providers[key] = None
             case None if section == "access":
                 self._staged.rules[key] = None
             case None if section == "route":

@@ -92,7 +92,7 @@ class LocationStep:
             # One preference: so it is with nearly everybody, and nothing is remembered.
             targets = find_targets(bindings, self._flow_of, 0.0)
             return Forward(targets, recurse) if targets else UNAVAILABLE
-        return _Groups(bindings, self._flow_of, recurse).decide(ask) or UNAVAILABLE
+        return _Groups(self, domain, aor, bindings).decide(ask) or UNAVAILABLE
 
     def _bound(self, domain: Domain, aor: str, now: float) -> list[Binding]:
         """The bindings of `aor` that may be called.
@@ -100,10 +100,17 @@ class LocationStep:
         Where only subscribers register and this is none any more, what was registered is not
         called for as long as it lasts; what people added by hand is, whoever that is for.
         """
-        bindings = self._location.lookup(aor, now)
+        return self.still_called(domain, aor, self._location.lookup(aor, now))
+
+    def still_called(self, domain: Domain, aor: str, bindings: list[Binding]) -> list[Binding]:
+        """Those of `bindings`, of `aor`, that may be called as the site is now."""
         if aor in self._subscribers or domain.is_open:
             return bindings
         return [binding for binding in bindings if is_static(binding)]
+
+    def targets_of(self, bindings: list[Binding], no_answer_s: float) -> list[Target]:
+        """As `find_targets`, over the flows of this node."""
+        return find_targets(bindings, self._flow_of, no_answer_s)
 
     def _decide_late(self, ask: Ask, known: bool) -> Decision:
         """Decide on a request that has waited for the contacts of its user."""
@@ -134,6 +141,28 @@ class LocationStep:
                 targets += [] if elsewhere is None else [Target(elsewhere)]
         return targets
 
+    def placed(self, ask: Ask) -> Decision:
+        """Where a GRUU leads, for a request inside of a dialog: as `decide` would have it, but
+        redirected nowhere, since whoever sends it is in a call already (RFC 5627 4.4)."""
+        uri = ask.uri
+        served = self._find(uri)
+        if served is None:
+            return NOT_FOUND
+        aor, bindings, refusal = self._instance(uri, *served, ask.now)
+        if not bindings:
+            if not self._location.knows(aor):
+                waits = self._mirror is not None and self._mirror.wait(aor, ask, self._place_late)
+                return PENDING if waits else NOT_KNOWN
+            return refusal
+        if uri.scheme == "sips":
+            bindings = only_secure(bindings)
+        targets = find_targets(bindings, self._flow_of, 0.0)
+        return Forward(targets) if targets else UNAVAILABLE
+
+    def _place_late(self, ask: Ask, known: bool) -> Decision:
+        """Place a request that has waited for the contacts of its user."""
+        return self.placed(ask) if known else NOT_KNOWN
+
     def bindings_of(self, uri: Uri, served: tuple[Domain, str], now: float) -> list[Binding]:
         """The bindings that `uri`, of a served domain and AoR, leads to."""
         domain, aor = served
@@ -163,18 +192,22 @@ class LocationStep:
 class _Groups:
     """The contacts of a user that are left to try, best preference first."""
 
-    __slots__ = ("_flow_of", "_left", "_recurse")
+    __slots__ = ("_aor", "_domain", "_left", "_step")
 
-    def __init__(self, bindings: list[Binding], flow_of: FlowOf, recurse: int) -> None:
+    def __init__(self, step: LocationStep, domain: Domain, aor: str, bindings: list[Binding]) -> None:
+        self._step = step
+        self._domain = domain
+        self._aor = aor
         self._left = bindings
-        self._flow_of = flow_of
-        self._recurse = recurse
 
     def decide(self, ask: Ask) -> Decision | None:
         """Forward to the contacts of the next preference that can be reached; None without any."""
         if any(outcome.status >= 600 for outcome in ask.outcomes):
             # RFC 3261 16.7 step 5: the user was asked and wants the call nowhere.
             return BEST
+        if ask.outcomes:
+            # Whoever is taken out of the site while his first phones ring has no others either.
+            self._left = self._step.still_called(self._domain, self._aor, self._left)
         while self._left:
             q = self._left[0].q
             group = [binding for binding in self._left if binding.q == q]
@@ -184,10 +217,10 @@ class _Groups:
                 # RFC 5626 5.3: who has answered over one flow is not asked over another.
                 (group if binding.reg_id and binding.instance in phones else left).append(binding)
             self._left = left
-            targets = find_targets(group, self._flow_of, NO_ANSWER_S if left else 0.0)
+            targets = self._step.targets_of(group, NO_ANSWER_S if left else 0.0)
             if targets:
                 ask.step = self
-                return Forward(targets, self._recurse)
+                return Forward(targets, self._domain.follow_redirects)
         return None
 
 

@@ -15,7 +15,7 @@ class Step(Protocol):
 
     A step that wants to be asked again when all targets of its decision have failed puts
     a step into `ask.step`: itself, or one that remembers what is left to try. It may have
-    any of the methods of `Attentive`, `Redirecting` and `Changing` too.
+    any of the methods of `Attentive`, `Redirecting`, `Placing` and `Changing` too.
     """
 
     def decide(self, ask: Ask) -> Decision | None:
@@ -39,6 +39,14 @@ class Redirecting(Protocol):
         ...
 
 
+class Placing(Protocol):
+    """A step that knows where the GRUUs of served domains lead."""
+
+    def placed(self, ask: Ask) -> Decision:
+        """As `Policy.placed`."""
+        ...
+
+
 class Changing(Protocol):
     """A step, or what steps share, that makes something of its own of the site."""
 
@@ -50,7 +58,7 @@ class Changing(Protocol):
 class Order:
     """Asks the steps in turn; what none of them decides is 404."""
 
-    __slots__ = ("_closed", "_decisions", "_redirected", "_takes", "steps")
+    __slots__ = ("_closed", "_decisions", "_placed", "_redirected", "_takes", "steps")
 
     def __init__(self, steps: Sequence[Step], shared: Sequence[Changing] = ()) -> None:
         """shared: what steps share and is told of a changed site before them."""
@@ -60,6 +68,7 @@ class Order:
         self._takes = _methods((*shared, *steps), "take")
         self._closed = _methods(steps, "closed")
         self._redirected = _methods(steps, "redirected")
+        self._placed = _methods(steps, "placed")
 
     def decide(self, ask: Ask) -> Decision:
         """Decide on `ask`; where nobody knows of further targets, the best response goes back."""
@@ -80,6 +89,11 @@ class Order:
             if targets:
                 return targets
         return []
+
+    def placed(self, ask: Ask) -> Decision:
+        """Where a GRUU leads, for a request inside of a dialog."""
+        decision: Decision = self._placed[0](ask) if self._placed else NOT_FOUND
+        return decision
 
     def take(self, site: Site) -> None:
         """The site has changed: every step decides by this one from now on.

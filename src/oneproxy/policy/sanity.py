@@ -4,7 +4,7 @@
 420  Proxy-Require, or Require in a REGISTER, of what is not understood (16.3 step 5)
 403  a Route that leads somewhere else: nobody outside a dialog may send through us
 481  a request that says it is inside of a dialog: those of dialogs that went through this
-     farm come with its mark, and nobody is asked about them
+     farm come with its mark, and are asked about only where they go elsewhere
 405  a method that this node, or a domain without a user in it, does not serve (8.2.1);
 501  one that nobody here has heard of (21.5.2)
 """
@@ -65,7 +65,7 @@ class Sanity:
         request = ask.request
         if ask.uri.scheme not in SCHEMES:
             return UNSUPPORTED_SCHEME
-        if request.to_tag and request.method != "REGISTER":
+        if request.to_tag and request.method != "REGISTER" and not ask.inside:
             # Some peers put a tag into the To of a REGISTER; nothing is relayed by one.
             return NO_DIALOG
         first = request.first
@@ -77,7 +77,7 @@ class Sanity:
             refused = _refuse_tags(read.require(request), self._register_tags)
             if refused is not None:
                 return refused
-        if "route" in first:
+        if "route" in first and not ask.inside:
             refused = self._check_route(request)
             if refused is not None:
                 return refused

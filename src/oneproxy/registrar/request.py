@@ -8,7 +8,7 @@ to reach somebody through a proxy misleads, so they are refused as a bad Contact
 from typing import Final
 
 from oneproxy.engine.flow import Flow
-from oneproxy.registrar.reach import needed_flow, sole_via
+from oneproxy.registrar.reach import is_at_source, needed_flow, sole_via
 from oneproxy.sip.address import Address, parse_address
 from oneproxy.sip.fields import option_tags, parse_delta_seconds, parse_q, split_list
 from oneproxy.sip.malformed import Malformed
@@ -127,8 +127,12 @@ def read_register(request: Request, aor: str, flow: Flow) -> Wanted | Malformed:
 
 def _bind_to_flow(wanted: Wanted, request: Request, flow: Flow, tags: frozenset[str]) -> None:
     """Find how each contact is to be reached (RFC 5626 6)."""
+    contacts = wanted.contacts
+    is_plain = len(contacts) == 1 and not contacts[0].reg_id and not wanted.path
+    if is_plain and is_at_source(contacts[0].uri, request, flow):
+        return
     via = None if wanted.path else sole_via(request)
-    for contact in wanted.contacts:
+    for contact in contacts:
         if contact.reg_id:
             if not contact.instance or "outbound" not in tags:
                 # It counts with an instance only, and for who says what is meant by it.

@@ -1,10 +1,13 @@
 """What [[provider]] and [congestion] must agree on."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from oneproxy.site import schema
 from oneproxy.site.agreement import listed, names, repeats
 from oneproxy.site.tables import Fault, Tables
+
+_CODES: Final = ("failed_codes", "next_codes", "final_codes")
 
 
 def check_providers(tables: Tables) -> Iterator[Fault]:
@@ -19,6 +22,10 @@ def check_providers(tables: Tables) -> Iterator[Fault]:
     for index, provider in tables.provider.items():
         if tables.sound("provider", index, "gateway"):
             yield from _gateways(index, provider.gateway)
+        if tables.sound("provider", index, *_CODES):
+            yield from _codes(index, provider)
+        if tables.sound("provider", index, "eject_s", "max_eject_s"):
+            yield from _ejection(index, provider)
         if not tables.sound("provider", index, "name", "fallback") or provider.fallback is None:
             continue
         path = ("provider", index, "fallback")
@@ -36,6 +43,25 @@ def _gateways(provider: int, gateways: list[schema.Gateway]) -> Iterator[Fault]:
             path = ("provider", provider, "gateway", place, "name")
             yield Fault(path, f'"{gateway.name}" again', "each name once within a provider")
         seen.add(gateway.name)
+
+
+def _codes(index: int, provider: schema.Provider) -> Iterator[Fault]:
+    """What a status says has to be one thing."""
+    seen: dict[int, str] = {}
+    for key in _CODES:
+        for place, status in enumerate(getattr(provider, key)):
+            if status in seen:
+                found = f"{status}, which stands in {seen[status]}"
+                yield Fault(
+                    ("provider", index, key, place), found, f"each status once in {', '.join(_CODES)}"
+                )
+            seen.setdefault(status, key)
+
+
+def _ejection(index: int, provider: schema.Provider) -> Iterator[Fault]:
+    if provider.eject_s > provider.max_eject_s:
+        allowed = f"no more than max_eject_s: {provider.max_eject_s}"
+        yield Fault(("provider", index, "eject_s"), str(provider.eject_s), allowed)
 
 
 def _leads_back(start: str, fallbacks: dict[str, str]) -> bool:

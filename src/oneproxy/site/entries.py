@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from oneproxy.site.model import Domain, Entries, Flood, Route, Rule, Site, Subscriber
+from oneproxy.site.model import Domain, Entries, Flood, Provider, Route, Rule, Site, Subscriber
 
 #: Sections that are lists of tables, in the order in which a file is written.
 LISTS: Final = ("domain", "subscriber", "access", "provider", "route")
@@ -36,7 +36,7 @@ class Registrar(msgspec.Struct, frozen=True):
     without_database: str = "refuse"
 
 
-Part = Domain | Subscriber | Rule | Route | Flood | Registrar
+Part = Domain | Subscriber | Rule | Flood | Registrar | Provider | Route
 _PARTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "domain": msgspec.json.Decoder(Domain),
     "subscriber": msgspec.json.Decoder(Subscriber),
@@ -44,6 +44,7 @@ _PARTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "route": msgspec.json.Decoder(Route),
     "flood": msgspec.json.Decoder(Flood),
     "registrar": msgspec.json.Decoder(Registrar),
+    "provider": msgspec.json.Decoder(Provider),
 }
 _table: Final = msgspec.json.Decoder(dict[str, Any])
 _encoder: Final = msgspec.json.Encoder(order="sorted")
@@ -145,6 +146,7 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
     subscribers: dict[str, Subscriber] = {}
     rules: list[Rule] = []
     routes: dict[str, Route] = {}
+    providers: dict[str, Provider] = {}
     flood, registrar = Flood(), Registrar()
     for key, found in _parts(entries):
         match found:
@@ -160,7 +162,10 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
                 flood = found
             case Registrar():
                 registrar = found
-    return Site(domains, subscribers, tuple(rules), flood, registrar.without_database, idle_sections, routes)
+            case Provider():
+                providers[found.name] = found
+    without_database = registrar.without_database
+    return Site(domains, subscribers, tuple(rules), flood, without_database, idle_sections, providers, routes)
 
 
 def _parts(entries: Entries) -> Iterator[tuple[str, Part]]:

@@ -231,6 +231,76 @@ class Flood(Struct, frozen=True):
     ban_s: int = 600
 
 
+class Registration(Struct, frozen=True):
+    """How OneProxy registers at a gateway: register = {...}. The password is never logged."""
+
+    aor: str
+    username: str
+    password: str
+    expires_s: int = 600
+    #: Calls go there only while it is registered at.
+    required: bool = False
+
+    def __repr__(self) -> str:
+        return f"Registration({self.aor!r}, {self.username!r}, ***, {self.expires_s})"
+
+
+class Gateway(Struct, frozen=True):
+    """One peer of a provider: [[provider.gateway]]."""
+
+    name: str
+    uri: str
+    #: Networks that its calls come from, besides the address of its URI.
+    sources: tuple[str, ...] = ()
+    format: Format | None = None
+    #: Calls at once, and new calls in any one second; 0: no limit.
+    max_calls: int = 0
+    max_calls_per_s: int = 0
+    #: Its share among its siblings; 0: only where no other may take the call.
+    weight: int = 1
+    #: By hand: no new calls, those that are on go on.
+    drain: bool = False
+    #: How often it is sent OPTIONS; 0: never.
+    probe_every_s: int = 0
+    register: Registration | None = None
+
+
+class Provider(Struct, frozen=True):
+    """A set of gateways, and how one of them is chosen: [[provider]]."""
+
+    name: str
+    #: The provider whose gateways are tried when none of these takes the call; empty: none.
+    fallback: str = ""
+    gateway: tuple[Gateway, ...] = ()
+    #: "latency", "order", "weight" or "load".
+    choice: str = "latency"
+    #: Calls at once over all of its gateways; 0: no limit.
+    max_calls: int = 0
+    #: How long a gateway has for any response before the next one is tried.
+    try_for_ms: int = 3000
+    #: Statuses that are judged otherwise than by default: as the gateway's failure; as a reason
+    #: to try the next one that is no failure; as the answer to the call.
+    failed_codes: tuple[int, ...] = ()
+    next_codes: tuple[int, ...] = ()
+    final_codes: tuple[int, ...] = ()
+    #: Ejected after so many failures in a row, or when its success rate is so far below that
+    #: of its siblings; for a time that doubles up to a bound.
+    eject_after: int = 5
+    eject_below_percent: int = 30
+    eject_s: int = 30
+    max_eject_s: int = 600
+    #: The share of gateways that ejection leaves in, at least one.
+    panic_percent: int = 30
+    #: A gateway comes back by so many calls that it takes, one at a time and not more often.
+    canary_calls: int = 5
+    canary_every_s: int = 1
+    #: OPTIONS in a row without an answer, and with one, that mark it down, and up again.
+    probes_down: int = 3
+    probes_up: int = 2
+    #: The longest Retry-After of a 503 that is kept to; 0: none is.
+    max_retry_after_s: int = 60
+
+
 class Site(Struct, frozen=True):
     """The live part of the configuration."""
 
@@ -243,6 +313,8 @@ class Site(Struct, frozen=True):
     without_database: str = "refuse"
     #: Configuration sections that were read but that this version does not act on.
     idle_sections: tuple[str, ...] = ()
+    #: By name.
+    providers: dict[str, Provider] = {}
     #: By the key of the entry: the prefix, and " 2", " 3" behind it for others of that prefix, in
     #: the order in which they are asked.
     routes: dict[str, Route] = {}

@@ -19,6 +19,7 @@ from oneproxy.site.values import (
     Aor,
     Caller,
     ClientName,
+    Codes,
     CountryName,
     DatabaseUrl,
     Digits,
@@ -271,7 +272,9 @@ class Gateway(Table):
     ] = []
     format: Format | None = None
     max_calls: Annotated[int | None, whole(1, 10_000_000)] = None
+    max_calls_per_s: Annotated[int | None, whole(1, 100_000)] = None
     weight: Annotated[int, whole(0, 65_535)] = 1
+    drain: Flag = False
     probe_every_s: Annotated[int, whole(0, 86_400, "seconds")] = 0
     register_: Annotated[Registration | None, Field(alias="register")] = None
 
@@ -281,6 +284,25 @@ class Provider(Table):
 
     name: Name
     fallback: Name | None = None
+    choice: Annotated[
+        Literal["latency", "order", "weight", "load"],
+        Field(description='"latency", "order", "weight" or "load"'),
+    ] = "latency"
+    max_calls: Annotated[int | None, whole(1, 10_000_000)] = None
+    try_for_ms: Annotated[int, whole(100, 32_000, "milliseconds")] = 3000
+    failed_codes: Codes = []
+    next_codes: Codes = []
+    final_codes: Codes = []
+    eject_after: Annotated[int, whole(1, 1000)] = 5
+    eject_below_percent: Annotated[int, whole(1, 100)] = 30
+    eject_s: Annotated[int, whole(1, 86_400, "seconds")] = 30
+    max_eject_s: Annotated[int, whole(1, 86_400, "seconds")] = 600
+    panic_percent: Annotated[int, whole(0, 100)] = 30
+    canary_calls: Annotated[int, whole(1, 1000)] = 5
+    canary_every_s: Annotated[int, whole(0, 3600, "seconds")] = 1
+    probes_down: Annotated[int, whole(1, 100)] = 3
+    probes_up: Annotated[int, whole(1, 100)] = 2
+    max_retry_after_s: Annotated[int, whole(0, 3600, "seconds")] = 60
     gateway: Annotated[list[Gateway], Field(description="tables begun by [[provider.gateway]]")] = []
 
 

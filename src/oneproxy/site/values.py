@@ -162,6 +162,10 @@ ClientName = Annotated[
     AfterValidator(texts.client),
     Field(description='a name in a TLS client certificate, such as "gw.example.com"'),
 ]
+Codes = Annotated[
+    list[Annotated[int, whole(300, 699)]],
+    Field(description="a list of statuses from 300 to 699, such as [403, 503]"),
+]
 Flag = Annotated[bool, Field(description="true or false")]
 Methods = Annotated[
     list[Method], Field(description='a list of SIP methods, such as ["REGISTER", "INVITE"], or [] for none')

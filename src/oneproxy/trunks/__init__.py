@@ -1,0 +1,11 @@
+"""Trunk management: which gateway of a provider takes a call, and what becomes of it.
+
+Whoever routes a call begins a `walk` at a provider of `Trunks`, and forwards it to the gateway of
+the attempt that it gets, with `try_for_s` for its first response. What the engine says goes back:
+
+    Outcome of the target             walk.failed, which gives the next attempt or the answer
+    CallEvent.FIRST_RESPONSE          attempt.reached
+    CallEvent.ANSWERED                attempt.answered
+    CallEvent.ENDED, GIVEN_UP         walk.end
+    Result of OPTIONS                 provider.probed
+"""

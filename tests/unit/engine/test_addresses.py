@@ -155,7 +155,8 @@ def test_an_ack_goes_to_a_name_too() -> None:
     world = World(Forward([Target("sip:bob@192.0.2.20")]))
     caller, callee = world.peer("192.0.2.10"), world.peer("192.0.2.20")
     caller.send(request("INVITE"))
-    callee.send(response(callee.take_request("INVITE"), 200, to_tag="b"))
+    contact = "Contact: <sip:bob@gateway.test>"
+    callee.send(response(callee.take_request("INVITE"), 200, contact, to_tag="b"))
     route = f"Route: {caller.take_response(200).get('record-route')}"
     world.names["gateway.test"] = None
     caller.send(request("ACK", "sip:bob@gateway.test", route, branch="z9hG4bK2", to_tag="b"))

@@ -235,3 +235,30 @@ def test_the_answer_to_a_request_of_our_own_comes_back_with_its_time() -> None:
     assert (now, len(results)) == (START + 0.25, 1)
     assert (result.status, result.error, result.response_time_s) == (200, None, 0.25)
     assert result.response is not None
+
+
+def test_a_followed_call_hears_of_what_policy_is_asked_about_and_begins_no_other() -> None:
+    world = Watched()
+    invite = world.answer()
+    elsewhere = world.peer("192.0.2.30")
+    for cseq, method in ((2, "INVITE"), (3, "BYE")):
+        route = f"Route: {invite.get('record-route')}"
+        branch = f"z9hG4bKe{method}"
+        uri = "sip:bob@192.0.2.30"
+        world.caller.send(request(method, uri, route, ALICE, branch=branch, cseq=cseq, to_tag="b"))
+        elsewhere.send(response(elsewhere.take_request(method), 200, "Contact: <sip:bob@192.0.2.30>"))
+        world.caller.take_response(200)
+        assert world.engine.calls() == (1 if method == "INVITE" else 0)
+    assert world.engine.counters.calls == 1
+    assert [event for _, event in world.events] == [FIRST, ANSWERED, ENDED]
+    assert (world.call.ended_by, len(world.asked)) == ("caller", 2)
+
+
+def test_a_session_timer_refuses_what_policy_is_asked_about_too() -> None:
+    world = Watched(Session(expires_s=1800, min_s=900))
+    invite = world.answer("Supported: timer")
+    lines = (f"Route: {invite.get('record-route')}", "Supported: timer", "Session-Expires: 100")
+    uri = "sip:bob@192.0.2.30"
+    world.caller.send(request("UPDATE", uri, *lines, branch="z9hG4bKu", cseq=2, to_tag="b"))
+    assert world.caller.take_response(422).get("min-se") == "900"
+    assert (world.peer("192.0.2.30").has_nothing, world.engine.calls()) == (True, 1)

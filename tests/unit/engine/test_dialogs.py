@@ -13,12 +13,14 @@ REFUSED = Reply(403, "Refused")
 TO_BOB, TO_ALICE = "sip:bob@192.0.2.20", "sip:alice@192.0.2.10"
 
 
-def route_of(world: World) -> str:
-    """The Record-Route of a call that is set up."""
+def route_of(world: World, *above: str) -> str:
+    """Our Record-Route of a call that is set up. above: those of proxies behind us."""
     caller, callee = world.peer("192.0.2.10"), world.peer("192.0.2.20")
     caller.send(request("INVITE"))
-    callee.send(response(callee.take_request("INVITE"), 200, to_tag="b"))
-    return caller.take_response(200).get("record-route") or ""
+    ok = response(callee.take_request("INVITE"), 200, to_tag="b").decode()
+    lines = "".join(f"Record-Route: {value}\r\n" for value in above)
+    callee.send(ok.replace("Record-Route", f"{lines}Record-Route", 1).encode())
+    return caller.take_response(200).all("record-route")[-1]
 
 
 def bye(route: str, uri: str = "sip:bob@192.0.2.20", branch: str = "z9hG4bK9", **changed: str) -> bytes:
@@ -66,7 +68,7 @@ def test_nobody_gets_a_request_relayed_by_a_route_of_his_own(route: str) -> None
 
 def test_the_mark_of_another_farm_is_none() -> None:
     world = World(REFUSED)
-    mark = DialogMark(b"x" * 32).make("call-1", "a")
+    mark = DialogMark(b"x" * 32).make("call-1", "a", "0" * 8, "1" * 8)
     world.peer("192.0.2.10").send(bye(f"<sip:{PROXY}:5060;lr;mark={mark}>"))
     world.peer("192.0.2.10").take_response(403)
 
@@ -83,9 +85,9 @@ def test_a_new_call_leaves_the_senders_routes_behind() -> None:
 
 @pytest.mark.parametrize("joined", [True, False])
 def test_the_next_route_is_followed_and_stays(joined: bool) -> None:
-    world = World(BOB)
-    own = route_of(world)
+    world = World(BOB, REFUSED)
     onward = "<sip:192.0.2.30:5080;lr>"
+    own = route_of(world, onward)
     headers = [f"Route: {own}, {onward}"] if joined else [f"Route: {own}", f"Route: {onward}"]
     world.peer("192.0.2.10").send(
         request("BYE", "sip:bob@192.0.2.20", *headers, branch="z9hG4bK9", cseq=2, to_tag="b")
@@ -172,12 +174,12 @@ def test_a_register_is_asked_about_whatever_its_route() -> None:
     assert world.peer("192.0.2.99").has_nothing
 
 
-def established(world: World) -> tuple[str, Request]:
+def established(world: World, contact: str = TO_BOB) -> tuple[str, Request]:
     """A call that is answered: its Route line, and the INVITE as the callee got it."""
     caller, callee = world.peer("192.0.2.10"), world.peer("192.0.2.20")
     caller.send(request("INVITE"))
     invite = callee.take_request("INVITE")
-    callee.send(response(invite, 200, to_tag="b"))
+    callee.send(response(invite, 200, f"Contact: <{contact}>", to_tag="b"))
     return f"Route: {caller.take_response(200).get('record-route')}", invite
 
 
@@ -246,7 +248,7 @@ def test_an_ack_that_reuses_the_branch_of_its_answered_invite_passes() -> None:
 
 def test_an_ack_without_a_way_is_dropped_and_counted() -> None:
     world = World(BOB)
-    route, _ = established(world)
+    route, _ = established(world, "sip:bob@192.0.2.99")
     world.unroutable.add("192.0.2.99")
     caller = world.peer("192.0.2.10")
     caller.send(of_caller("ACK", route, uri="sip:bob@192.0.2.99"))
@@ -257,7 +259,7 @@ def test_an_ack_without_a_way_is_dropped_and_counted() -> None:
 @pytest.mark.parametrize("uri", ["sip:bob@192.0.2.99", "bob", "tel:+351123"])
 def test_a_request_without_a_way_is_a_500_of_ours(uri: str) -> None:
     world = World(BOB)
-    route, _ = established(world)
+    route, _ = established(world, uri)
     world.unroutable.add("192.0.2.99")
     caller = world.peer("192.0.2.10")
     caller.send(of_caller("BYE", route, uri=uri))
@@ -295,8 +297,8 @@ def test_a_marked_request_with_no_hops_left_goes_nowhere() -> None:
 
 
 def test_further_route_values_keep_their_order_over_two_lines() -> None:
-    world = World(BOB)
-    route, _ = established(world)
+    world = World(BOB, REFUSED)
+    route = f"Route: {route_of(world, '<sip:192.0.2.51;lr>', '<sip:192.0.2.50;lr>')}"
     caller = world.peer("192.0.2.10")
     # Three values over two lines: ours goes, the others stay in their order.
     caller.send(of_caller("BYE", f"{route},<sip:192.0.2.50;lr>", "Route: <sip:192.0.2.51;lr>"))

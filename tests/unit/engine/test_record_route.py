@@ -162,15 +162,16 @@ def test_a_browser_whose_connection_is_gone_is_reached_no_more() -> None:
 def test_the_mark_gives_back_the_flow_of_the_other_side() -> None:
     mark = DialogMark(b"k" * 32)
     name = "udp/[2001:db8::1]:5060/[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535"
-    made = mark.make("call-1", "a", name, "tcp/0badcafe.17")
+    made = mark.make("call-1", "a", "c" * 8, "d" * 8, name, "tcp/0badcafe.17")
     world = World(Forward([Target("sip:bob@192.0.2.20")]))
     invite, _ = set_up(world.peer("192.0.2.10"), world.peer("192.0.2.20"))
     assert check(invite) is None
     invite.to_tag = "b"
-    assert mark.flow(made, invite) == "tcp/0badcafe.17"
+    assert mark.read(made, invite) == ("tcp/0badcafe.17", "d" * 8)
+    assert mark.read(made.upper(), invite) == ("tcp/0badcafe.17", "d" * 8)
     invite.from_tag, invite.to_tag = "b", "a"
-    assert mark.flow(made, invite) == name
-    assert mark.flow(mark.make("call-1", "a"), invite) == ""
+    assert mark.read(made, invite) == (name, "c" * 8)
+    assert mark.read(mark.make("call-1", "a", "c" * 8, "d" * 8), invite) == ("", "c" * 8)
 
 
 # Strict routers.
@@ -229,7 +230,7 @@ def test_what_only_looks_like_a_strict_routers_request_is_asked_about(route: str
 
 def test_who_knows_his_own_flow_learns_nothing_of_the_others() -> None:
     own, other = "udp/192.0.2.1:5060/192.0.2.10:40000", "udp/192.0.2.1:5060/198.51.100.7:5060"
-    _, _, mine, others = DialogMark(b"k" * 32).make("call-1", "a", own, other).split("-")
+    _, _, mine, others = DialogMark(b"k" * 32).make("call-1", "a", "c" * 8, "d" * 8, own, other).split("-")
     stream = bytes(x ^ y for x, y in zip(own.encode(), bytes.fromhex(mine), strict=True))
     assert (
         bytes(x ^ y for x, y in zip(stream, bytes.fromhex(others), strict=False))
@@ -295,7 +296,8 @@ def test_what_a_proxy_is_required_to_do_is_refused_inside_of_a_dialog_too() -> N
 def test_dialogs_of_one_name_cover_their_flows_each_in_its_own_way() -> None:
     mark = DialogMark(b"k" * 32)
     mine, others = (
-        mark.make("c", "t", name).split("-")[2] for name in ("tcp/0badcafe.17", "tcp/0badcafe.18")
+        mark.make("c", "t", "c" * 8, "d" * 8, name).split("-")[2]
+        for name in ("tcp/0badcafe.17", "tcp/0badcafe.18")
     )
     assert mine[:-2] != others[:-2]
 

@@ -7,7 +7,7 @@ from oneproxy.policy.build import build
 from oneproxy.policy.live import Live, on_wire
 from oneproxy.registrar.location import Location
 from oneproxy.site.entries import encode_value
-from oneproxy.site.model import Domain, Flood, Route, Row, Rule, Site, Subscriber
+from oneproxy.site.model import Domain, Flood, Gateway, Provider, Route, Row, Rule, Site, Subscriber
 
 HA1 = {"MD5": "0" * 32}
 
@@ -32,6 +32,19 @@ def test_nothing_is_true_before_the_word() -> None:
     assert (live.version, live.at) == (7, 5.0)
     assert site.subscribers is live.subscribers
     assert site.domains is live.domains
+
+
+def test_providers_come_and_go_in_one_mapping() -> None:
+    live = Live(Site({}, {}, providers={"p": Provider("p")}))
+    held = live.providers
+    gateways = [{"name": "a", "uri": "sip:a", "max_calls": 3}]
+    live.stage([row("provider", "q", name="q", gateway=gateways), ("provider", "p", "")], True)
+    assert live.become(2, 0.0, False).providers is held
+    assert held == {"q": Provider("q", gateway=(Gateway("a", "sip:a", max_calls=3),))}
+    live.stage([row("provider", "r", name="r")], True)
+    live.become(3, 0.0, True)
+    assert held == {"r": Provider("r")}
+    assert live.stage([row("provider", "s", name="s", try_for_ms="soon")], True) == ["provider s"]
 
 
 def test_mappings_are_changed_in_place() -> None:

@@ -422,6 +422,46 @@ def test_who_is_no_subscriber_any_more_gets_no_calls_but_those_that_people_set_u
     assert len(uris(step_of(desk, bound("sip:b@h"), domain=opened).decide(invite()))) == 2
 
 
+@pytest.mark.parametrize(
+    "contact", ["sip:dave@example.com", "sip:100@example.com", "sip:+100@example.com;user=phone", "tel:+100"]
+)
+@pytest.mark.parametrize("gruu", ["", ";gr=urn:uuid:9", "temporary"])
+def test_a_redirect_leads_to_nobody_who_was_taken_out_of_the_site(contact: str, gruu: str) -> None:
+    location = Location(10)
+    desk = bound("sip:dave@192.0.2.9", instance="<urn:uuid:9>")
+    location.apply(Change("dave@example.com", (), (desk,)))
+    subscribers = {"dave@example.com"}
+    aliases = {f"{user}@example.com": "dave@example.com" for user in ("100", "+100")}
+    domains = Domains({"example.com": Domain("example.com")}, set(), aliases, subscribers)
+    step = LocationStep(location, domains, subscribers, lambda _: None, Gruus(b"farm"))
+    if gruu == "temporary":
+        contact = Gruus(b"farm").temporary("dave@example.com", desk)
+    elif not contact.startswith("tel:"):
+        contact += gruu
+    assert redirected(step, contact, trusted=True) == ["sip:dave@192.0.2.9"]
+    subscribers.clear()
+    assert redirected(step, contact, trusted=True) == []
+
+
+def test_who_is_taken_out_of_the_site_while_his_first_phone_rings_has_no_second_one() -> None:
+    location = Location(10)
+    hall = static_binding("sip:hall@192.0.2.10", 100, NOW)
+    phones = (bound("sip:dave@192.0.2.8"), bound("sip:dave@192.0.2.9", 500), hall)
+    location.apply(Change("dave@example.com", (), phones))
+    subscribers = {"dave@example.com"}
+    domains = Domains({"example.com": Domain("example.com")}, set(), {}, subscribers)
+    order = Order([LocationStep(location, domains, subscribers, lambda _: None, Gruus(b"farm"))])
+    ask = invite("sip:dave@example.com")
+    decision = order.decide(ask)
+    assert uris(decision) == ["sip:dave@192.0.2.8"]
+    subscribers.clear()
+    fail(ask, decision, 408)
+    decision = order.decide(ask)
+    assert uris(decision) == ["sip:hall@192.0.2.10"]
+    fail(ask, decision, 408)
+    assert order.decide(ask) is BEST
+
+
 GRUU = "sip:bob@example.com;gr=urn:uuid:1"
 
 

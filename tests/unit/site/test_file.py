@@ -3,10 +3,23 @@
 import hashlib
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from oneproxy.site import schema
 from oneproxy.site.file import read, read_text
-from oneproxy.site.model import Admin, Configuration, Domain, Listen, Machine, Rule, Site
+from oneproxy.site.model import (
+    Admin,
+    Configuration,
+    Domain,
+    Gateway,
+    Listen,
+    Machine,
+    Provider,
+    Registration,
+    Rule,
+    Site,
+)
 
 SMALLEST = """\
 [[listen]]
@@ -144,6 +157,12 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
     )
     assert found.site.access == (Rule("10.0.0.0/8", "", "trust", ("INVITE",)),)
     assert found.site.domains == {"example.com": Domain("example.com", algorithms=("SHA-256", "MD5"))}
+    register = Registration("sip:me@carrier", "me", "x", 600)
+    a1 = Gateway("a1", "sip:198.51.100.10:5060", max_calls=30, probe_every_s=30, register=register)
+    assert found.site.providers == {
+        "carrier-a": Provider("carrier-a", "carrier-b", (a1,)),
+        "carrier-b": Provider("carrier-b"),
+    }
     assert found.site.idle_sections == (
         "farm.address",
         "farm.peers",
@@ -152,6 +171,75 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
         "congestion",
         "cdr",
     )
+
+
+@pytest.mark.parametrize(("table", "part"), [(schema.Provider, Provider), (schema.Gateway, Gateway)])
+def test_what_the_file_leaves_out_is_the_same_for_a_node(
+    table: type[schema.Table], part: type[msgspec.Struct]
+) -> None:
+    written = {
+        field.alias or name: field.get_default(call_default_factory=True) or None
+        for name, field in table.model_fields.items()
+        if not field.is_required()
+    }
+    read = {field.name: field.default or None for field in msgspec.structs.fields(part) if not field.required}
+    assert written == read
+
+
+def test_every_key_of_a_provider_reaches_a_node() -> None:
+    text = """
+[[provider]]
+name = "a"
+choice = "weight"
+max_calls = 100
+try_for_ms = 2500
+failed_codes = [403]
+next_codes = [404, 484]
+final_codes = [500]
+eject_after = 3
+eject_below_percent = 20
+eject_s = 10
+max_eject_s = 100
+panic_percent = 50
+canary_calls = 3
+canary_every_s = 2
+probes_down = 4
+probes_up = 1
+max_retry_after_s = 30
+[[provider.gateway]]
+name = "a1"
+uri = "sip:198.51.100.10"
+max_calls_per_s = 10
+weight = 0
+drain = true
+"""
+    gateway = Gateway("a1", "sip:198.51.100.10", max_calls_per_s=10, weight=0, drain=True)
+    assert configuration(SMALLEST + text).site.providers["a"] == Provider(
+        "a",
+        gateway=(gateway,),
+        choice="weight",
+        max_calls=100,
+        try_for_ms=2500,
+        failed_codes=(403,),
+        next_codes=(404, 484),
+        final_codes=(500,),
+        eject_after=3,
+        eject_below_percent=20,
+        eject_s=10,
+        max_eject_s=100,
+        panic_percent=50,
+        canary_calls=3,
+        canary_every_s=2,
+        probes_down=4,
+        probes_up=1,
+        max_retry_after_s=30,
+    )
+
+
+def test_the_password_of_a_gateway_is_in_no_text_of_the_site() -> None:
+    found = configuration(WHOLE.replace('password = "x"', 'password = "hunter2"'))
+    assert found.site.providers["carrier-a"].gateway[0].register is not None
+    assert "hunter2" not in repr(found.site)
 
 
 def test_of_a_password_only_the_hashes_are_left_by_every_algorithm() -> None:
@@ -277,6 +365,22 @@ pasword = "hunter2"
         (
             '[[provider]]\nname = "a"\n[[provider.gateway]]\nname = "g"\nuri = "sip:h"\n[[provider.gateway]]\nname = "g"\nuri = "sip:h"',
             'f:12: provider[1].gateway[2].name: found "g" again; allowed each name once within a provider',
+        ),
+        (
+            '[[provider]]\nname = "a"\nfailed_codes = [403, 404]\nfinal_codes = [404]',
+            "f:9: provider[1].final_codes[1]: found 404, which stands in failed_codes; allowed each status once in failed_codes, next_codes, final_codes",
+        ),
+        (
+            '[[provider]]\nname = "a"\nnext_codes = [200]',
+            "f:8: provider[1].next_codes[1]: found 200; allowed a whole number from 300 to 699",
+        ),
+        (
+            '[[provider]]\nname = "a"\neject_s = 900',
+            "f:8: provider[1].eject_s: found 900; allowed no more than max_eject_s: 600",
+        ),
+        (
+            '[[provider]]\nname = "a"\nchoice = "best"',
+            'f:8: provider[1].choice: found "best"; allowed "latency", "order", "weight" or "load"',
         ),
         (
             '[[access]]\nsource = "10.0.0.1/8"\naction = "deny"',

@@ -39,6 +39,10 @@ class Scripted:
         """Nothing is followed."""
         return []
 
+    def placed(self, ask: Ask) -> Decision:
+        """A GRUU inside of a dialog."""
+        return self.decide(ask)
+
     def closed(self, _now: float, flow: Flow) -> None:
         """A connection."""
         self.gone.append(flow)
