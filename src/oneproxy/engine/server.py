@@ -212,4 +212,4 @@ def to_tag(key: str) -> str:
     The same for every repetition, so that an answer that was sent without keeping
     anything (RFC 3261 8.2.7) and a 200 to CANCEL (9.2) carry the tag that they must.
     """
-    return f"{hash(key) & 0xFFFFFFFFFFFFFFFF:016x}"
+    return str(hash(key))

@@ -16,6 +16,8 @@ from oneproxy.transport.wire import Wire
 #: Datagrams read before others get their turn: enough to empty a burst, few enough
 #: that timers and the recorder's answers never wait for more than some milliseconds.
 BATCH: Final = 64
+#: Datagrams that are farther apart come one by one.
+_ONE_BY_ONE_S: Final = 0.0003
 _MAX_DATAGRAM: Final = 65_535
 _BUFFER: Final = 4 * 1024 * 1024
 _FLOWS: Final = 65_536
@@ -55,6 +57,7 @@ class UdpListener(Listener):
         "_buffer",
         "_flows",
         "_loop",
+        "_read_at",
         "_view",
         "_wire",
         "address",
@@ -98,6 +101,8 @@ class UdpListener(Listener):
         self._flows: dict[tuple[object, ...], UdpFlow] = {}
         self._wire: Wire | None = None
         self._loop: Loop | None = None
+        #: When it was read from last.
+        self._read_at = 0.0
 
     def start(self, wire: Wire) -> None:
         """Begin to read, in the running loop."""
@@ -112,8 +117,8 @@ class UdpListener(Listener):
             self._loop = None
         self.socket.close()
 
-    def drain(self, receive: Callable[[Flow, bytes], None], now: float = 0.0) -> int:
-        """Hand what has come to `receive`, at most a batch; how many datagrams it was.
+    def drain(self, receive: Callable[[Flow, bytes], None], now: float = 0.0, most: int = BATCH) -> int:
+        """Hand what has come to `receive`, at most `most`; how many datagrams it was.
 
         now: seconds since the epoch; bans end by it.
         """
@@ -123,7 +128,7 @@ class UdpListener(Listener):
         flows = self._flows
         shut = self.shut
         ipv6 = self.ipv6
-        for count in range(BATCH):
+        for count in range(most):
             try:
                 size, address = read(buffer)
             except BlockingIOError:
@@ -145,7 +150,7 @@ class UdpListener(Listener):
             if flow is None:
                 flow = self._new_flow(address)
             receive(flow, bytes(view[:size]))
-        return BATCH
+        return most
 
     def flow(self, host: str, port: int) -> UdpFlow:
         """The flow to the IP address `host` at `port`."""
@@ -167,7 +172,11 @@ class UdpListener(Listener):
     def _readable(self) -> None:
         wire = self._wire
         assert wire is not None
-        self.drain(wire.received, wire.now())
+        now = wire.now()
+        # Where they come one by one the look for a second is mostly in vain, and the loop calls
+        # again if it is not: one call of the system and an exception less for each.
+        self.drain(wire.received, now, 1 if now - self._read_at > _ONE_BY_ONE_S else BATCH)
+        self._read_at = now
         wire.flush()
 
     def _read_errors(self) -> None:
