@@ -242,7 +242,7 @@ class Registration(Struct, frozen=True):
     required: bool = False
 
     def __repr__(self) -> str:
-        return f"Registration({self.aor!r}, {self.username!r}, ***, {self.expires_s})"
+        return f"Registration({self.aor!r}, {self.username!r}, ***, {self.expires_s}, {self.required})"
 
 
 class Gateway(Struct, frozen=True):
@@ -252,6 +252,7 @@ class Gateway(Struct, frozen=True):
     uri: str
     #: Networks that its calls come from, besides the address of its URI.
     sources: tuple[str, ...] = ()
+    #: How it wants its calls; None: as they come.
     format: Format | None = None
     #: Calls at once, and new calls in any one second; 0: no limit.
     max_calls: int = 0
