@@ -1,9 +1,9 @@
 """Makes the asks that deciding rooms are tested with, from as little text as a test needs."""
 
-from oneproxy.access.digest import ALGORITHMS, make_ha1, make_response
 from oneproxy.engine.decisions import Ask, Decision, Reply
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.sip.check import check
+from oneproxy.sip.digest import ALGORITHMS, make_ha1, make_response
 from oneproxy.sip.message import Request, split
 from oneproxy.sip.uri import Uri, parse_uri
 from oneproxy.site.model import Subscriber

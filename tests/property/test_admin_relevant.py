@@ -50,6 +50,15 @@ _EDITS = st.lists(
                 Edit("access", "source 10.0.0.0/8", None),
                 Edit("route", "1", {"prefix": "1", "provider": "p"}),
                 Edit("route", "2", {"prefix": "2", "provider": "q"}),
+                Edit("route", "1", {"prefix": "1", "callers": ["+1*"], "refuse": 403}),
+                Edit("route", "new", {"prefix": "1", "order": 9, "callers": ["+2*"], "refuse": 403}),
+                Edit("route", "2", {"prefix": "+1-2", "domain": "x.org"}),
+                Edit("route", "3 4", {"prefix": "+1-2", "target": "sip:h"}),
+                Edit("route", "2 2", None),
+                Edit("route", "+12", None),
+                Edit("route", "+12 2", {"prefix": "2", "target": "sip:h", "strip": "x"}),
+                Edit("route", "1 x", {"prefix": "1", "target": "sip:h"}),
+                Edit("route", "1 " + "9" * 5000, {"prefix": 1, "target": "sip:h"}),
                 Edit("provider", "p", None),
                 Edit("provider", "q", {"fallback": "p", "gateway": []}),
                 Edit("provider", "q", {"fallback": "q"}),
@@ -66,7 +75,10 @@ _OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("domain", {"name": "y.org"}),
     ("access", {"source": "10.0.0.0/8", "action": "trust"}),
     ("provider", {"name": "p", "gateway": [{"name": "a", "uri": "sip:192.0.2.1"}]}),
+    ("route", {"prefix": "2", "callers": ["+1*"], "provider": "p"}),
+    ("route", {"prefix": "2", "callers": ["+2*"], "provider": "p"}),
     ("route", {"prefix": "2", "provider": "p"}),
+    ("route", {"prefix": "+12", "aor": "a@x.org"}),
 ]
 
 

@@ -82,7 +82,12 @@ USER = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(
 
 
 @settings(deadline=None)
-@given(st.lists(USER, unique_by=str.lower, min_size=1, max_size=4), TEXT, TEXT, st.integers(1, 5))
+@given(
+    st.lists(USER, unique_by=str.lower, min_size=1, max_size=4),
+    TEXT.filter(str.isprintable),
+    TEXT,
+    st.integers(1, 5),
+)
 def test_what_is_exported_reads_back_without_a_difference(
     users: list[str], username: str, password: str, routes: int
 ) -> None:
@@ -92,7 +97,10 @@ def test_what_is_exported_reads_back_without_a_difference(
         ("domain", {"name": "x.org", "algorithms": ["SHA-256", "MD5"], "redirect": True}),
         *(("subscriber", {"aor": f"{user}@x.org", "ha1": {"MD5": "0" * 32}}) for user in users),
         ("provider", {"name": "p", "gateway": [gateway, {"name": "a2", "uri": "sip:h"}]}),
-        *(("route", {"prefix": "+", "target": f"sip:h{number}"}) for number in range(routes)),
+        *(
+            ("route", {"prefix": "+", "target": f"sip:h{number}", "callers": [f"+{number}*"]})
+            for number in range(routes)
+        ),
         ("congestion", {"period_s": 0.25, "retry_after_s": [1, 2]}),
     ]
     entries = make_entries(tables)

@@ -29,7 +29,7 @@ MISTAKES = [
     '{file}:4: domain[1].name: found nothing; allowed a host name such as "example.com", or an IP address',
     "{file}:5: domain[1].nane: found an unknown key; allowed name, aliases, authenticate, algorithms, "
     "min_expires_s, max_expires_s, default_expires_s, spread_percent, max_contacts, when_full, gruu, "
-    "service_route, redirect, redirect_status, follow_redirects; did you mean name?",
+    "service_route, redirect, redirect_status, follow_redirects, country; did you mean name?",
     "{file}: 3 mistakes",
 ]
 

@@ -7,7 +7,7 @@ import pytest
 
 from oneproxy.site.file import read_text
 from oneproxy.site.model import Configuration
-from oneproxy.site.schema import SECTIONS, Gateway, Registration, Table
+from oneproxy.site.schema import SECTIONS, Format, Gateway, Registration, Rewrite, Table
 
 TOP = Path(__file__).parents[2]
 DOCUMENTS = [*TOP.glob("*.md"), *TOP.glob("docs/*.md")]
@@ -33,7 +33,7 @@ def test_the_map_of_clauses_names_files_that_are_there() -> None:
 
 def test_every_section_and_key_of_the_file_is_described() -> None:
     text = (TOP / "docs/configuration.md").read_text()
-    tables: list[type[Table]] = [*SECTIONS.values(), Gateway, Registration]
+    tables: list[type[Table]] = [*SECTIONS.values(), Gateway, Registration, Format, Rewrite]
     keys = {field.alias or name for table in tables for name, field in table.model_fields.items()}
     assert [name for name in SECTIONS if f"[{name}]" not in text] == []
     forms = ("`{}`", "{} = ", ".{}]")

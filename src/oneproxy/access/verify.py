@@ -10,7 +10,6 @@ from typing import Final, Protocol
 
 from oneproxy.access import causes
 from oneproxy.access.challenge import Challenge
-from oneproxy.access.digest import ALGORITHMS, hash_text, make_response, same_response
 from oneproxy.access.guard import Guard
 from oneproxy.access.nonces import Nonces
 from oneproxy.access.proof import Proof, read_proof
@@ -18,6 +17,7 @@ from oneproxy.access.replays import Replays
 from oneproxy.access.sources import source_of
 from oneproxy.engine.decisions import Ask
 from oneproxy.sip.credentials import parse_credentials
+from oneproxy.sip.digest import ALGORITHMS, hash_text, make_response, same_response
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.uri import Uri, escape_user, parse_uri, same_uri
 from oneproxy.site.model import Domain, Subscriber

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from oneproxy.site import schema
 from oneproxy.site.entries import decode_value
-from oneproxy.site.mistake import SECRET_KEYS
+from oneproxy.site.mistake import SECRET_KEYS, without_uri_password
 
 #: Keys of tables that never leave.
 HIDDEN: Final = SECRET_KEYS | {"ha1"}
@@ -25,7 +25,7 @@ def without_secrets(value: Any) -> Any:
         case list():
             return [without_secrets(one) for one in value]
         case str():
-            return _without_password(value)
+            return without_uri_password(value)
         case _:
             return value
 
@@ -42,11 +42,3 @@ def shown_table(section: str, value: str) -> dict[str, Any]:
         if name not in HIDDEN and not field.is_required()
     }
     return {name: one for name, one in (table | (defaults | table)).items() if one is not None}
-
-
-def _without_password(text: str) -> str:
-    """A URI as it may be shown: `sip:user:secret@host` has a password (RFC 3261 19.1.1)."""
-    before, at, after = text.rpartition("@")
-    scheme, colon, rest = before.partition(":")
-    user, second, _ = rest.partition(":")
-    return f"{scheme}{colon}{user}:***{at}{after}" if at and second else text

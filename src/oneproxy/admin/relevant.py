@@ -2,8 +2,8 @@
 a hundred thousand is not checked with all of them.
 
 Subscribers agree with each other on who has which name, and with domains on theirs; routes
-with providers; nothing else is between sections. So without the entries that a change cannot
-meet, what is found wrong with it is the same.
+with those of their prefix, and with providers; nothing else is between sections. So without the
+entries that a change cannot meet, what is found wrong with it is the same.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,8 +13,9 @@ import msgspec
 
 from oneproxy.site.agreement import user_and_domain
 from oneproxy.site.change import Edit
+from oneproxy.site.entries import route_key
 from oneproxy.site.model import Entries, Key, Row
-from oneproxy.site.users import plain_user
+from oneproxy.site.users import SEPARATORS, plain_user
 
 
 class _Aliases(msgspec.Struct):
@@ -23,9 +24,9 @@ class _Aliases(msgspec.Struct):
     aliases: list[str] = []
 
 
-#: The sections that agree with what is changed in one, beside itself and the domains, without
-#: which there is no site.
-_MET: Final = {"provider": "route", "route": "provider"}
+#: The sections that are looked at whole where one is changed, beside the domains, without which
+#: there is no site; others are the section itself. Of routes there may be a hundred thousand.
+_MET: Final = {"provider": ("provider", "route"), "route": ("provider",)}
 
 _decoder = msgspec.json.Decoder(_Aliases)
 
@@ -67,13 +68,15 @@ class Relevant:
         found: Entries = {}
         sections = {"domain"}
         for edit in edits:
-            sections |= {edit.section, _MET.get(edit.section, edit.section)}
+            sections.update(_MET.get(edit.section, (edit.section,)))
             if edit.section == "domain" and (edit.table is None or _renames(edit)):
                 return dict(entries)
             if edit.section == "subscriber":
                 for key in self._met(edit):
                     if key in entries:
                         found[key] = entries[key]
+            if edit.section == "route":
+                found |= {key: entries[key] for key in _routes_met(entries, edit)}
         for section in sections:
             found |= self._others.get(section, {})
         return found
@@ -92,6 +95,19 @@ class Relevant:
                 yield "subscriber", full
                 if full in self._owners:
                     yield "subscriber", self._owners[full]
+
+
+def _routes_met(entries: Entries, edit: Edit) -> Iterator[Key]:
+    """The routes of the prefix that an edit replaces or removes one of, and of the one that it puts in."""
+    prefixes = {edit.key.partition(" ")[0]}
+    written = None if edit.table is None else edit.table.get("prefix")
+    if isinstance(written, str):
+        prefixes |= {written, written.translate(SEPARATORS)}
+    for prefix in prefixes:
+        place = 1
+        while ("route", route_key(prefix, place)) in entries:
+            yield "route", route_key(prefix, place)
+            place += 1
 
 
 def _names(aor: str, value: str) -> Iterator[str]:

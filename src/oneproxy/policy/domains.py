@@ -11,10 +11,10 @@ from collections.abc import Container, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from oneproxy.policy.numbers import is_number, read_number
 from oneproxy.sip.host import to_address
 from oneproxy.sip.uri import Uri
 from oneproxy.site.model import Domain, Site
+from oneproxy.trunks.numbers import is_number, read_number
 
 _USUAL_PORTS: Final = frozenset((5060, 5061))
 _NO_ALIASES: Final[Mapping[str, str]] = MappingProxyType({})

@@ -12,7 +12,7 @@ import msgspec
 
 from oneproxy.sip.uri import escape_user, unescape
 from oneproxy.site.entries import Part, Registrar, part
-from oneproxy.site.model import Domain, Flood, Provider, Rule, Site, Subscriber
+from oneproxy.site.model import Domain, Flood, Provider, Route, Rule, Site, Subscriber
 from oneproxy.site.users import plain_number
 
 _NO_SITE: Final = Site({}, {})
@@ -34,7 +34,19 @@ def on_wire(aor: str) -> str:
 class _Staged:
     """What has come of a change that is not true yet. Keys are those of `Live`."""
 
-    __slots__ = ("aliases", "domains", "gone", "gone_aliases", "providers", "rules", "singles", "subscribers")
+    __slots__ = (
+        "aliases",
+        "domains",
+        "gone",
+        "gone_aliases",
+        "gone_routes",
+        "providers",
+        "route_lengths",
+        "routes",
+        "rules",
+        "singles",
+        "subscribers",
+    )
 
     def __init__(self) -> None:
         self.domains: dict[str, Domain | None] = {}
@@ -43,6 +55,9 @@ class _Staged:
         self.gone: list[str] = []
         self.gone_aliases: list[str] = []
         self.rules: dict[str, Rule | None] = {}
+        self.routes: dict[str, Route] = {}
+        self.gone_routes: list[str] = []
+        self.route_lengths: set[int] = set()
         self.providers: dict[str, Provider | None] = {}
         #: [flood] and [registrar]; None: the section is gone.
         self.singles: dict[str, Part | None] = {}
@@ -59,6 +74,8 @@ class Live:
         "domains",
         "flood",
         "providers",
+        "route_lengths",
+        "routes",
         "subscribers",
         "version",
         "without_database",
@@ -71,6 +88,10 @@ class Live:
         self.subscribers: dict[str, Subscriber] = {}
         #: From the AoR that an alias is, as requests name it, to that of its subscriber.
         self.aliases: dict[str, str] = {}
+        #: By the key of the entry.
+        self.routes: dict[str, Route] = dict(site.routes)
+        #: The lengths that prefixes of routes have, and some that they had.
+        self.route_lengths: set[int] = {len(route.prefix) for route in site.routes.values()}
         #: By name.
         self.providers: dict[str, Provider] = dict(site.providers)
         self.flood = site.flood
@@ -96,6 +117,7 @@ class Live:
             self.flood,
             self.without_database,
             providers=self.providers,
+            routes=self.routes,
         )
 
     def stage(self, entries: Iterable[tuple[str, str, str]], first: bool) -> list[str]:
@@ -122,11 +144,24 @@ class Live:
         """
         staged, self._staged = self._staged, _Staged()
         if whole:
-            for mapping in (self.domains, self.subscribers, self.aliases, self._rules, self.providers):
+            for mapping in (
+                self.domains,
+                self.subscribers,
+                self.aliases,
+                self._rules,
+                self.providers,
+                self.routes,
+            ):
                 mapping.clear()
+            self.route_lengths.clear()
             self.flood, self.without_database = Flood(), Registrar().without_database
         _put(self.domains, staged.domains)
         _put(self._rules, staged.rules)
+        # Whole mappings at once, as of subscribers: there may be a hundred thousand.
+        for key in staged.gone_routes:
+            self.routes.pop(key, None)
+        self.routes.update(staged.routes)
+        self.route_lengths |= staged.route_lengths
         _put(self.providers, staged.providers)
         self._take_subscribers(staged)
         self._take_singles(staged)
@@ -141,6 +176,9 @@ class Live:
                 self._staged.domains[found.name] = found
             case Rule():
                 self._staged.rules[key] = found
+            case Route():
+                self._staged.routes[key] = found
+                self._staged.route_lengths.add(len(found.prefix))
             case Provider():
                 self._staged.providers[found.name] = found
             case Flood() | Registrar():
@@ -153,6 +191,8 @@ class Live:
                 self._staged.providers[key] = None
             case None if section == "access":
                 self._staged.rules[key] = None
+            case None if section == "route":
+                self._staged.gone_routes.append(key)
             case None:
                 self._staged.singles[section] = None
 

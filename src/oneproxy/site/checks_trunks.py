@@ -1,4 +1,4 @@
-"""What [[provider]], [[route]] and [congestion] must agree on."""
+"""What [[provider]] and [congestion] must agree on."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -8,7 +8,6 @@ from oneproxy.site.agreement import listed, names, repeats
 from oneproxy.site.tables import Fault, Tables
 
 _CODES: Final = ("failed_codes", "next_codes", "final_codes")
-_DESTINATIONS: Final = ("provider", "target", "redirect")
 
 
 def check_providers(tables: Tables) -> Iterator[Fault]:
@@ -72,21 +71,6 @@ def _leads_back(start: str, fallbacks: dict[str, str]) -> bool:
         seen.add(name)
         name = fallbacks.get(name)
     return name == start
-
-
-def check_routes(tables: Tables) -> Iterator[Fault]:
-    """Routes with no destination or several, or with one that is not there."""
-    known = names(tables, "provider")
-    for index, route in tables.route.items():
-        if not tables.sound("route", index, *_DESTINATIONS):
-            continue
-        given = [key for key in _DESTINATIONS if getattr(route, key) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "no destination"
-            yield Fault(("route", index), found, f"exactly one of {', '.join(_DESTINATIONS)}")
-        if route.provider is not None and route.provider not in known:
-            allowed = f"the name of a [[provider]] table ({listed(known)})"
-            yield Fault(("route", index, "provider"), f'"{route.provider}"', allowed)
 
 
 def check_congestion(tables: Tables) -> Iterator[Fault]:

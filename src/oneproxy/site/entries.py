@@ -6,9 +6,10 @@ the same where their entries are, and what differs is found without knowing what
 
     [[domain]]      its name                  [[provider]]  its name
     [[subscriber]]  its AoR                   [[route]]     its prefix, and a number for the
-    [[access]]      "source 10.0.0.0/8",                    second of a prefix and on
-                    "client gw.example.com",  [flood], [registrar], [congestion], [cdr]
-                    and the methods                         the empty text
+    [[access]]      "source 10.0.0.0/8",                    second of a prefix and on, in the
+                    "client gw.example.com",                order in which they are asked
+                    and the methods           [flood], [registrar], [congestion], [cdr]
+                                                            the empty text
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from oneproxy.site.model import Domain, Entries, Flood, Provider, Rule, Site, Subscriber
+from oneproxy.site.model import Domain, Entries, Flood, Provider, Route, Rule, Site, Subscriber
 
 #: Sections that are lists of tables, in the order in which a file is written.
 LISTS: Final = ("domain", "subscriber", "access", "provider", "route")
@@ -35,11 +36,12 @@ class Registrar(msgspec.Struct, frozen=True):
     without_database: str = "refuse"
 
 
-Part = Domain | Subscriber | Rule | Flood | Registrar | Provider
+Part = Domain | Subscriber | Rule | Flood | Registrar | Provider | Route
 _PARTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "domain": msgspec.json.Decoder(Domain),
     "subscriber": msgspec.json.Decoder(Subscriber),
     "access": msgspec.json.Decoder(Rule),
+    "route": msgspec.json.Decoder(Route),
     "flood": msgspec.json.Decoder(Flood),
     "registrar": msgspec.json.Decoder(Registrar),
     "provider": msgspec.json.Decoder(Provider),
@@ -86,15 +88,28 @@ def key_of(section: str, table: Mapping[str, Any]) -> str:
 def make_entries(tables: Iterable[tuple[str, Mapping[str, Any]]]) -> Entries:
     """Entries of tables by section, which are checked and hold no password; routes in their order."""
     entries: Entries = {}
-    routes: dict[str, int] = {}
+    routes: dict[str, list[Mapping[str, Any]]] = {}
     for section, table in tables:
         key = key_of(section, table)
         if section == "route":
-            routes[key] = routes.get(key, 0) + 1
-            key = key if routes[key] == 1 else f"{key} {routes[key]}"
-        if section in LISTS or table:
+            routes.setdefault(key, []).append(table)
+        elif section in LISTS or table:
             entries[section, key] = encode_value(table)
+    for prefix, chain in routes.items():
+        if len(chain) > 1:
+            chain.sort(key=_order)
+        for place, table in enumerate(chain, 1):
+            entries["route", route_key(prefix, place)] = encode_value(table)
     return entries
+
+
+def route_key(prefix: str, place: int) -> str:
+    """The key of a route: of those with its prefix it is the one in this place, from 1 on."""
+    return prefix if place == 1 else f"{prefix} {place}"
+
+
+def _order(route: Mapping[str, Any]) -> int:
+    return int(route.get("order", 0))
 
 
 def ordered(entries: Entries) -> list[tuple[str, str, str]]:
@@ -109,7 +124,8 @@ def _in_order(section: str, key: str) -> tuple[str, int]:
     if section != "route":
         return key, 0
     prefix, _, number = key.partition(" ")
-    return prefix, int(number or 1)
+    # What somebody made up for a key is no number, or one that takes long to read.
+    return prefix, int(number) if number.isdecimal() and len(number) < 10 else 1
 
 
 def to_document(entries: Entries) -> dict[str, Any]:
@@ -129,9 +145,10 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
     domains: dict[str, Domain] = {}
     subscribers: dict[str, Subscriber] = {}
     rules: list[Rule] = []
+    routes: dict[str, Route] = {}
     providers: dict[str, Provider] = {}
     flood, registrar = Flood(), Registrar()
-    for found in _parts(entries):
+    for key, found in _parts(entries):
         match found:
             case Domain():
                 domains[found.name] = found
@@ -139,6 +156,8 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
                 subscribers[found.aor] = found
             case Rule():
                 rules.append(found)
+            case Route():
+                routes[key] = found
             case Flood():
                 flood = found
             case Registrar():
@@ -146,14 +165,14 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
             case Provider():
                 providers[found.name] = found
     without_database = registrar.without_database
-    return Site(domains, subscribers, tuple(rules), flood, without_database, idle_sections, providers)
+    return Site(domains, subscribers, tuple(rules), flood, without_database, idle_sections, providers, routes)
 
 
-def _parts(entries: Entries) -> Iterator[Part]:
-    for (section, _), value in entries.items():
+def _parts(entries: Entries) -> Iterator[tuple[str, Part]]:
+    for (section, key), value in entries.items():
         found = part(section, value)
         if found is not None:
-            yield found
+            yield key, found
 
 
 def digest(entries: Entries) -> str:

@@ -74,7 +74,7 @@ def found_text(path: Path, value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            shown = without_password(value) if path[:1] == ("database",) else _OF_URI.sub(r"\1:***@", value)
+            shown = without_password(value) if path[:1] == ("database",) else without_uri_password(value)
             cut = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
             return json.dumps(cut, ensure_ascii=False)
         case int() | float() | date() | datetime() | time():
@@ -108,6 +108,11 @@ def without_password(url: str) -> str:
         return url
     user = before.partition(":")[0]
     return f"{scheme}{slashes}{user}:***@{after}" if ":" in before else url
+
+
+def without_uri_password(text: str) -> str:
+    """A text as it may be shown, be a SIP URI all of it or a part: `sip:user:***@host`."""
+    return _OF_URI.sub(r"\1:***@", text)
 
 
 def allowed_names(names: list[str], written: str) -> str:

@@ -101,6 +101,8 @@ class Domain(Struct, frozen=True):
     redirect_status: int = 302
     #: How many rounds of 3xx from a callee are followed; 0: they go to the caller.
     follow_redirects: int = 0
+    #: Where its callers dial from ("PT"): their numbers are read so before a route is looked for.
+    country: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -136,6 +138,86 @@ class Rule(Struct, frozen=True):
     methods: tuple[str, ...] = ()
 
 
+class Rewrite(Struct, frozen=True, gc=False):
+    """What is done to a number: first the pattern, then `strip`, then `prepend`.
+
+    pattern: a regular expression (`site.patterns`); what it matches at the beginning of the number
+    becomes `replace`, and where it does not match nothing is done. strip: characters that are taken
+    off in front. Empty and 0: nothing.
+    """
+
+    strip: int = 0
+    prepend: str = ""
+    pattern: str = ""
+    replace: str = ""
+
+
+class Format(Struct, frozen=True):
+    """How a gateway wants its calls, and how it writes those that it sends."""
+
+    #: How it writes numbers: "e164" (+351...), "digits" (351...), "national" and "international"
+    #: as they are dialled in `country`; "": as they come.
+    form: str = ""
+    country: str = ""
+    #: What is done to numbers after the route's rewriting and before `form`.
+    called: Rewrite = Rewrite()
+    calling: Rewrite = Rewrite()
+    #: How it is told who calls: "asserted" (P-Asserted-Identity), "remote-party-id"; "none": From
+    #: alone, and what trusted callers say.
+    identity: str = "none"
+    #: The host of the caller's identity; "": the one that it has.
+    domain: str = ""
+    #: It keeps to itself who does not want to be known, and so is told (RFC 3325 5).
+    trusted: bool = False
+    #: Header lines that are added, and names of those that are left out.
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    #: Where the number stands that it calls: "uri", "to" or "p-called-party-id".
+    called_in: str = "uri"
+
+
+class Route(Struct, frozen=True, gc=False):
+    """Where the calls for a number go. One of the destinations is set.
+
+    gc=False: as of Subscriber; there may be a hundred thousand of them.
+    """
+
+    prefix: str
+    #: Of routes of one prefix the lowest is asked first, then the one that stood first.
+    order: int = 0
+
+    #: Conditions; each that is not empty has to hold. inbound: "provider" or "provider/gateway"
+    #: that the call comes from; without it the route is for calls that come from no gateway.
+    inbound: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    #: AoRs, "*@domain" for all of one, or "+3512*" for numbers that begin so.
+    callers: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    #: As `site.times` reads them, in the time zone.
+    times: tuple[str, ...] = ()
+    time_zone: str = ""
+
+    #: Destinations. target and redirect: URIs; one without a user is given the number. aor: a user
+    #: here. domain: the number is a user of this domain. refuse: a status.
+    provider: str = ""
+    target: str = ""
+    redirect: str = ""
+    aor: str = ""
+    domain: str = ""
+    refuse: int = 0
+
+    #: What is done to the called number, as in Rewrite, and to the calling one.
+    strip: int = 0
+    prepend: str = ""
+    pattern: str = ""
+    replace: str = ""
+    calling: Rewrite = Rewrite()
+    #: The caller is not to be known, whatever the phone says (RFC 3325: Privacy: id).
+    withhold: bool = False
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
 class Flood(Struct, frozen=True):
     """When a source or an account is shut out. Numbers are for one window; 0: no limit."""
 
@@ -156,9 +238,11 @@ class Registration(Struct, frozen=True):
     username: str
     password: str
     expires_s: int = 600
+    #: Calls go there only while it is registered at.
+    required: bool = False
 
     def __repr__(self) -> str:
-        return f"Registration({self.aor!r}, {self.username!r}, ***, {self.expires_s})"
+        return f"Registration({self.aor!r}, {self.username!r}, ***, {self.expires_s}, {self.required})"
 
 
 class Gateway(Struct, frozen=True):
@@ -166,6 +250,10 @@ class Gateway(Struct, frozen=True):
 
     name: str
     uri: str
+    #: Networks that its calls come from, besides the address of its URI.
+    sources: tuple[str, ...] = ()
+    #: How it wants its calls; None: as they come.
+    format: Format | None = None
     #: Calls at once, and new calls in any one second; 0: no limit.
     max_calls: int = 0
     max_calls_per_s: int = 0
@@ -228,6 +316,9 @@ class Site(Struct, frozen=True):
     idle_sections: tuple[str, ...] = ()
     #: By name.
     providers: dict[str, Provider] = {}
+    #: By the key of the entry: the prefix, and " 2", " 3" behind it for others of that prefix, in
+    #: the order in which they are asked.
+    routes: dict[str, Route] = {}
 
 
 #: The section and the key of an entry of the site, such as ("subscriber", "alice@example.com").

@@ -5,109 +5,48 @@ value is wrong. Unknown keys are mistakes, and values are not converted: `"5060"
 number and `1` is not true. What several tables must agree on is in `checks`.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from oneproxy.site import texts
-
-MAX_SECONDS: Final = 2**32 - 1  # RFC 3261 20.19: delta-seconds up to 2**32 - 1
-
-
-def _whole(least: int, most: int, what: str = "a whole number") -> Any:
-    return Field(ge=least, le=most, description=f"{what} from {least} to {most}")
-
-
-Name = Annotated[
-    str, AfterValidator(texts.name), Field(description='letters, digits, ".", "_" and "-", at most 63')
-]
-Address = Annotated[
-    str,
-    AfterValidator(texts.address),
-    Field(description='an IP address and a port, such as "192.0.2.1:5060" or "[2001:db8::1]:5060"'),
-]
-Advertise = Annotated[
-    str,
-    AfterValidator(texts.advertise),
-    Field(description='a host name or an IP address, with ":port" where it differs'),
-]
-NameServer = Annotated[
-    str,
-    AfterValidator(texts.name_server),
-    Field(description='an IP address, with ":port" where it is not 53, such as "192.0.2.53"'),
-]
-File = Annotated[str, AfterValidator(texts.not_empty), Field(description="the name of a file in PEM format")]
-DatabaseUrl = Annotated[
-    str,
-    AfterValidator(texts.database_url),
-    Field(description='"sqlite:///" and a file, or "postgresql://user:password@host/database"'),
-]
-Host = Annotated[
-    str,
-    AfterValidator(texts.host),
-    Field(description='a host name such as "example.com", or an IP address'),
-]
-Aor = Annotated[
-    str,
-    AfterValidator(texts.aor),
-    Field(description='a user and a served domain, such as "alice@example.com"'),
-]
-Network = Annotated[
-    str,
-    AfterValidator(texts.network),
-    Field(description='an IP network such as "10.0.0.0/8", without host bits, or one IP address'),
-]
-SipUri = Annotated[
-    str,
-    AfterValidator(texts.sip_uri),
-    Field(description='a SIP URI such as "sip:198.51.100.10:5060"'),
-]
-Prefix = Annotated[
-    str,
-    AfterValidator(texts.prefix),
-    Field(description='the beginning of a number or user, without spaces, such as "+351"'),
-]
-NotEmpty = Annotated[str, AfterValidator(texts.not_empty), Field(description="a text that is not empty")]
-FarmKey = Annotated[
-    str,
-    AfterValidator(texts.farm_key),
-    Field(description="a secret of 8 characters or more, the same on every machine of the farm"),
-]
-Method = Annotated[
-    str, AfterValidator(texts.method), Field(description='a SIP method in capitals, such as "INVITE"')
-]
-Algorithm = Annotated[
-    Literal["SHA-256", "SHA-512-256", "MD5"], Field(description='"SHA-256", "SHA-512-256" or "MD5"')
-]
-Ha1 = Annotated[str, AfterValidator(texts.ha1), Field(description="32 or 64 hexadecimal digits")]
-Alias = Annotated[
-    str,
-    AfterValidator(texts.alias),
-    Field(description='a user such as "info" or "+351211234567", without a domain'),
-]
-Usable = Annotated[
-    str,
-    AfterValidator(texts.usable),
-    Field(description='a user and a domain, such as "sales@example.com", or "*@example.com" for all of it'),
-]
-RouteUri = Annotated[
-    str,
-    AfterValidator(texts.sip_uri),
-    Field(description='a SIP URI of a proxy, such as "sip:edge.example.com;lr"'),
-]
-ClientName = Annotated[
-    str,
-    AfterValidator(texts.client),
-    Field(description='a name in a TLS client certificate, such as "gw.example.com"'),
-]
-Codes = Annotated[
-    list[Annotated[int, _whole(300, 699)]],
-    Field(description="a list of statuses from 300 to 699, such as [403, 503]"),
-]
-Flag = Annotated[bool, Field(description="true or false")]
-Methods = Annotated[
-    list[Method], Field(description='a list of SIP methods, such as ["REGISTER", "INVITE"], or [] for none')
-]
+from oneproxy.site.values import (
+    MAX_SECONDS,
+    Address,
+    Advertise,
+    Algorithm,
+    Alias,
+    Aor,
+    Caller,
+    ClientName,
+    Codes,
+    CountryName,
+    DatabaseUrl,
+    Digits,
+    FarmKey,
+    File,
+    Flag,
+    Ha1,
+    HeaderLine,
+    HeaderName,
+    Host,
+    Methods,
+    Name,
+    NameServer,
+    Network,
+    NotEmpty,
+    Pattern,
+    Prefix,
+    Replacement,
+    RouteUri,
+    Side,
+    SipUri,
+    Time,
+    TimeZone,
+    Usable,
+    Username,
+    whole,
+)
 
 
 class Table(BaseModel):
@@ -120,7 +59,7 @@ class Node(Table):
     """[node]: this machine."""
 
     name: Name = "oneproxy"
-    processes: Annotated[int, _whole(0, 1024)] = 1
+    processes: Annotated[int, whole(0, 1024)] = 1
 
 
 class Listen(Table):
@@ -144,16 +83,16 @@ class Database(Table):
     last_site: Annotated[
         str, AfterValidator(texts.not_empty), Field(description="the name of a file that may be written")
     ] = "oneproxy-site.last"
-    keep_versions: Annotated[int, _whole(0, 1_000_000_000)] = 1_000
+    keep_versions: Annotated[int, whole(0, 1_000_000_000)] = 1_000
 
 
 class Capacity(Table):
     """[capacity]: what the tables of a node have room for."""
 
-    calls: Annotated[int, _whole(1, 10_000_000)] = 20_000
-    registrations: Annotated[int, _whole(1, 100_000_000)] = 200_000
-    connections: Annotated[int, _whole(1, 10_000_000)] = 20_000
-    connections_per_source: Annotated[int, _whole(0, 10_000_000)] = 1_000
+    calls: Annotated[int, whole(1, 10_000_000)] = 20_000
+    registrations: Annotated[int, whole(1, 100_000_000)] = 200_000
+    connections: Annotated[int, whole(1, 10_000_000)] = 20_000
+    connections_per_source: Annotated[int, whole(0, 10_000_000)] = 1_000
 
 
 class Dns(Table):
@@ -210,11 +149,11 @@ class Domain(Table):
             description='digest algorithms in the order they are offered: ["SHA-256", "MD5"]',
         ),
     ] = ["MD5"]
-    min_expires_s: Annotated[int, _whole(0, MAX_SECONDS, "seconds")] = 60
-    max_expires_s: Annotated[int, _whole(1, MAX_SECONDS, "seconds")] = 3600
-    default_expires_s: Annotated[int | None, _whole(1, MAX_SECONDS, "seconds")] = None
-    spread_percent: Annotated[int, _whole(0, 50)] = 10
-    max_contacts: Annotated[int, _whole(1, 1000)] = 10
+    min_expires_s: Annotated[int, whole(0, MAX_SECONDS, "seconds")] = 60
+    max_expires_s: Annotated[int, whole(1, MAX_SECONDS, "seconds")] = 3600
+    default_expires_s: Annotated[int | None, whole(1, MAX_SECONDS, "seconds")] = None
+    spread_percent: Annotated[int, whole(0, 50)] = 10
+    max_contacts: Annotated[int, whole(1, 1000)] = 10
     when_full: Annotated[Literal["refuse", "replace"], Field(description='"refuse" or "replace"')] = "refuse"
     gruu: Flag = True
     service_route: Annotated[
@@ -223,7 +162,8 @@ class Domain(Table):
     ] = []
     redirect: Flag = False
     redirect_status: Annotated[Literal[300, 301, 302], Field(description="300, 301 or 302")] = 302
-    follow_redirects: Annotated[int, _whole(0, 10)] = 0
+    follow_redirects: Annotated[int, whole(0, 10)] = 0
+    country: CountryName | None = None
 
 
 class Subscriber(Table):
@@ -257,12 +197,12 @@ class Access(Table):
 class Flood(Table):
     """[flood]: when a source address or an account is shut out, and for how long."""
 
-    window_s: Annotated[int, _whole(1, 3600, "seconds")] = 60
-    requests: Annotated[int, _whole(0, 100_000_000)] = 0
-    wrong_passwords: Annotated[int, _whole(0, 1_000_000)] = 50
-    account_wrong_passwords: Annotated[int, _whole(0, 1_000_000)] = 20
-    account_requests: Annotated[int, _whole(0, 100_000_000)] = 0
-    ban_s: Annotated[int, _whole(1, 31_536_000, "seconds")] = 600
+    window_s: Annotated[int, whole(1, 3600, "seconds")] = 60
+    requests: Annotated[int, whole(0, 100_000_000)] = 0
+    wrong_passwords: Annotated[int, whole(0, 1_000_000)] = 50
+    account_wrong_passwords: Annotated[int, whole(0, 1_000_000)] = 20
+    account_requests: Annotated[int, whole(0, 100_000_000)] = 0
+    ban_s: Annotated[int, whole(1, 31_536_000, "seconds")] = 600
 
 
 class Registrar(Table):
@@ -277,9 +217,48 @@ class Registration(Table):
     """register = {...}: how OneProxy registers at a gateway."""
 
     aor: SipUri
-    username: NotEmpty
+    username: Username
     password: NotEmpty
-    expires_s: Annotated[int, _whole(1, MAX_SECONDS, "seconds")] = 600
+    expires_s: Annotated[int, whole(1, MAX_SECONDS, "seconds")] = 600
+    required: Flag = False
+
+
+class Rewrite(Table):
+    """called = {...}, calling = {...}: what is done to a number."""
+
+    strip: Annotated[int, whole(0, 64)] = 0
+    prepend: Digits = ""
+    pattern: Pattern | None = None
+    replace: Replacement | None = None
+
+
+HeaderLines = Annotated[list[HeaderLine], Field(max_length=32, description="a list of up to 32 header lines")]
+HeaderNames = Annotated[
+    list[HeaderName], Field(max_length=32, description="a list of up to 32 names of header fields")
+]
+
+
+class Format(Table):
+    """format = {...}: how a gateway wants its calls, and how it writes those that it sends."""
+
+    form: Annotated[
+        Literal["e164", "digits", "national", "international"] | None,
+        Field(description='"e164", "digits", "national" or "international"'),
+    ] = None
+    country: CountryName | None = None
+    called: Rewrite | None = None
+    calling: Rewrite | None = None
+    identity: Annotated[
+        Literal["none", "asserted", "remote-party-id"],
+        Field(description='"none", "asserted" or "remote-party-id"'),
+    ] = "none"
+    domain: Host | None = None
+    trusted: Flag = False
+    add: HeaderLines = []
+    remove: HeaderNames = []
+    called_in: Annotated[
+        Literal["uri", "to", "p-called-party-id"], Field(description='"uri", "to" or "p-called-party-id"')
+    ] = "uri"
 
 
 class Gateway(Table):
@@ -287,11 +266,16 @@ class Gateway(Table):
 
     name: Name
     uri: SipUri
-    max_calls: Annotated[int | None, _whole(1, 10_000_000)] = None
-    max_calls_per_s: Annotated[int | None, _whole(1, 100_000)] = None
-    weight: Annotated[int, _whole(0, 65_535)] = 1
+    sources: Annotated[
+        list[Network],
+        Field(max_length=64, description='a list of up to 64 networks, such as ["198.51.100.0/24"]'),
+    ] = []
+    format: Format | None = None
+    max_calls: Annotated[int | None, whole(1, 10_000_000)] = None
+    max_calls_per_s: Annotated[int | None, whole(1, 100_000)] = None
+    weight: Annotated[int, whole(0, 65_535)] = 1
     drain: Flag = False
-    probe_every_s: Annotated[int, _whole(0, 86_400, "seconds")] = 0
+    probe_every_s: Annotated[int, whole(0, 86_400, "seconds")] = 0
     register_: Annotated[Registration | None, Field(alias="register")] = None
 
 
@@ -304,45 +288,76 @@ class Provider(Table):
         Literal["latency", "order", "weight", "load"],
         Field(description='"latency", "order", "weight" or "load"'),
     ] = "latency"
-    max_calls: Annotated[int | None, _whole(1, 10_000_000)] = None
-    try_for_ms: Annotated[int, _whole(100, 32_000, "milliseconds")] = 3000
+    max_calls: Annotated[int | None, whole(1, 10_000_000)] = None
+    try_for_ms: Annotated[int, whole(100, 32_000, "milliseconds")] = 3000
     failed_codes: Codes = []
     next_codes: Codes = []
     final_codes: Codes = []
-    eject_after: Annotated[int, _whole(1, 1000)] = 5
-    eject_below_percent: Annotated[int, _whole(1, 100)] = 30
-    eject_s: Annotated[int, _whole(1, 86_400, "seconds")] = 30
-    max_eject_s: Annotated[int, _whole(1, 86_400, "seconds")] = 600
-    panic_percent: Annotated[int, _whole(0, 100)] = 30
-    canary_calls: Annotated[int, _whole(1, 1000)] = 5
-    canary_every_s: Annotated[int, _whole(0, 3600, "seconds")] = 1
-    probes_down: Annotated[int, _whole(1, 100)] = 3
-    probes_up: Annotated[int, _whole(1, 100)] = 2
-    max_retry_after_s: Annotated[int, _whole(0, 3600, "seconds")] = 60
+    eject_after: Annotated[int, whole(1, 1000)] = 5
+    eject_below_percent: Annotated[int, whole(1, 100)] = 30
+    eject_s: Annotated[int, whole(1, 86_400, "seconds")] = 30
+    max_eject_s: Annotated[int, whole(1, 86_400, "seconds")] = 600
+    panic_percent: Annotated[int, whole(0, 100)] = 30
+    canary_calls: Annotated[int, whole(1, 1000)] = 5
+    canary_every_s: Annotated[int, whole(0, 3600, "seconds")] = 1
+    probes_down: Annotated[int, whole(1, 100)] = 3
+    probes_up: Annotated[int, whole(1, 100)] = 2
+    max_retry_after_s: Annotated[int, whole(0, 3600, "seconds")] = 60
     gateway: Annotated[list[Gateway], Field(description="tables begun by [[provider.gateway]]")] = []
 
 
 class Route(Table):
-    """[[route]]: where a number goes; the longest prefix wins, then order."""
+    """[[route]]: where a number goes; the longest prefix wins, then order.
+
+    There may be a hundred thousand: each list that is not written is made, and not copied, which
+    takes three times as long.
+    """
 
     prefix: Prefix
+    order: Annotated[int, whole(0, 65_535)] = 0
+    inbound: Annotated[
+        list[Side], Field(max_length=64, description='a list such as ["carrier-a", "carrier-b/b1"]')
+    ] = Field(default_factory=list)
+    domains: Annotated[list[Host], Field(max_length=64, description="a list of served domains")] = Field(
+        default_factory=list
+    )
+    callers: Annotated[
+        list[Caller],
+        Field(max_length=64, description='a list such as ["alice@example.com", "*@example.com", "+3512*"]'),
+    ] = Field(default_factory=list)
+    sources: Annotated[
+        list[Network], Field(max_length=64, description='a list of networks, such as ["10.0.0.0/8"]')
+    ] = Field(default_factory=list)
+    times: Annotated[
+        list[Time], Field(max_length=64, description='a list such as ["Mon-Fri 08:00-18:00", "Sat"]')
+    ] = Field(default_factory=list)
+    time_zone: TimeZone | None = None
     provider: Name | None = None
     target: SipUri | None = None
     redirect: SipUri | None = None
-    strip: Annotated[int, _whole(0, 64)] = 0
-    prepend: Prefix = ""
+    aor: Aor | None = None
+    domain: Host | None = None
+    refuse: Annotated[int | None, whole(400, 699, "a status")] = None
+    strip: Annotated[int, whole(0, 64)] = 0
+    prepend: Digits = ""
+    pattern: Pattern | None = None
+    replace: Replacement | None = None
+    calling: Rewrite | None = None
+    withhold: Flag = False
+    add: HeaderLines = Field(default_factory=list)
+    remove: HeaderNames = Field(default_factory=list)
 
 
 class Congestion(Table):
     """[congestion]: how many new calls are taken on."""
 
-    calls: Annotated[int | None, _whole(1, 10_000_000)] = None
+    calls: Annotated[int | None, whole(1, 10_000_000)] = None
     period_s: Annotated[float, Field(gt=0, le=3600, description="seconds, more than 0 and at most 3600")] = (
         1.0
     )
-    max_calls: Annotated[int | None, _whole(1, 10_000_000)] = None
+    max_calls: Annotated[int | None, whole(1, 10_000_000)] = None
     retry_after_s: Annotated[
-        list[Annotated[int, _whole(0, 86_400, "seconds")]],
+        list[Annotated[int, whole(0, 86_400, "seconds")]],
         Field(min_length=2, max_length=2, description="two numbers of seconds, the lower first: [5, 15]"),
     ] = [5, 15]
 

@@ -55,7 +55,7 @@ class Tables(NamedTuple):
 
     def sound(self, section: str, index: int, *keys: str) -> bool:
         """Whether these keys of a table in a list are well formed."""
-        return all((section, index, key) not in self.holes for key in keys)
+        return not self.holes or all((section, index, key) not in self.holes for key in keys)
 
 
 _Table = TypeVar("_Table", bound=schema.Table)

@@ -32,6 +32,12 @@ def not_empty(text: str) -> str:
     return text
 
 
+def username(text: str) -> str:
+    """Who we are at a registrar; it stands in a header line, which it must not end."""
+    _expect(text and text.isprintable())
+    return text
+
+
 def farm_key(text: str) -> str:
     """A shared secret; one of fewer than 8 characters is a slip, not a secret."""
     _expect(len(text) >= 8)
@@ -47,12 +53,6 @@ def name(text: str) -> str:
 def method(text: str) -> str:
     """A SIP method (RFC 3261 7.1: they are case-sensitive)."""
     _expect(_METHOD.fullmatch(text))
-    return text
-
-
-def prefix(text: str) -> str:
-    """The beginning of a user part; may be empty."""
-    _expect(len(text) <= _LONGEST and text.isprintable() and not set(text) & set(" @<>"))
     return text
 
 

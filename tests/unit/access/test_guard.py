@@ -7,7 +7,6 @@ import pytest
 from msgspec.structs import replace
 
 from asking import NOW, ask_of, credentials, request_of, subscriber
-from oneproxy.access import digest
 from oneproxy.access.bans import CAPACITY, Bans
 from oneproxy.access.good import Good
 from oneproxy.access.guard import NARROWED
@@ -16,6 +15,7 @@ from oneproxy.access.step import Access
 from oneproxy.engine.decisions import Ask, Reply
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.domains import Domains
+from oneproxy.sip import digest
 from oneproxy.site.model import Domain, Flood, Rule, Site
 from oneproxy.transport.banned import is_shut
 

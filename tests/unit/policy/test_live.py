@@ -7,7 +7,7 @@ from oneproxy.policy.build import build
 from oneproxy.policy.live import Live, on_wire
 from oneproxy.registrar.location import Location
 from oneproxy.site.entries import encode_value
-from oneproxy.site.model import Domain, Flood, Gateway, Provider, Row, Rule, Site, Subscriber
+from oneproxy.site.model import Domain, Flood, Gateway, Provider, Route, Row, Rule, Site, Subscriber
 
 HA1 = {"MD5": "0" * 32}
 
@@ -97,7 +97,7 @@ def test_rules_floods_and_the_registrar_come_and_go() -> None:
 def test_what_cannot_be_understood_is_named_and_the_others_are_taken() -> None:
     live = Live()
     odd = live.stage(
-        [("subscriber", "a@x.org", "{}"), ("domain", "x.org", "oops"), user("b"), row("route", "1")], True
+        [("subscriber", "a@x.org", "{}"), ("domain", "x.org", "oops"), user("b"), row("cdr", "")], True
     )
     live.become(1, 0.0, True)
     assert (odd, list(live.subscribers)) == (["subscriber a@x.org", "domain x.org"], ["b@x.org"])
@@ -146,3 +146,27 @@ def test_every_step_decides_by_the_new_site(gone: bool) -> None:
     )
     policy.take(live.become(2, 0.0, False))
     assert shown(policy.decide(invite()))[0] == (403 if gone else 404)
+
+
+def route(key: str, **table: object) -> Row:
+    return row("route", key, **({"prefix": key.partition(" ")[0], "provider": "p"} | table))
+
+
+def test_routes_come_change_and_go_in_place_with_their_lengths() -> None:
+    live = Live(Site({}, {}, routes={"+35": Route("+35", provider="p")}))
+    held, lengths = live.routes, live.route_lengths
+    live.stage([route("+351"), route("+351 2", callers=["+1*"])], True)
+    live.stage([route("+35", provider="q"), ("route", "9", "")], False)
+    assert (list(held), lengths) == (["+35"], {3})
+    site = live.become(2, 0.0, False)
+    assert site.routes is held is live.routes
+    assert list(held) == ["+35", "+351", "+351 2"]
+    assert (held["+35"].provider, held["+351 2"].callers, lengths) == ("q", ("+1*",), {3, 4})
+    live.stage([("route", "+351 2", ""), ("route", "+351", "")], True)
+    live.become(3, 0.0, False)
+    # A length that nobody has any more costs a look and no more.
+    assert (list(held), lengths) == (["+35"], {3, 4})
+    live.stage([route("7")], True)
+    live.become(4, 0.0, True)
+    assert (list(held), lengths) == (["7"], {1})
+    assert lengths is live.route_lengths

@@ -7,16 +7,20 @@ import msgspec
 import pytest
 
 from oneproxy.site import schema
+from oneproxy.site.export import to_toml
 from oneproxy.site.file import read, read_text
 from oneproxy.site.model import (
     Admin,
     Configuration,
     Domain,
+    Format,
     Gateway,
     Listen,
     Machine,
     Provider,
     Registration,
+    Rewrite,
+    Route,
     Rule,
     Site,
 )
@@ -173,7 +177,17 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
     )
 
 
-@pytest.mark.parametrize(("table", "part"), [(schema.Provider, Provider), (schema.Gateway, Gateway)])
+@pytest.mark.parametrize(
+    ("table", "part"),
+    [
+        (schema.Provider, Provider),
+        (schema.Gateway, Gateway),
+        (schema.Registration, Registration),
+        (schema.Rewrite, Rewrite),
+        (schema.Format, Format),
+        (schema.Route, Route),
+    ],
+)
 def test_what_the_file_leaves_out_is_the_same_for_a_node(
     table: type[schema.Table], part: type[msgspec.Struct]
 ) -> None:
@@ -182,7 +196,11 @@ def test_what_the_file_leaves_out_is_the_same_for_a_node(
         for name, field in table.model_fields.items()
         if not field.is_required()
     }
-    read = {field.name: field.default or None for field in msgspec.structs.fields(part) if not field.required}
+    read = {
+        field.name: None if field.default == Rewrite() else field.default or None
+        for field in msgspec.structs.fields(part)
+        if not field.required
+    }
     assert written == read
 
 
@@ -209,12 +227,29 @@ max_retry_after_s = 30
 [[provider.gateway]]
 name = "a1"
 uri = "sip:198.51.100.10"
+sources = ["198.51.100.0/28"]
+max_calls = 20
 max_calls_per_s = 10
 weight = 0
 drain = true
+probe_every_s = 15
+register = { aor = "sip:me@carrier", username = "me", password = "x", expires_s = 300, required = true }
+format = { form = "digits" }
 """
-    gateway = Gateway("a1", "sip:198.51.100.10", max_calls_per_s=10, weight=0, drain=True)
-    assert configuration(SMALLEST + text).site.providers["a"] == Provider(
+    gateway = Gateway(
+        "a1",
+        "sip:198.51.100.10",
+        sources=("198.51.100.0/28",),
+        format=Format("digits"),
+        max_calls=20,
+        max_calls_per_s=10,
+        weight=0,
+        drain=True,
+        probe_every_s=15,
+        register=Registration("sip:me@carrier", "me", "x", 300, True),
+    )
+    found = configuration(SMALLEST + text)
+    assert found.site.providers["a"] == Provider(
         "a",
         gateway=(gateway,),
         choice="weight",
@@ -234,6 +269,9 @@ drain = true
         probes_up=1,
         max_retry_after_s=30,
     )
+    again = read_text("\n".join(to_toml(found.entries)), machine=False)
+    assert isinstance(again, Configuration)
+    assert again.site.providers == found.site.providers
 
 
 def test_the_password_of_a_gateway_is_in_no_text_of_the_site() -> None:
@@ -349,10 +387,10 @@ pasword = "hunter2"
             '[[route]]\nprefix = "1"\nprovider = "x"',
             'f:8: route[1].provider: found "x"; allowed the name of a [[provider]] table (none so far)',
         ),
-        ('[[route]]\nprefix = "1"', "f:6: route[1]: found no destination; allowed exactly one of provider, target, redirect"),
+        ('[[route]]\nprefix = "1"', "f:6: route[1]: found no destination; allowed exactly one of provider, target, redirect, aor, domain, refuse"),
         (
             '[[route]]\nprefix = "1"\ntarget = "sip:a"\nredirect = "sip:b"',
-            "f:6: route[1]: found target and redirect; allowed exactly one of provider, target, redirect",
+            "f:6: route[1]: found target and redirect; allowed exactly one of provider, target, redirect, aor, domain, refuse",
         ),
         (
             '[[provider]]\nname = "a"\nfallback = "b"',
@@ -406,7 +444,7 @@ pasword = "hunter2"
             "f:7: congestion.retry_after_s: found a list of 1; allowed two numbers of seconds, the lower first: [5, 15]",
         ),
         ('[domain]\nname = "x"', "f:6: found cannot declare ('domain',) twice, in column 8; allowed TOML 1.0"),
-        ("route = 3", "f:6: domain[1].route: found an unknown key; allowed name, aliases, authenticate, algorithms, min_expires_s, max_expires_s, default_expires_s, spread_percent, max_contacts, when_full, gruu, service_route, redirect, redirect_status, follow_redirects"),
+        ("route = 3", "f:6: domain[1].route: found an unknown key; allowed name, aliases, authenticate, algorithms, min_expires_s, max_expires_s, default_expires_s, spread_percent, max_contacts, when_full, gruu, service_route, redirect, redirect_status, follow_redirects, country"),
         ('[cdr]\nenabled = "yes"', 'f:7: cdr.enabled: found "yes"; allowed true or false'),
         ("[capacity]\ncalls = true", "f:7: capacity.calls: found true; allowed a whole number from 1 to 10000000"),
     ],

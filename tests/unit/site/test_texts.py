@@ -34,7 +34,6 @@ ACCEPTED: list[tuple[Callable[[str], str], str, str]] = [
     (texts.sip_uri, "sip:[2001:db8::1]:5060", "sip:[2001:db8::1]:5060"),
     (texts.database_url, "sqlite:////var/lib/oneproxy.db", "sqlite:////var/lib/oneproxy.db"),
     (texts.database_url, "postgresql+psycopg://u@h/d", "postgresql+psycopg://u@h/d"),
-    (texts.prefix, "", ""),
 ]
 
 REFUSED: list[tuple[Callable[[str], str], str]] = [
@@ -89,7 +88,8 @@ REFUSED: list[tuple[Callable[[str], str], str]] = [
     (texts.method, "invite"),
     (texts.farm_key, "1234567"),
     (texts.not_empty, ""),
-    (texts.prefix, "1 2"),
+    (texts.username, ""),
+    (texts.username, "me\r\nVia: x"),
 ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from oneproxy.access.digest import ALGORITHMS, hash_text, make_ha1, make_response, same_response
+from oneproxy.sip.digest import ALGORITHMS, hash_text, make_ha1, make_response, same_response
 
 PUBLISHED = json.loads((Path(__file__).parent / "data" / "digest_vectors.json").read_text("utf-8"))
 VECTORS = [vector for vector in PUBLISHED if "response" in vector]

@@ -3,8 +3,8 @@
 import pytest
 
 from asking import uri_of
-from oneproxy.policy.numbers import is_number, read_number
 from oneproxy.site.users import plain_number
+from oneproxy.trunks.numbers import is_number, number_or_user, read_number
 
 
 def users(text: str) -> list[str] | None:
@@ -64,3 +64,20 @@ def test_the_context_of_a_local_number_is_kept() -> None:
 )
 def test_a_number_that_people_wrote_is_made_plain(written: str, plain: str) -> None:
     assert plain_number(written) == plain
+
+
+@pytest.mark.parametrize(
+    ("uri", "found"),
+    [
+        ("tel:+351-21-123.45.67", "+351211234567"),
+        ("sip:863-1234;phone-context=+1-914@example.com;user=phone", "+19148631234"),
+        ("tel:7042;phone-context=example.com", "7042"),
+        ("sip:(21)123@example.com;user=phone", "21123"),
+        ("sip:*98%23@example.com;user=phone", "*98#"),
+        ("sip:7-11@example.com", "7-11"),
+        ("sip:al%69ce@example.com;user=phone", "alice"),
+        ("sip:example.com", ""),
+    ],
+)
+def test_what_is_dialled_is_a_number_or_a_user(uri: str, found: str) -> None:
+    assert number_or_user(uri_of(uri)) == found

@@ -32,6 +32,14 @@ class Number:
         return [user.replace("#", "%23") for user in (*users, self.digits)]
 
 
+def number_or_user(uri: Uri) -> str:
+    """The number in a URI, made a global one where its context says so; else its user, escapes off."""
+    number = read_number(uri) if is_number(uri) else None
+    if number is None:
+        return unescape(uri.user or "")
+    return number.context + number.digits if number.context[:1] == "+" else number.digits
+
+
 def is_number(uri: Uri) -> bool:
     """Whether the user of a SIP URI, or a tel URI, says that it is a number."""
     user = uri.user
