@@ -53,7 +53,7 @@ from oneproxy.ipc.peer import Peer
 from oneproxy.ipc.stream import encode
 from oneproxy.registrar.bindings import Change, meaning, static_binding
 from oneproxy.site.difference import Difference
-from oneproxy.store.work import Away, Verdict
+from oneproxy.store.work import Away, Left, Verdict
 
 #: Questions that wait for their answers.
 MAX_WAITING: Final = 64
@@ -242,6 +242,8 @@ def _fate(verdict: Verdict, removed: int) -> Found:
         return Refused(DATABASE, str(verdict))
     if isinstance(verdict, str):
         return Refused("unfit", verdict)
+    if isinstance(verdict, Left):
+        return Refused(DATABASE, "somebody else has locked what it changes")
     if verdict:
         return Refused("unfit", "no database can store it: a text is too long or odd")
     return Unbound(removed)

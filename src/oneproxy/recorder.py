@@ -49,7 +49,7 @@ from oneproxy.sitefeed import LOOK_S, LOOK_TOLD_S, Feed, Kept, Source
 from oneproxy.store import site_notice
 from oneproxy.store.database import StoreError
 from oneproxy.store.direct import Direct
-from oneproxy.store.work import Away, Verdict
+from oneproxy.store.work import Away, Left, Verdict
 from oneproxy.thread import Thread
 
 #: Changes in one transaction; at least one batch is taken.
@@ -267,8 +267,10 @@ class Recorder:
             if isinstance(verdict, str):
                 self._complain("bindings not saved", verdict)
             else:
-                self.changes += len(save.changes) - len(verdict)
-                self._tell_others(peer, save, verdict)
+                saved = _saved(save.batch, verdict)
+                left = (*saved.refused, *saved.later)
+                self.changes += len(save.changes) - len(left)
+                self._tell_others(peer, save, left)
             if peer is None:
                 waiting = self._by_hand.pop(save.batch)
                 if not waiting.done():
@@ -276,7 +278,7 @@ class Recorder:
             elif isinstance(verdict, str):
                 peer.send(encode(NotSaved(save.batch, str(verdict), isinstance(verdict, Away))))
             else:
-                peer.send(encode(Saved(save.batch, verdict)))
+                peer.send(encode(_saved(save.batch, verdict)))
         self._look_if_away()
         self._waiting_changes -= changes
         if self._paused and self._waiting_changes <= MAX_WAITING // 2:
@@ -330,6 +332,11 @@ class Recorder:
     def _complain(self, what: str, reason: str) -> None:
         """Log a fault of the database; a full disk is one for every group."""
         self._seldom.warning(what, asyncio.get_running_loop().time(), reason=reason)
+
+
+def _saved(batch: int, left: tuple[int, ...] | Left) -> Saved:
+    """What a node is told of a batch of which these changes were not stored."""
+    return Saved(batch, left.refused, left.later) if isinstance(left, Left) else Saved(batch, left)
 
 
 async def serve(begun: Begun, parent: child.Parent) -> None:

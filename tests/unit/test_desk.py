@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from office import Api
 from oneproxy import desk as desk_module
 from oneproxy.admin.asking import RecorderAwayError, RecorderDesk
-from oneproxy.desk import Desk
-from oneproxy.deskwork import DeskWork, Reading
+from oneproxy.desk import Desk, _fate
+from oneproxy.deskwork import DATABASE, DeskWork, Reading
 from oneproxy.ipc import messages
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
@@ -61,7 +61,7 @@ from oneproxy.registrar.rules import apply_change
 from oneproxy.site.difference import Difference
 from oneproxy.site.entries import encode_value
 from oneproxy.site.model import Version
-from oneproxy.store.work import Work
+from oneproxy.store.work import Left, Work
 from postgres import Cluster
 from waiting import PATIENCE_S, until
 
@@ -395,6 +395,11 @@ def test_a_binding_that_no_database_stores_is_refused(play: Play) -> None:
         assert found.code == "unfit"
 
     play(scene)
+
+
+def test_what_people_change_where_somebody_has_locked_it_waits_for_them_to_try_again() -> None:
+    refused = _fate(Left((), (0,)), 0)
+    assert refused == Refused(DATABASE, "somebody else has locked what it changes")
 
 
 def answering(link: Link, answer: Callable[[Inquiry], Report | None]) -> None:

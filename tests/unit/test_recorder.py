@@ -28,7 +28,7 @@ from oneproxy.site.last import LastSite
 from oneproxy.site.model import Machine
 from oneproxy.sitefeed import Kept
 from oneproxy.store.site_rows import NOTHING
-from oneproxy.store.work import Away, Verdict
+from oneproxy.store.work import Away, Left, Verdict
 from waiting import PATIENCE_S, until
 
 NOW = 1_700_000_000.0
@@ -69,7 +69,9 @@ class Scripted:
             return [self.fault] * len(group)
         verdicts: list[Verdict] = []
         for batch in group:
-            verdicts.append(tuple(at for at, change in enumerate(batch) if change.aor == "odd@x"))
+            odd = tuple(at for at, change in enumerate(batch) if change.aor == "odd@x")
+            locked = tuple(at for at, change in enumerate(batch) if change.aor == "locked@x")
+            verdicts.append(Left(odd, locked) if locked else odd)
             self.rows += [(change.aor, binding) for change in batch for binding in change.stored]
         return verdicts
 
@@ -321,6 +323,21 @@ def test_a_change_that_cannot_be_stored_is_refused_alone(play: Play) -> None:
             stage.save(link, name)
         assert await stage.answered(3) == [("a", Fate.STORED), ("odd", Fate.UNFIT), ("b", Fate.STORED)]
         assert stage.recorder.changes == 2
+
+    play(scene)
+
+
+def test_of_a_change_whose_row_is_locked_its_node_is_told_and_nobody_else(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        link, other = await stage.node(), await stage.node()
+        taking = Taking()
+        other.follow(taking, lambda: NOW)
+        await taking.all_pages()
+        for name in ("odd", "locked", "b"):
+            stage.save(link, name)
+        assert await stage.answered(3) == [("odd", Fate.UNFIT), ("locked", Fate.UNKNOWN), ("b", Fate.STORED)]
+        assert stage.recorder.changes == 1
+        await until(lambda: taking.changes == [change("b")])
 
     play(scene)
 

@@ -108,7 +108,11 @@ class Rules:
         number = _number(host)
         if number < 0:
             return NONE
+        # "::/0" is all of IPv6, and nothing of the IPv4 that lies in it here.
+        widest = _BITS - _MAPPED_BITS if number >> (_BITS - _MAPPED_BITS) == 0xFFFF else _BITS
         for shift, networks in self._by_length:
+            if shift > widest:
+                break
             actions = networks.get(number >> shift)
             if actions is not None:
                 action = actions.get(method) or actions.get(_OTHERS)

@@ -19,6 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from oneproxy import logs
+from oneproxy.access.sources import source_of
 from oneproxy.admin.app import make_app
 from oneproxy.admin.asking import RecorderDesk
 from oneproxy.ipc import child
@@ -28,6 +29,9 @@ from oneproxy.transport.credentials import Credentials, CredentialsError
 
 #: Connections and requests at once; more are answered 503.
 MAX_CONNECTIONS: Final = 200
+#: Connections of one IPv4 address, or one IPv6 network of 64 bits; one more is closed at once. Idle ones
+#: are connections too, and nobody must be able to keep all others out by them.
+MAX_OF_SOURCE: Final = MAX_CONNECTIONS // 2
 #: A connection on which no request is under way is closed after this long.
 IDLE_S: Final = 15.0
 #: Who takes nothing of what is written to him for this long is cut off.
@@ -54,6 +58,14 @@ class PatientProtocol(H11Protocol):
         self._unread = 0
         self._unread_since = self._since
         self._looking = self.loop.call_later(IDLE_S, self._look)
+        #: Who it is of.
+        self.source = source_of(self.client[0]) if self.client else ""
+        if sum(other.source == self.source for other in self._all()) > MAX_OF_SOURCE:
+            transport.abort()
+
+    def _all(self) -> "Iterator[PatientProtocol]":
+        """All connections, this one too."""
+        return (other for other in self.connections if isinstance(other, PatientProtocol))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""

@@ -89,7 +89,8 @@ class Inside:
         self._limit = limit
         self._own = own
         self._places = places
-        self._moved = Moved(places, dialogs)
+        # Both sides of each: every refresh says where both are, be they elsewhere or not.
+        self._moved = Moved(places, 2 * dialogs)
         self._placed = placed
 
     def relay(

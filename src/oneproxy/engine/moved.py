@@ -80,19 +80,22 @@ class Moved:
 class Refresh:
     """One request that moves its sides, or ends their dialog, once it is answered."""
 
-    __slots__ = ("_contact", "_is_end", "_moved", "_receiver", "_sender", "_told")
+    __slots__ = ("_contact", "_is_end", "_is_taken", "_moved", "_receiver", "_sender", "_told")
 
     def __init__(self, moved: Moved, request: "Request", told: "Follow | None") -> None:
         self._moved = moved
         self._told = told
         self._is_end = request.method == "BYE"
+        self._is_taken = False
         self._contact = request.get("contact") or ""
         self._sender = _name(request.call_id, request.from_tag, request.to_tag)
         self._receiver = _name(request.call_id, request.to_tag, request.from_tag)
 
     def responded(self, now: float, response: "Response", flow: "Flow | None") -> None:
         """A 101 to 299 goes back."""
-        if response.status >= 200:
+        if response.status >= 200 and not self._is_taken:
+            # A 2xx may come again after a later refresh has taken its sender elsewhere.
+            self._is_taken = True
             if self._is_end:
                 self._moved.forget(self._sender, self._receiver)
             else:

@@ -64,6 +64,8 @@ GATHER_S: Final = 0.05
 #: One is being committed while the next is on its way.
 IN_FLIGHT: Final = 2
 PATIENCE_S: Final = 5.0
+#: Before changes are offered again whose rows somebody had locked: finding that out takes a second.
+LATER_S: Final = 10.0
 #: AoRs asked for and not answered yet.
 MAX_FETCHING: Final = 10_000
 #: Between attempts to connect: the first pause, doubled up to the longest.
@@ -110,6 +112,7 @@ class Link:
         self._fetching: dict[str, float] = {}
         self._wanted: list[str] = []
         self._impatience: asyncio.TimerHandle | None = None
+        self._offering: asyncio.TimerHandle | None = None
         self._site: tuple[Callable[[], Follow], OnPart, OnVersion] | None = None
         #: Takes what only nodes can answer; `report` follows.
         self.on_inquiry: Callable[[Inquiry], object] = _ignore
@@ -132,6 +135,8 @@ class Link:
         """Disconnect for good. Changes that wait get no answer; see `waiting` before."""
         if self._impatience is not None:
             self._impatience.cancel()
+        if self._offering is not None:
+            self._offering.cancel()
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
@@ -299,10 +304,10 @@ class Link:
                 if self._taker is not None:
                     self._tell(self._taker.changed, message.changes)
             case Saved():
-                self._answered(message.batch, Fate.STORED, message.refused)
+                self._answered(message.batch, Fate.STORED, message.refused, message.later)
             case NotSaved():
                 self._complain("bindings not saved", message.reason)
-                self._answered(message.batch, Fate.UNKNOWN if message.away else Fate.REFUSED, ())
+                self._answered(message.batch, Fate.UNKNOWN if message.away else Fate.REFUSED)
             case Standing():
                 if message.away:
                     self._give_up()
@@ -356,17 +361,28 @@ class Link:
         else:
             self._tell(self._taker.fetched, aors, [row for row in fetched.bindings if row[0] in aors])
 
-    def _answered(self, number: int, fate: Fate, refused: tuple[int, ...]) -> None:
+    def _answered(
+        self, number: int, fate: Fate, refused: tuple[int, ...] = (), later: tuple[int, ...] = ()
+    ) -> None:
         """Tell everyone in batch `number`. Answers come in order; an unknown one is an old one."""
         if not self._flying or self._flying[0].number != number:
             return
         batch = self._flying.popleft()
         self._flush_soon()
         for at, waiting in enumerate(batch.changes):
-            self._end(waiting, Fate.UNFIT if at in refused else fate)
+            self._end(waiting, Fate.UNFIT if at in refused else Fate.UNKNOWN if at in later else fate)
+        if later and self._offering is None:
+            self._offering = asyncio.get_running_loop().call_later(LATER_S, self._offer)
         if fate is Fate.UNKNOWN:
             self._give_up()
         elif self._owes:
+            self._is_back()
+
+    def _offer(self) -> None:
+        """What could not be stored a while ago may be now."""
+        self._offering = None
+        self._owes = True
+        if self._available:
             self._is_back()
 
     def _end(self, waiting: Waiting, fate: Fate) -> None:

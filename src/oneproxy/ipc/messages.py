@@ -164,6 +164,8 @@ class Saved(Struct, tag=True):
 
     batch: int
     refused: tuple[int, ...] = ()
+    #: Positions of changes that may be stored another time: somebody has locked their rows.
+    later: tuple[int, ...] = ()
 
 
 class NotSaved(Struct, tag=True):

@@ -28,6 +28,11 @@ STATEMENT_S: Final = 10
 #: How long PostgreSQL keeps a transaction of ours that asks nothing: that of a machine which is
 #: gone has locks on rows, and others that wait for these must not run out of STATEMENT_S.
 IDLE_S: Final = 5
+#: How long PostgreSQL waits for a row that somebody else has locked, and how long where it is looked
+#: for which row that is. Commits of other recorders take milliseconds; the transaction that somebody
+#: forgot to end lasts, and one row of it must not hold up all others.
+LOCK_S: Final = 0.5
+BRIEF_LOCK_S: Final = 0.05
 #: After a failed attempt to connect no other is made for this long.
 RETRY_S: Final = 1.0
 

@@ -23,7 +23,7 @@ from psycopg.pq.abc import PGconn
 from oneproxy import logs
 from oneproxy.registrar.bindings import Change
 from oneproxy.store import locations
-from oneproxy.store.database import CONNECT_S, STATEMENT_S, Database, settings
+from oneproxy.store.database import CONNECT_S, LOCK_S, STATEMENT_S, Database, settings
 from oneproxy.store.work import Verdict, sift
 
 #: Has the server see within 7 s that our machine is gone. Of a group of which half has come it
@@ -113,7 +113,8 @@ class Direct:
         connecting = psycopg.AsyncConnection.connect(autocommit=True, **arguments)
         connection = await asyncio.wait_for(connecting, CONNECT_S)
         try:
-            await connection.execute(f"{settings()}; {_SEEN}".encode())
+            locks = f"SET lock_timeout = {int(LOCK_S * 1000)}"
+            await connection.execute(f"{settings()}; {locks}; {_SEEN}".encode())
             for name, statement in locations.PREPARED.items():
                 await connection.execute(f"PREPARE {name} AS {statement}".encode())
             pgconn = connection.pgconn

@@ -187,6 +187,15 @@ def apart(changes: Iterable[Change]) -> Iterator[list[Change]]:
     yield part
 
 
+def wait_for_locks(connection: Connection, longest_s: float) -> None:
+    """Have no statement of the open transaction wait longer for a row that is locked by somebody else.
+
+    SQLite locks all of its file, and has a time for that.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(longest_s * 1000)}")
+
+
 def save(connection: Connection, changes: Iterable[Change]) -> None:
     """Do `changes`, in order, in the open transaction. Raises SQLAlchemyError.
 

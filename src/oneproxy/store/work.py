@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 import structlog
+from msgspec import Struct
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.store import locations
-from oneproxy.store.database import Database, StoreError, UnreachableError, reason
+from oneproxy.store.database import BRIEF_LOCK_S, LOCK_S, Database, StoreError, UnreachableError, reason
 from oneproxy.store.settings import farm_secret
 from oneproxy.store.sites import Sites
 
@@ -24,6 +25,10 @@ GRACE_S: Final = 60.0
 TRIES: Final = 3
 #: SQLSTATE of those that were ended for the sake of others: serialization_failure, deadlock_detected.
 _GAVE_WAY: Final = frozenset({"40001", "40P01"})
+#: SQLSTATE of those that waited too long for a row: lock_not_available.
+_LOCKED: Final = "55P03"
+#: Changes of one batch whose rows are locked; where there are more nothing can be stored.
+MOST_LOCKED: Final = 8
 #: Classes of SQLSTATE: data exception, integrity, program limit exceeded (a key that is too long).
 _OF_A_CHANGE: Final = frozenset({"22", "23", "54"})
 
@@ -34,9 +39,16 @@ class Away(str):
     __slots__ = ()
 
 
+class Left(Struct, frozen=True):
+    """Positions of the changes of a batch that cannot be stored, and of those that may be another time."""
+
+    refused: tuple[int, ...]
+    later: tuple[int, ...]
+
+
 #: Of a batch: the positions of changes that cannot be stored, the others being
-#: committed; or why all of it was rolled back.
-Verdict = tuple[int, ...] | str
+#: committed, or what is left of it; or why all of it was rolled back.
+Verdict = tuple[int, ...] | Left | str
 
 Found = TypeVar("Found")
 
@@ -96,33 +108,39 @@ class Work:
         left = [at for at in range(len(group[0])) if at not in refused[0]]
         if len(left) == 1 and fault.gave_way:
             return [fault.reason]
-        found = self._save_apart(group[0], left, fault.reason)
-        return [found if isinstance(found, Away) else tuple(sorted((*refused[0], *found)))]
+        positions = dict.fromkeys(refused[0], False)
+        away = self._save_apart(group[0], left, fault, positions)
+        return [_left(positions) if away is None else away]
 
-    def _save_apart(self, batch: Sequence[Change], some: Sequence[int], why: str) -> list[int] | Away:
+    def _save_apart(
+        self, batch: Sequence[Change], some: Sequence[int], why: "_Fault", positions: dict[int, bool]
+    ) -> Away | None:
         """One change spoils the others: halves of them, until it is alone.
 
-        some: the positions of changes that could not be stored together, and `why`. Those that never
-        can be; or why the others may be stored or not.
+        some: the positions of changes that could not be stored together, and `why`. Goes into
+        `positions`: those that are left, and whether they may be stored another time. Away: why
+        the others may be stored or not.
         """
         if len(some) == 1:
-            log.warning("change refused", aor=batch[some[0]].aor[:200], reason=why)
-            return list(some)
-        refused: list[int] = []
+            event = "change waits for a lock" if why.locked else "change refused"
+            log.warning(event, aor=batch[some[0]].aor[:200], reason=why.reason)
+            positions[some[0]] = why.locked
+            # So many are not somebody's row but the table.
+            self.away = sum(positions.values()) > MOST_LOCKED
+            return Away(why.reason) if self.away else None
         middle = len(some) // 2
         for half in (some[:middle], some[middle:]):
-            fault = self._save([batch[at] for at in half])
+            fault = self._save([batch[at] for at in half], BRIEF_LOCK_S)
             if fault is None:
                 continue
             if fault.everyone or (fault.gave_way and len(half) == 1):
                 # Others of the batch are stored, and this one may go well another time.
                 self.away = True
                 return Away(fault.reason)
-            found = self._save_apart(batch, half, fault.reason)
-            if isinstance(found, Away):
-                return found
-            refused += found
-        return refused
+            away = self._save_apart(batch, half, fault, positions)
+            if away is not None:
+                return away
+        return None
 
     def page(self, now: float, after: str) -> tuple[list[tuple[str, Binding]], bool] | str:
         """All bindings that live at `now` of the AoRs that follow `after`, as many as make a page;
@@ -178,6 +196,7 @@ class Work:
         """Delete some of what expired before `now`; whether the end was reached, or what failed."""
         try:
             connection = self.proxy.connection()
+            locations.wait_for_locks(connection, BRIEF_LOCK_S)
             after = locations.sweep(connection, now - GRACE_S, self._swept_to)
             connection.commit()
         except (SQLAlchemyError, StoreError) as error:
@@ -186,13 +205,14 @@ class Work:
         self._swept_to = after or locations.START
         return after is None
 
-    def _save(self, changes: list[Change]) -> "_Fault | None":
+    def _save(self, changes: list[Change], lock_s: float = LOCK_S) -> "_Fault | None":
         """One transaction. Done again where the connection turns out to have been broken:
         a server that was restarted meanwhile is no reason to refuse anybody. And where it gave
         way to that of another recorder, which removed and stored the same rows at this time."""
         for attempt in range(1, TRIES + 1):
             try:
                 connection = self.proxy.connection()
+                locations.wait_for_locks(connection, lock_s)
                 locations.save(connection, changes)
                 connection.commit()
                 self.away = False
@@ -201,8 +221,10 @@ class Work:
                 gave_way = _gave_way(error)
                 again = (self._broke(error) and attempt == 1) or (gave_way and attempt < TRIES)
                 if not again:
-                    fault = _Fault(reason(error), not gave_way and not _is_of_a_change(error), gave_way)
-                    self.away = fault.everyone
+                    locked = _state(error) == _LOCKED
+                    everyone = not (gave_way or locked or _is_of_a_change(error))
+                    fault = _Fault(reason(error), everyone, gave_way, locked)
+                    self.away = everyone
                     return fault
             except Exception as error:
                 # Our own fault, in what we made of somebody's change.
@@ -219,26 +241,39 @@ class Work:
         return invalidated
 
 
+def _left(positions: dict[int, bool]) -> Verdict:
+    """What is left of a batch. positions: whether each may be stored another time."""
+    refused = tuple(sorted(at for at, is_later in positions.items() if not is_later))
+    later = tuple(sorted(at for at, is_later in positions.items() if is_later))
+    return Left(refused, later) if later else refused
+
+
 class _Fault:
-    """Why a transaction failed, whether it would have whatever was in it, and whether it gave way."""
+    """Why a transaction failed, whether it would have whatever was in it, and whether it gave way or
+    waited for a row that is locked."""
 
-    __slots__ = ("everyone", "gave_way", "reason")
+    __slots__ = ("everyone", "gave_way", "locked", "reason")
 
-    def __init__(self, reason: str, everyone: bool, gave_way: bool = False) -> None:
+    def __init__(self, reason: str, everyone: bool, gave_way: bool = False, locked: bool = False) -> None:
         self.reason = reason
         self.everyone = everyone
         self.gave_way = gave_way
+        self.locked = locked
+
+
+def _state(error: Exception) -> str:
+    """The SQLSTATE of what the server said; "" without one."""
+    return (getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None) or ""
 
 
 def _gave_way(error: Exception) -> bool:
     """Whether the server ended a transaction, and undid it, for the sake of another."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _GAVE_WAY
+    return _state(error) in _GAVE_WAY
 
 
 def _is_of_a_change(error: Exception) -> bool:
     """Whether what was to be stored is at fault, and not the database."""
-    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
-    return isinstance(error, (DataError, IntegrityError)) or (state or "")[:2] in _OF_A_CHANGE
+    return isinstance(error, (DataError, IntegrityError)) or _state(error)[:2] in _OF_A_CHANGE
 
 
 def sift(group: Sequence[Sequence[Change]]) -> tuple[list[tuple[int, ...]], list[Change]]:

@@ -86,6 +86,16 @@ def test_of_all_names_in_a_certificate_the_strictest_rule_counts_in_whatever_ord
     assert several.find("10.9.9.9", ("x", "y"), "INVITE") == NONE
 
 
+@pytest.mark.parametrize("source", ["::/0", "::/64", "::/95"])
+def test_a_rule_for_networks_of_ipv6_says_nothing_of_ipv4(source: str) -> None:
+    rules = Rules([Rule(source, action=DENY)])
+    for host in ("192.0.2.1", "::ffff:192.0.2.1"):
+        assert rules.find(host, (), "INVITE") == NONE
+    assert rules.find("::1", (), "INVITE") == DENY
+    mapped = Rules([Rule("::ffff:0:0/96", action=DENY)])
+    assert [mapped.find(host, (), "INVITE") for host in ("192.0.2.1", "::1")] == [DENY, NONE]
+
+
 def test_without_a_rule_nothing_is_said() -> None:
     assert Rules([]).any is False
     assert Rules([]).find("10.0.0.1", (), "INVITE") == NONE

@@ -111,6 +111,31 @@ def test_a_connection_on_which_no_request_comes_is_closed(
     over_http(scene)
 
 
+def test_one_address_leaves_room_for_others_however_many_connections_it_opens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "MAX_OF_SOURCE", 2)
+    question = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+    async def scene(port: int) -> None:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+        others, other = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+        other.write(question)
+        assert (await asyncio.wait_for(others.read(), 10)).startswith(b"HTTP/1.1 200 OK\r\n")
+        other.close()
+        for reader, writer in idle:
+            # What was there before goes on.
+            writer.write(question)
+            assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 200 OK\r\n")
+            writer.close()
+
+    over_http(scene)
+
+
 def test_half_a_second_request_is_not_waited_for_either(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "IDLE_S", 0.05)
 

@@ -127,6 +127,33 @@ def test_a_side_may_move_again() -> None:
     world.peer("192.0.2.31").take_request("INFO")
 
 
+def test_both_sides_are_remembered_of_as_many_dialogs_as_there_is_room_for_calls() -> None:
+    world = World(BOB, REFUSED, calls=1)
+    call = Called(world)
+    refresh(call, "UPDATE", NEW, "Contact: <sip:alice@192.0.2.11>")
+    call.caller.send(call.of_alice("INFO", "sip:bob@192.0.2.30"))
+    world.peer("192.0.2.30").take_request("INFO")
+    call.callee.send(call.of_bob("INFO", "sip:alice@192.0.2.11", cseq=2))
+    world.peer("192.0.2.11").take_request("INFO")
+
+
+def test_an_answer_that_is_repeated_takes_nobody_back_to_where_he_was() -> None:
+    world = World(BOB, REFUSED)
+    call = Called(world)
+    call.callee.send(with_contact(call.of_bob("INVITE", "sip:alice@192.0.2.10"), NEW))
+    answer = response(call.caller.take_request("INVITE"), 200)
+    call.caller.send(answer)
+    call.callee.take_response(200)
+    call.callee.send(
+        with_contact(call.of_bob("UPDATE", "sip:alice@192.0.2.10", cseq=2), "m: <sip:192.0.2.31>")
+    )
+    call.caller.send(response(call.caller.take_request("UPDATE"), 200))
+    # The ACK is lost, so the 2xx comes again.
+    call.caller.send(answer)
+    call.caller.send(call.of_alice("INFO", "sip:bob@192.0.2.31"))
+    world.peer("192.0.2.31").take_request("INFO")
+
+
 def of_dialog(number: int, call_id: str = "") -> Request:
     message = split(
         request("INFO", "sip:x@192.0.2.99", call_id=call_id or f"call-{number}", from_tag="a", to_tag="b")

@@ -178,6 +178,27 @@ def test_a_batch_that_was_rolled_back_and_a_change_that_was_refused_are_told_so(
     play(scene)
 
 
+def test_a_change_that_another_time_may_be_stored_may_be_in_the_database_and_is_offered_again_by_and_by(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "LATER_S", 0.01)
+
+    async def scene(link: Link, recorders: Recorders) -> None:
+        recorder, taking = await following(link, recorders)
+        answers = Answers()
+        for name in "abc":
+            link.save(change(name), answers.to(name))
+        await recorder.hear()
+        recorder.say(Saved(1, (0,), (2,)))
+        await answers.reach(3)
+        assert answers == [("a", Fate.UNFIT), ("b", Fate.STORED), ("c", Fate.UNKNOWN)]
+        # Others go on meanwhile.
+        assert link.save(change("d"), answers.to("d"))
+        await taking.hears("room")
+
+    play(scene)
+
+
 def test_while_two_batches_fly_the_following_changes_gather(play: Play) -> None:
     async def scene(link: Link, recorders: Recorders) -> None:
         recorder = await started(link, recorders)

@@ -13,7 +13,7 @@ from oneproxy.ipc.stream import Decoder, StreamError, encode
 def test_a_frame_is_four_octets_of_length_and_msgpack() -> None:
     frame = encode(Saved(7))
     assert frame[:4] == (len(frame) - 4).to_bytes(4, "big")
-    assert frame[4:] == b"\x83\xa4type\xa5Saved\xa5batch\x07\xa7refused\x90"
+    assert frame[4:] == b"\x84\xa4type\xa5Saved\xa5batch\x07\xa7refused\x90\xa5later\x90"
 
 
 def test_a_message_above_the_maximum_is_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Groups that PostgreSQL commits without the thread: the same as with it, or nothing and a word of that."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import psycopg
@@ -249,6 +250,23 @@ def test_a_statement_that_takes_too_long_is_left_to_the_thread(
         with psycopg.connect(url_of(stage)) as other:
             other.execute("UPDATE location SET cseq = 0")
             assert await stage.direct.commit([[change("b"), change("a")]]) is None
+        assert stage.names() == ["a"]
+
+    play(scene)
+
+
+def test_a_row_that_somebody_has_locked_is_soon_left_to_the_thread(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct_module, "LOCK_S", 0.05)
+
+    async def scene(stage: Stage) -> None:
+        assert await stage.direct.commit([[change("a")]]) == [()]
+        with psycopg.connect(url_of(stage)) as other:
+            other.execute("UPDATE location SET cseq = 0")
+            began = time.monotonic()
+            assert await stage.direct.commit([[change("b"), change("a")]]) is None
+            assert time.monotonic() - began < database_module.STATEMENT_S / 2
         assert stage.names() == ["a"]
 
     play(scene)

@@ -1,10 +1,13 @@
 """The recorder's work: groups that commit or not, a verdict for each batch, and faults survived."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import psycopg
 import pytest
 from psycopg.errors import DeadlockDetected
 from sqlalchemy import Connection, text
@@ -13,9 +16,10 @@ from structlog.testing import capture_logs
 
 from oneproxy.registrar.bindings import Binding, Change, static_binding
 from oneproxy.store import database, locations
-from oneproxy.store.database import RETRY_S, StoreError
+from oneproxy.store import work as work_module
+from oneproxy.store.database import RETRY_S, STATEMENT_S, StoreError
 from oneproxy.store.locations import START
-from oneproxy.store.work import GRACE_S, Away, Work
+from oneproxy.store.work import GRACE_S, MOST_LOCKED, Away, Left, Work
 from postgres import Cluster
 
 NOW = 1_700_000_000.0
@@ -348,6 +352,69 @@ def test_a_database_that_can_only_be_read_is_away(work: Work) -> None:
     assert work.away
     work.probe()
     assert not work.away
+
+
+@contextmanager
+def locked(url: str, where: str) -> Iterator[None]:
+    """Somebody has begun to change these rows, and has not ended it."""
+    with psycopg.connect(url) as other:
+        other.execute(f"UPDATE location SET q = q WHERE {where}")
+        yield
+        other.rollback()
+
+
+def test_a_row_that_somebody_has_locked_holds_up_its_own_change_alone(postgres: Cluster) -> None:
+    url = postgres.database()
+    work = Work(url, "")
+    work.open("")
+    many = [change(f"n{number}") for number in range(40)]
+    group = [[change("b")], [TOO_LONG, change("a"), *many, change("odd")], [change("c")]]
+    assert work.commit([[change("a"), change("odd")]]) == [()]
+    began = time.monotonic()
+    with locked(url, "aor IN ('a@x', 'odd@x')"), capture_logs() as logged:
+        assert work.commit(group) == [(), Left((0,), (1, 42)), ()]
+        assert work.commit([[change("a")]]) == [Left((), (0,))]
+        assert not work.away
+    # Far from what a statement may take.
+    assert time.monotonic() - began < STATEMENT_S / 2
+    assert [one["aor"] for one in logged if one["event"] == "change waits for a lock"] == [
+        "a@x",
+        "odd@x",
+        "a@x",
+    ]
+    assert work.commit(group) == [(), (0,), ()]
+    work.close()
+
+
+def test_a_table_that_somebody_has_locked_is_no_row_of_somebodys(
+    postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_module, "BRIEF_LOCK_S", 0.01)
+    url = postgres.database()
+    work = Work(url, "")
+    work.open("")
+    many = [change(f"n{number}") for number in range(2 * MOST_LOCKED)]
+    assert work.commit([many]) == [()]
+    with locked(url, "true"):
+        [verdict] = work.commit([many])
+        assert (isinstance(verdict, Away), work.away) == (True, True)
+    assert work.commit([many]) == [()]
+    assert not work.away
+    work.close()
+
+
+def test_an_expired_row_that_somebody_has_locked_does_not_hold_up_those_who_wait_to_be_stored(
+    postgres: Cluster,
+) -> None:
+    url = postgres.database()
+    work = Work(url, "")
+    work.open("")
+    assert work.commit([[change("a")]]) == [()]
+    with locked(url, "true"):
+        assert work.sweep(NOW + GRACE_S + 60) == "canceling statement due to lock timeout"
+    assert work.sweep(NOW + GRACE_S + 60) is True
+    assert names(work) == []
+    work.close()
 
 
 def test_rows_that_a_machine_had_locked_when_it_went_are_free_again_soon(
