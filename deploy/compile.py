@@ -4,7 +4,7 @@
 
 Nothing of the source changes: a copy of the package with the compiled modules is put below
 the virtual environment, where `oneproxy run` finds it as long as the source is the same
-(`oneproxy.compiled`). Needs a C compiler, the headers of Python and mypy; takes a minute or two.
+(`oneproxy.compiled`). Needs a C compiler, the headers of Python and mypy; takes two to four minutes.
 """
 
 # ruff: noqa: T201 - its report is for whoever waits at the terminal

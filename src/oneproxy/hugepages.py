@@ -23,6 +23,8 @@ _MADV_COLLAPSE: Final = 25
 #: Between two pieces, and between two looks at what memory there is: it grows with what is known.
 _PIECE_PAUSE_S: Final = 0.01
 _LOOK_PAUSE_S: Final = 60.0
+#: Pieces in one look for which no whole page is free: the others can wait for the next.
+_FAILURES: Final = 16
 
 
 def start() -> None:
@@ -54,12 +56,17 @@ def collapse(done: set[int]) -> None:
     advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:
         found = list(ranges(maps))
+    failed = 0
     for first, last in found:
         advise(first, last - first, _MADV_HUGEPAGE)
         for at in range(first, last, HUGE):
-            if at not in done and not advise(at, HUGE, _MADV_COLLAPSE):
+            if at in done:
+                continue
+            if not advise(at, HUGE, _MADV_COLLAPSE):
                 done.add(at)
-                time.sleep(_PIECE_PAUSE_S)
+            elif (failed := failed + 1) == _FAILURES:
+                return
+            time.sleep(_PIECE_PAUSE_S)
 
 
 def _keep() -> None:

@@ -162,8 +162,8 @@ class Format(Struct, frozen=True):
     #: What is done to numbers after the route's rewriting and before `form`.
     called: Rewrite = Rewrite()
     calling: Rewrite = Rewrite()
-    #: How it is told who calls: "asserted" (P-Asserted-Identity), "remote-party-id"; "none": From
-    #: alone, and what trusted callers say.
+    #: How it is told who calls: "asserted" (P-Asserted-Identity), "remote-party-id"; "none": by
+    #: From alone.
     identity: str = "none"
     #: The host of the caller's identity; "": the one that it has.
     domain: str = ""

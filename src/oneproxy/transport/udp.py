@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -17,12 +16,6 @@ from oneproxy.transport.wire import Wire
 #: Datagrams read before others get their turn: enough to empty a burst, few enough
 #: that timers and the recorder's answers never wait for more than some milliseconds.
 BATCH: Final = 64
-# As network cards moderate their interrupts: where datagrams come so often that the next is not
-# far, but not so often that they queue by themselves, waiting a little for some to come saves a
-# tenth of the CPU, most of which goes into waking up.
-_SELDOM_S: Final = 0.002
-_OFTEN_S: Final = 0.0003
-_MODERATION_S: Final = 0.0005
 _MAX_DATAGRAM: Final = 65_535
 _BUFFER: Final = 4 * 1024 * 1024
 _FLOWS: Final = 65_536
@@ -62,7 +55,6 @@ class UdpListener(Listener):
         "_buffer",
         "_flows",
         "_loop",
-        "_read_at",
         "_view",
         "_wire",
         "address",
@@ -106,8 +98,6 @@ class UdpListener(Listener):
         self._flows: dict[tuple[object, ...], UdpFlow] = {}
         self._wire: Wire | None = None
         self._loop: Loop | None = None
-        #: When it was read from last.
-        self._read_at = 0.0
 
     def start(self, wire: Wire) -> None:
         """Begin to read, in the running loop."""
@@ -122,8 +112,8 @@ class UdpListener(Listener):
             self._loop = None
         self.socket.close()
 
-    def drain(self, receive: Callable[[Flow, bytes], None], now: float = 0.0, most: int = BATCH) -> int:
-        """Hand what has come to `receive`, at most `most`; how many datagrams it was.
+    def drain(self, receive: Callable[[Flow, bytes], None], now: float = 0.0) -> int:
+        """Hand what has come to `receive`, at most a batch; how many datagrams it was.
 
         now: seconds since the epoch; bans end by it.
         """
@@ -133,7 +123,7 @@ class UdpListener(Listener):
         flows = self._flows
         shut = self.shut
         ipv6 = self.ipv6
-        for count in range(most):
+        for count in range(BATCH):
             try:
                 size, address = read(buffer)
             except BlockingIOError:
@@ -155,7 +145,7 @@ class UdpListener(Listener):
             if flow is None:
                 flow = self._new_flow(address)
             receive(flow, bytes(view[:size]))
-        return most
+        return BATCH
 
     def flow(self, host: str, port: int) -> UdpFlow:
         """The flow to the IP address `host` at `port`."""
@@ -177,17 +167,7 @@ class UdpListener(Listener):
     def _readable(self) -> None:
         wire = self._wire
         assert wire is not None
-        now = wire.now()
-        gap_s = now - self._read_at
-        if gap_s > _SELDOM_S:
-            # Served at once. The look for a second would be in vain, and the loop calls again if not.
-            self.drain(wire.received, now, 1)
-        else:
-            if gap_s > _OFTEN_S:
-                time.sleep(_MODERATION_S)
-                now = wire.now()
-            self.drain(wire.received, now)
-        self._read_at = now
+        self.drain(wire.received, wire.now())
         wire.flush()
 
     def _read_errors(self) -> None:

@@ -163,41 +163,6 @@ def test_a_refusal_is_told_with_what_was_refused_and_the_next_datagrams_pass(hos
     in_loop(play, uv)
 
 
-class LeapingWire(ScriptedWire):
-    """Whose time goes on by `step_s` with each look."""
-
-    def __init__(self, step_s: float) -> None:
-        super().__init__()
-        self.time = 0.0
-        self.step_s = step_s
-
-    def now(self) -> float:
-        """The next instant."""
-        self.time += self.step_s
-        return self.time
-
-
-@pytest.mark.parametrize("uv", [False, True])
-@pytest.mark.parametrize(("apart_s", "batches"), [(1.0, 5), (0.001, 1), (0.0001, 1)])
-def test_none_is_left_lying_whether_they_come_one_by_one_or_in_a_burst(
-    apart_s: float, batches: int, uv: bool
-) -> None:
-    async def play() -> None:
-        wire = LeapingWire(apart_s)
-        one = UdpListener("127.0.0.1", 0, "", 0)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
-            sent = [f"{number}".encode() for number in range(5)]
-            for data in sent:
-                peer.sendto(data, ("127.0.0.1", one.port))
-            one.start(wire)
-            await wire.until(lambda: len(wire.came) == len(sent))
-        assert [data for _, data in wire.came] == sent
-        assert wire.flushes == batches
-        one.close()
-
-    in_loop(play, uv)
-
-
 def errors(*kinds: tuple[int, int, int]) -> list[tuple[int, int, bytes]]:
     """Ancillary data of errors: origin, type, code."""
     return [(0, 11, b"o\0\0\0" + bytes(kind) + bytes(9)) for kind in kinds]
