@@ -39,6 +39,9 @@ class Follow:
     def redirected(self, _ask: Ask, _contacts: list[str]) -> list[Target]:
         return []
 
+    def placed(self, _ask: Ask) -> Decision:
+        return self._forward
+
     def closed(self, _now: float, _flow: Flow) -> None:
         pass
 

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from load import Server, resident_bytes
+from load import Server
 from sqlalchemy import text
 
 from oneproxy import hugepages
@@ -29,7 +29,7 @@ from oneproxy.registrar.location import Location
 from oneproxy.store import locations
 from oneproxy.store.database import Database
 from postgres import Cluster, programs
-from system.server import DOMAIN, cpu_s
+from system.server import DOMAIN, cpu_s, resident_bytes
 from system.sipp import Sipp, write_users
 from system.wire import Client
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import psycopg
 import registrar
-from load import Server, cpu_s
+from load import Server
 
 from postgres import Cluster, programs
-from system.server import DOMAIN, descendants
+from system.server import DOMAIN, cpu_s, descendants
 from system.sipp import Sipp, write_users
 
 USERS = [f"user{number}" for number in range(10_000)]

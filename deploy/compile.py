@@ -1,4 +1,4 @@
-"""Compiles the hot rooms with mypyc, for nodes that take some two thirds of the CPU for a call.
+"""Compiles the hot rooms with mypyc, for nodes that take some three fifths of the CPU for a call.
 
     python deploy/compile.py
 

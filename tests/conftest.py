@@ -9,6 +9,9 @@ from hypothesis import HealthCheck, settings
 
 from postgres import Cluster, programs
 
+#: Here and not beside the system tests, whose conftest only those load that collect them.
+pytest_plugins = ("told",)
+
 #: A run of the tests is like the one before, on a machine that is slow too: what a new example would
 #: show is nothing that the change at hand has done. `pytest --hypothesis-profile=search` looks for it.
 settings.register_profile(
