@@ -161,6 +161,7 @@ class Access:
         if ask.trusted:
             return None
         flow = ask.flow
+        ask.peer = self._neighbour(flow)
         rules = self._rules
         if rules.any:
             action = rules.find(flow.host, flow.client_names, ask.request.method)
@@ -169,7 +170,6 @@ class Access:
                 return None
             if action == DENY:
                 return REFUSED[causes.ADDRESS_DENIED]
-        ask.peer = self._neighbour(flow)
         if ask.peer is not None:
             return None
         cause = self._guard.admit(flow.host, ask.now)
