@@ -85,7 +85,7 @@ class Routed(World):
         assert state is not None
         return state
 
-    def _save(self, *_: Any) -> None:
+    def _save(self, *_: Any) -> bool:
         raise AssertionError("nothing registers here")
 
     def _answer(self, ask: Ask, decision: Decision) -> None:
