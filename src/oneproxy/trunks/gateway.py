@@ -139,9 +139,14 @@ class GatewayState:
         the weight; and over the fourth power of the success rate, so that one that fails every
         fifth call costs 2.4 times as much. Where those that wait have done so for longer than
         responses took so far, that is the time: a gateway that has just died shows it at once.
+
+        One that nothing is known of is asked with the next call: were it only taken for a fast
+        one, those beside it that are faster would have all calls for ever.
         """
-        expected_ms = self.latency.value(now)
         waiting = self.waiting
+        if not waiting and not self.latency.at and not self.judged:
+            return 0.0
+        expected_ms = self.latency.value(now)
         if waiting:
             waited_ms = (now - self.waiting_since / waiting) * 1000.0
             if waited_ms > expected_ms:

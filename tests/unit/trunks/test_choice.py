@@ -31,6 +31,26 @@ def test_of_two_gateways_the_faster_one_has_the_call() -> None:
     assert [served(made, NOW + 1) for _ in range(20)] == ["b"] * 20
 
 
+def test_a_gateway_that_nothing_is_known_of_is_tried_however_fast_the_others_are() -> None:
+    made = trunks(provider("a", "b"))
+    at(made, "a").responded(NOW + 0.001)
+    # One call shows what it takes, and until that has shown it others go where it is known.
+    assert served(made, NOW + 1, 1000.0) == "b"
+    made = trunks(provider("a", "b"))
+    at(made, "a").responded(NOW + 0.001)
+    waiting = at(made, "b", NOW + 1)
+    assert [served(made, NOW + 1, 1.0) for _ in range(20)] == ["a"] * 20
+    waiting.responded(NOW + 1.0005)
+    assert served(made, NOW + 1.001, 1.0) == "b"
+
+
+def test_a_gateway_that_the_network_refuses_from_the_first_call_on_is_not_taken_for_one_that_is_new() -> None:
+    made = trunks(provider("a", "b"))
+    at(made, "a").failed(NOW, 503, "transport")
+    at(made, "b").responded(NOW + 0.001)
+    assert [served(made, NOW + 1, 1.0) for _ in range(20)] == ["b"] * 20
+
+
 def test_calls_that_wait_make_a_gateway_cost_more() -> None:
     made = trunks(provider("a", "b"))
     at(made, "a").responded(NOW + 0.05)
