@@ -134,7 +134,9 @@ class CountingGateway:
             return
         self._send(response(cancel, 200, to_tag="g"))
         if leg is not None:
-            self._fail(now, leg, 487)
+            # Whoever is called has to be told first.
+            wait_s = self._random.uniform(0.0, 0.3)
+            self._agenda.at(now + wait_s, lambda at: self._fail(at, leg, 487))
 
     def _ended(self, bye: Request) -> None:
         is_known = bye.call_id in self.legs or bye.call_id in self._over

@@ -56,7 +56,7 @@ class Limited(Routed):
         self._agenda = Agenda()
         self._away_until = 0.0
         self._uncounted = 0
-        self._fewer_since = START
+        self._fewer_since = 0.0
         self._causes: Counter[str] = Counter()
         self.engine.trust.on_refused = lambda _ask, cause: self._causes.update((cause,))
         self.gateway = CountingGateway(
@@ -103,6 +103,8 @@ class Limited(Routed):
     def _compare(self) -> None:
         """Whether the proxy has counted fewer than are up for longer than its BYE is on its way."""
         if self.gateway.up <= self.calls("p", "g0"):
+            self._fewer_since = 0.0
+        elif not self._fewer_since:
             self._fewer_since = self.now
         elif self.now > self._fewer_since + 2 * _NETWORK_S:
             self._uncounted += 1

@@ -63,6 +63,7 @@ def _legend(name: str, colour: str, place: int) -> str:
 
 def _event(event: Event, x: float, bottom: int) -> str:
     return (
+        f'<path d="M{x:.1f} {TOP}V{bottom}" stroke="#fff" stroke-width="3" stroke-opacity="0.8"/>'
         f'<path d="M{x:.1f} {TOP - 14}V{bottom}" stroke="{GREY}" stroke-width="1.5" stroke-dasharray="5 4"/>'
         f'<text x="{x + 5:.1f}" y="{TOP - 16}">{event.what}</text>'
     )
