@@ -69,7 +69,7 @@ def run(folder: Path, rate: int, silent: bool) -> Run:
                 rate=rate,
                 timeout_s=LASTS_S + 90,
                 # It sends BYE for as long as it waits for an answer, which is what ends the call.
-                options=["-d", str(TALK_S * 1000), "-max_non_invite_retrans", "20"],
+                options=["-d", str(TALK_S * 1000), "-max_retrans", "20", "-max_non_invite_retrans", "20"],
             ) as calling:
                 wait_until(begins_at + DIES_S)
                 died_at = time.time()
