@@ -132,7 +132,7 @@ class Registrations:
         return self._due.on_sooner
 
     @on_sooner.setter
-    def on_sooner(self, tell: Callable[[], None]) -> None:
+    def on_sooner(self, tell: Callable[[], None] | None) -> None:
         self._due.on_sooner = tell
 
     # The site.
