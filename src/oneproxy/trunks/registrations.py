@@ -262,7 +262,7 @@ class Registrations:
             self._originate(now, request, partial(self._answered, line))
         if line.next is _Next.GO_ON:
             self._due.set(line, line.registration.deadline())
-        if line not in self._leaving.get(line.key, ()):
+        if self._lines.get(line.key) is line:
             self._mark(line)
         elif line.registration.state is State.STOPPED:
             self._gone(now, line)
@@ -277,7 +277,9 @@ class Registrations:
 
     def _gone(self, now: float, line: _Line) -> None:
         """It is taken back: who waited for that begins."""
-        leaving = self._leaving[line.key]
+        leaving = self._leaving.get(line.key, [])
+        if line not in leaving:
+            return
         leaving.remove(line)
         if leaving:
             return
