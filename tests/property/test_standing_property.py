@@ -42,7 +42,7 @@ steps = st.one_of(
 
 
 def table(engine: Engine) -> Following:
-    return engine._following
+    return engine.following
 
 
 def contact(user: str, host: str, port: int) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from oneproxy.engine.call import Call, Session, Watch
+from oneproxy.engine.call import Call, CallEvent, Session, Watch
 from oneproxy.engine.flow import Flow
 from oneproxy.engine.followed import ANSWERED, EARLY, Expiry, Followed, among, key_of
 from oneproxy.engine.origin import OwnRequest
@@ -62,6 +62,7 @@ class Following:
         """
         if self.size >= self._capacity:
             self._counters.dropped["calls-full"] += 1
+            tell_of_none(now, request, watch)
             return None
         call = Call(request.call_id[:KEPT], request.from_tag[:KEPT], now, watch)
         followed = Followed(self, call, session)
@@ -76,6 +77,7 @@ class Following:
                 passes += 1
             if passes >= _PASSES:
                 self._counters.dropped["call-repeated"] += 1
+                tell_of_none(now, request, watch)
                 return None
             last.next = followed
         self.size += 1
@@ -192,3 +194,9 @@ class Following:
 
 def _nobody(_now: float, _call: Call) -> None:
     """Nobody keeps calls."""
+
+
+def tell_of_none(now: float, request: Request, watch: Watch) -> None:
+    """The call that `request` would begin is refused before it is followed: nobody waits for its end."""
+    call = Call(request.call_id[:KEPT], request.from_tag[:KEPT], now, watch)
+    watch.note(now, call, CallEvent.GIVEN_UP)

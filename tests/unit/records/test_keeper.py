@@ -28,7 +28,7 @@ class Node:
     def __init__(self, path: Path, now: float = 0.0, calls: int = 100) -> None:
         self.world = World(self.decide, calls=calls)
         self.world.now = max(now, self.world.now)
-        self.following: Following = self.world.engine._following
+        self.following: Following = self.world.engine.following
         self.trunks = Trunks(SITE, Random(1))
         self.keeper = Keeper(str(path), self.following.standing)
         self.following.on_changed = self.keeper.changed
