@@ -84,12 +84,12 @@ class ProviderState:
         """The gateway of this name."""
         return self._all.get(name)
 
-    def adopt(self, name: str, now: float, key: str) -> Attempt:
+    def adopt(self, name: str, started_at: float) -> Attempt:
         """A call that was on before this process began; its gateway may be gone from the site."""
         gateway = self._all.get(name)
         if gateway is None:
             gateway = self._all[name] = GatewayState(model.Gateway(name, ""), self._traffic)
-        attempt = Attempt(self, gateway, now, key, False)
+        attempt = Attempt(self, gateway, started_at, False)
         attempt.adopted()
         return attempt
 
@@ -162,7 +162,7 @@ class ProviderState:
             return self._choose(may, now, self._random)
         return (may[0] if may else None), may
 
-    def begin(self, now: float, gateway: GatewayState, key: str = "") -> Attempt:
+    def begin(self, now: float, gateway: GatewayState) -> Attempt:
         """The call goes to `gateway`, which was chosen."""
         health = gateway.health
         is_canary = health.state is State.CANARY
@@ -170,7 +170,7 @@ class ProviderState:
             health.canary_at = now + self.site.canary_every_s
             if not health.proved:
                 gateway.unlearn()
-        attempt = Attempt(self, gateway, now, key, is_canary)
+        attempt = Attempt(self, gateway, now, is_canary)
         attempt.sent()
         return attempt
 
