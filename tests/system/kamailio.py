@@ -54,6 +54,10 @@ request_route {{
         }}
         exit;
     }}
+    if (is_method("INVITE")) {{
+        sl_send_reply("486", "Busy Here");
+        exit;
+    }}
     if (!is_method("REGISTER")) exit;
     if (!pv_www_authenticate("{realm}", "{password}", "0")) {{
         www_challenge("{realm}", "1");
@@ -67,10 +71,13 @@ request_route {{
 
 
 class Registrar(Server):
-    """Started, killed and started again like OneProxy; what it has is gone then. password: of everybody."""
+    """Started, killed and started again like OneProxy; what it has is gone then. Whoever is called is busy.
 
-    def __init__(self, folder: Path, password: str = PASSWORD) -> None:
-        super().__init__(folder, subscribers={})
+    password: of everybody.
+    """
+
+    def __init__(self, folder: Path, password: str = PASSWORD, host: str = "127.0.0.1") -> None:
+        super().__init__(folder, subscribers={}, host=host)
         self._own = folder / "kamailio.cfg"
         self._own.write_text(_CONFIGURATION.format(address=self.address, realm=REALM, password=password))
 
