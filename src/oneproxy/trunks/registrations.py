@@ -16,6 +16,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 from hashlib import blake2b
+from operator import is_
 from random import Random
 from typing import Final, NamedTuple
 
@@ -26,7 +27,7 @@ from oneproxy.engine.decisions import Answered, Result
 from oneproxy.engine.origin import OwnRequest
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.uri import parse_uri
-from oneproxy.site.model import Gateway, Site
+from oneproxy.site.model import Gateway, Provider, Site
 from oneproxy.trunks.due import Due
 from oneproxy.trunks.registration import Account, Register, Registration, Standing
 from oneproxy.trunks.registration_states import State
@@ -70,11 +71,12 @@ class _Next(Enum):
 class _Line:
     """A registration, of the gateway that it is for; it is told from others by its identity."""
 
-    __slots__ = ("aor", "key", "next", "registration", "spread_s", "told")
+    __slots__ = ("aor", "contact", "key", "next", "registration", "spread_s", "told")
 
-    def __init__(self, key: Key, aor: str, registration: Registration, spread_s: float) -> None:
+    def __init__(self, key: Key, account: Account, registration: Registration, spread_s: float) -> None:
         self.key = key
-        self.aor = aor
+        self.aor = account.aor
+        self.contact = account.contact
         self.registration = registration
         self.next = _Next.BEGIN
         #: Within which time it begins.
@@ -98,6 +100,7 @@ class Registrations:
         "_leaving",
         "_lines",
         "_originate",
+        "_providers",
         "_random",
         "_trunks",
         "on_told",
@@ -122,6 +125,8 @@ class Registrations:
         self._random = random
         self.on_told: Callable[[str, str, Standing], None] | None = None
         self._due: Due[_Line] = Due()
+        #: The providers that were looked at last: most changes of a site are of other entries.
+        self._providers: list[Provider] = []
         #: Those of the site; and, by the same keys, those that are being taken back.
         self._lines: dict[Key, _Line] = {}
         self._leaving: dict[Key, list[_Line]] = {}
@@ -139,6 +144,9 @@ class Registrations:
 
     def take(self, now: float, site: Site) -> None:
         """The site has changed: be registered by this one from now on. It sends nothing itself."""
+        before, self._providers = self._providers, list(site.providers.values())
+        if len(before) == len(self._providers) and all(map(is_, before, self._providers)):
+            return
         wanted = {
             (provider.name, gateway.name): account
             for provider in site.providers.values()
@@ -179,7 +187,7 @@ class Registrations:
         line = next((one for one in leaving if one.registration.take(now, account)), None)
         if line is None:
             registration = Registration(account, self._call_id(key, account), self._random)
-            line = _Line(key, account.aor, registration, spread_s)
+            line = _Line(key, account, registration, spread_s)
             # With others before it, it waits until they are taken back: a registrar may have room for
             # one contact only, and what takes back an old one must not come after the new one.
             if not leaving:
@@ -222,9 +230,7 @@ class Registrations:
         while (line := self._due.pop(now)) is not None:
             match line.next:
                 case _Next.BEGIN:
-                    line.next = _Next.GO_ON
-                    line.registration.start(now, line.spread_s)
-                    self._due.set(line, line.registration.deadline())
+                    self._begin(now, line)
                 case _Next.GO_ON:
                     self._send(now, line, line.registration.expire(now))
                 case _Next.STOP:
@@ -234,6 +240,20 @@ class Registrations:
                         self._due.set(follower, now + GIVE_WAY_S)
                     self._send(now, line, line.registration.stop(now))
 
+    def _begin(self, now: float, line: _Line) -> None:
+        """It has waited for its time, or for others before it, and not all of these may have answered.
+
+        One that bound the same contact is not heard of any more: were it asked for a password now, it
+        would take back, with a CSeq that is later yet, what the new one binds.
+        """
+        leaving = self._leaving.pop(line.key, [])
+        others = [one for one in leaving if (one.aor, one.contact) != (line.aor, line.contact)]
+        if others:
+            self._leaving[line.key] = others
+        line.next = _Next.GO_ON
+        line.registration.start(now, line.spread_s)
+        self._due.set(line, line.registration.deadline())
+
     def _send(self, now: float, line: _Line, register: Register | None) -> None:
         """Send it, if there is something, and see where the registration stands now."""
         if register is not None:
@@ -242,20 +262,24 @@ class Registrations:
             self._originate(now, request, partial(self._answered, line))
         if line.next is _Next.GO_ON:
             self._due.set(line, line.registration.deadline())
-        if line not in self._leaving.get(line.key, ()):
+        if self._lines.get(line.key) is line:
             self._mark(line)
         elif line.registration.state is State.STOPPED:
             self._gone(now, line)
 
     def _answered(self, line: _Line, now: float, result: Result) -> None:
         """What came of a request; of one whose registration was replaced, it is the old one's."""
+        if self._lines.get(line.key) is not line and line not in self._leaving.get(line.key, ()):
+            return
         self._send(now, line, line.registration.answered(now, result))
         if self.on_told is not None and self._lines.get(line.key) is line:
             self._tell(line, self.on_told)
 
     def _gone(self, now: float, line: _Line) -> None:
         """It is taken back: who waited for that begins."""
-        leaving = self._leaving[line.key]
+        leaving = self._leaving.get(line.key, [])
+        if line not in leaving:
+            return
         leaving.remove(line)
         if leaving:
             return

@@ -144,6 +144,19 @@ def test_an_answer_to_the_one_that_was_replaced_is_none_to_the_new_one() -> None
     assert made.all.is_registered(made.now + 599.0, "p", "a")
 
 
+def test_one_that_is_late_takes_nothing_back_from_the_new_one() -> None:
+    made = Made(gateway(uri="sip:192.0.2.20")).registered()
+    made.take(gateway(uri="sip:192.0.2.21"))
+    old = made.next()
+    made.wait(4.0)
+    made.next().grant()
+    # The same registrar behind another address, maybe; a further request would have a later CSeq.
+    old.answer(401, CHALLENGE.format("n1"))
+    made.wait(100.0)
+    assert made.sent == []
+    assert made.all.is_registered(made.now, "p", "a")
+
+
 def test_of_several_changes_the_last_one_counts() -> None:
     made = Made(gateway(register=account("a"))).registered()
     for user in "bcd":
