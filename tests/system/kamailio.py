@@ -1,4 +1,4 @@
-"""Kamailio as the registrar of a carrier: it asks for a digest, and keeps bindings in its memory."""
+"""Kamailio as the registrar and proxy of a carrier: it asks for a digest, and keeps bindings in its memory."""
 
 import shutil
 from pathlib import Path
@@ -31,6 +31,7 @@ loadmodule "auth.so"
 loadmodule "textops.so"
 loadmodule "siputils.so"
 loadmodule "sanity.so"
+loadmodule "rr.so"
 
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "min_expires", 1)
@@ -54,6 +55,21 @@ request_route {{
         }}
         exit;
     }}
+    if (has_totag()) {{
+        if (loose_route()) t_relay();
+        exit;
+    }}
+    if (is_method("INVITE")) {{
+        if (!pv_proxy_authenticate("{realm}", "{password}", "0")) {{
+            proxy_challenge("{realm}", "1");
+            exit;
+        }}
+        consume_credentials();
+        record_route();
+        $du = "sip:{answerer}";
+        t_relay();
+        exit;
+    }}
     if (!is_method("REGISTER")) exit;
     if (!pv_www_authenticate("{realm}", "{password}", "0")) {{
         www_challenge("{realm}", "1");
@@ -67,12 +83,21 @@ request_route {{
 
 
 class Registrar(Server):
-    """Started, killed and started again like OneProxy; what it has is gone then. password: of everybody."""
+    """Started, killed and started again like OneProxy; what it has is gone then.
 
-    def __init__(self, folder: Path, password: str = PASSWORD) -> None:
-        super().__init__(folder, subscribers={})
+    password: of everybody. answerer: "host:port" of who takes calls that prove it.
+    """
+
+    def __init__(
+        self, folder: Path, password: str = PASSWORD, host: str = "127.0.0.1", answerer: str = ""
+    ) -> None:
+        super().__init__(folder, subscribers={}, host=host)
         self._own = folder / "kamailio.cfg"
-        self._own.write_text(_CONFIGURATION.format(address=self.address, realm=REALM, password=password))
+        self._own.write_text(
+            _CONFIGURATION.format(
+                address=self.address, realm=REALM, password=password, answerer=answerer or "127.0.0.1:9"
+            )
+        )
 
     def command(self) -> list[str]:
         """What is run: in the foreground, logging to standard error."""
