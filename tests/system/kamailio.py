@@ -1,4 +1,4 @@
-"""Kamailio as the registrar of a carrier: it asks for a digest, and keeps bindings in its memory."""
+"""Kamailio as the registrar and proxy of a carrier: it asks for a digest, and keeps bindings in its memory."""
 
 import shutil
 from pathlib import Path
@@ -31,6 +31,7 @@ loadmodule "auth.so"
 loadmodule "textops.so"
 loadmodule "siputils.so"
 loadmodule "sanity.so"
+loadmodule "rr.so"
 
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "min_expires", 1)
@@ -54,8 +55,17 @@ request_route {{
         }}
         exit;
     }}
+    if (has_totag()) {{
+        if (loose_route()) t_relay();
+        exit;
+    }}
     if (is_method("INVITE")) {{
-        sl_send_reply("486", "Busy Here");
+        if (!pv_proxy_authenticate("{realm}", "{password}", "0")) {{
+            proxy_challenge("{realm}", "1");
+            exit;
+        }}
+        consume_credentials();
+        {called}
         exit;
     }}
     if (!is_method("REGISTER")) exit;
@@ -68,18 +78,25 @@ request_route {{
     exit;
 }}
 """
+_BUSY: Final = 'sl_send_reply("486", "Busy Here");'
 
 
 class Registrar(Server):
-    """Started, killed and started again like OneProxy; what it has is gone then. Whoever is called is busy.
+    """Started, killed and started again like OneProxy; what it has is gone then.
 
-    password: of everybody.
+    password: of everybody. answerer: "host:port" of who takes calls that prove it; without
+    one everybody is busy.
     """
 
-    def __init__(self, folder: Path, password: str = PASSWORD, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, folder: Path, password: str = PASSWORD, host: str = "127.0.0.1", answerer: str = ""
+    ) -> None:
         super().__init__(folder, subscribers={}, host=host)
         self._own = folder / "kamailio.cfg"
-        self._own.write_text(_CONFIGURATION.format(address=self.address, realm=REALM, password=password))
+        called = f'record_route(); $du = "sip:{answerer}"; t_relay();' if answerer else _BUSY
+        self._own.write_text(
+            _CONFIGURATION.format(address=self.address, realm=REALM, password=password, called=called)
+        )
 
     def command(self) -> list[str]:
         """What is run: in the foreground, logging to standard error."""
