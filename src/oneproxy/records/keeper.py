@@ -91,7 +91,7 @@ class Keeper:
         self._standing = standing
         self._calls: dict[Call, _Noted] = {}
         #: What the journal is yet to be told: of these calls, and that those with these numbers are
-        #: over. All at once, when it writes: that costs half of what each by itself does.
+        #: over. All at once, when it writes: 50 in a row take 3.3 us for a call, each by itself 4.6.
         self._changed: dict[Call, _Noted] = {}
         self._ended: list[int] = []
         self._last = 0
