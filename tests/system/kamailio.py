@@ -1,4 +1,4 @@
-"""Kamailio as the registrar and proxy of a carrier: it asks for a digest, and keeps bindings in its memory."""
+"""Kamailio as the registrar and proxy of a carrier: it asks for a digest and keeps bindings in its memory."""
 
 import shutil
 from pathlib import Path

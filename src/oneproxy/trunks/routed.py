@@ -12,6 +12,7 @@ from oneproxy.engine.call import CallEvent, Session
 from oneproxy.engine.decisions import Ask, Best, Decision, Forward, Outcome, Reply, Target
 from oneproxy.trunks.answer import Answer
 from oneproxy.trunks.attempt import Attempt
+from oneproxy.trunks.authenticator import Turn
 from oneproxy.trunks.call import Call
 from oneproxy.trunks.identity import Identity
 from oneproxy.trunks.outgoing import Outgoing, make_outgoing
@@ -57,6 +58,7 @@ class RoutedCall:
         "_plan",
         "_session",
         "_sides",
+        "_turn",
         "walk",
     )
 
@@ -82,6 +84,7 @@ class RoutedCall:
         #: Proofs that the present gateway was sent in this call, and where its nonces are.
         self._more = 0
         self._authenticator: Authenticator | None = None
+        self._turn: Turn | None = None
 
     def begin(self, ask: Ask) -> Decision:
         """To the first gateway."""
@@ -94,8 +97,8 @@ class RoutedCall:
         status = outcome.status
         if self._authenticator is not None and response is not None:
             if status not in (401, 407):
-                self._authenticator.succeeded(response)
-            elif self._more < _MOST_PROOFS and not self._authenticator.challenged(response):
+                self._authenticator.succeeded(response, self._turn)
+            elif self._more < _MOST_PROOFS and not self._authenticator.challenged(response, self._turn):
                 attempt = self.walk.attempt
                 if attempt is not None:
                     self._more += 1
@@ -121,14 +124,15 @@ class RoutedCall:
                     self._keeping.answered(call, attempt.provider.site.name, attempt.gateway.site.name)
             elif event is CallEvent.FIRST_RESPONSE:
                 attempt.reached(now)
-                if self._more and self._authenticator is not None:
-                    self._authenticator.succeeded()
+                if self._authenticator is not None:
+                    self._authenticator.succeeded(turn=self._turn)
 
     def _go(self, ask: Ask, step: Attempt | Answer) -> Decision:
         if isinstance(step, Answer):
             return self._answer(step)
         self._more = 0
         self._authenticator = self._sides.authenticator(step.provider.site.name, step.gateway.site)
+        self._turn = None if self._authenticator is None else Turn()
         return self._send(ask, step)
 
     def _send(self, ask: Ask, attempt: Attempt) -> Decision:
@@ -145,7 +149,7 @@ class RoutedCall:
         headers = out.headers
         if self._authenticator is not None:
             # A nonce that was good is good again: most calls are not asked.
-            headers += self._authenticator.lines("INVITE", out.uri, ask.request.body)
+            headers += self._authenticator.lines("INVITE", out.uri, ask.request.body, self._turn)
         return Target(
             out.uri,
             first_response_s=attempt.try_for_s,
@@ -156,7 +160,8 @@ class RoutedCall:
         )
 
     def _answer(self, answer: Answer) -> Decision:
-        if answer.place >= 0:
+        if answer.place >= 0 and self._failed[answer.place].status == answer.status:
+            # A challenge that we could not answer is not the caller's to answer.
             return Best(self._failed[answer.place])
         headers = (f"Retry-After: {answer.retry_after_s}",) if answer.retry_after_s else ()
         return Reply(answer.status, answer.reason, headers, cause=answer.cause)
