@@ -28,6 +28,7 @@ _TELLING: Final = frozenset((401, 407, 415, 420, 484))
 _FLOW_FAILED: Final = (408, 430)
 #: What stands for a branch that nothing came back from.
 _OWN: Final = {
+    403: "Forbidden",
     408: "Request Timeout",
     440: "Max-Breadth Exceeded",
     482: "Loop Detected",
@@ -229,7 +230,8 @@ class Context:
     def miss(self, target: "Target", status: int, error: str, now: float) -> None:
         """A target that nothing is sent to, as if it had answered with `status`.
 
-        503 where there is no way to it (RFC 3261 16.9), 482 where the way leads back here.
+        503 where there is no way to it (RFC 3261 16.9), 482 where the way leads back here, 403 where
+        it is not for whoever asks.
         """
         self.outcomes.append(Outcome(target, status, error, now, 0.0, now))
         self._keep(status, None, 0)

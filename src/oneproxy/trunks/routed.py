@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from oneproxy.engine.call import Call as EngineCall
 from oneproxy.engine.call import CallEvent, Session
-from oneproxy.engine.decisions import Ask, Best, Decision, Forward, Outcome, Reply, Target
+from oneproxy.engine.decisions import BY_SITE, Ask, Best, Decision, Forward, Outcome, Reply, Target
 from oneproxy.trunks.answer import Answer
 from oneproxy.trunks.attempt import Attempt
 from oneproxy.trunks.authenticator import Turn
@@ -157,6 +157,7 @@ class RoutedCall:
             dropped=out.dropped,
             cseq_more=self._more,
             heard=attempt.responded,
+            source=BY_SITE,
         )
 
     def _answer(self, answer: Answer) -> Decision:
