@@ -28,6 +28,7 @@ _NO_NUMBER: Final = Reply(484, "Address Incomplete")
 #: How often one gateway may ask for a password in one call: its proxy, and who is behind it, and
 #: each once more since the nonce was too old.
 _MOST_PROOFS: Final = 4
+_MOST_CSEQ: Final = 2**31 - 1
 #: In place of 401 and 407 of a gateway whose password the site has and that does not take it: that
 #: is the gateway's failure, and nothing that the caller could answer.
 _NOT_PROVED: Final = 500
@@ -98,7 +99,7 @@ class RoutedCall:
         if self._authenticator is not None and response is not None:
             if status not in (401, 407):
                 self._authenticator.succeeded(response, self._turn)
-            elif self._more < _MOST_PROOFS and not self._authenticator.challenged(response, self._turn):
+            elif self._may_prove(ask) and not self._authenticator.challenged(response, self._turn):
                 attempt = self.walk.attempt
                 if attempt is not None:
                     self._more += 1
@@ -127,6 +128,10 @@ class RoutedCall:
                 if self._authenticator is not None:
                     self._authenticator.succeeded(turn=self._turn)
 
+    def _may_prove(self, ask: Ask) -> bool:
+        """Whether there may be another INVITE, with a higher CSeq (RFC 3261 8.1.1.5)."""
+        return self._more < _MOST_PROOFS and ask.request.cseq + self._more < _MOST_CSEQ
+
     def _go(self, ask: Ask, step: Attempt | Answer) -> Decision:
         if isinstance(step, Answer):
             return self._answer(step)
@@ -136,14 +141,19 @@ class RoutedCall:
         return self._send(ask, step)
 
     def _send(self, ask: Ask, attempt: Attempt) -> Decision:
-        gateway = attempt.gateway.site
-        side = self._sides.of(attempt.provider.site.name, gateway)
-        out = make_outgoing(ask.request, self._call, self._plan, side, self._identity)
-        if out is None:
+        try:
+            side = self._sides.of(attempt.provider.site.name, attempt.gateway.site)
+            out = make_outgoing(ask.request, self._call, self._plan, side, self._identity)
+            target = None if out is None else self._target(ask, attempt, out)
+        except Exception:
+            # Nobody hears of a call that does not begin, by a fault of ours too: it counts no more.
+            self.walk.end(ask.now)
+            raise
+        if target is None:
             self.walk.end(ask.now)
             return _NO_NUMBER
         ask.step = self
-        return Forward([self._target(ask, attempt, out)], watch=self, session=self._session)
+        return Forward([target], watch=self, session=self._session)
 
     def _target(self, ask: Ask, attempt: Attempt, out: Outgoing) -> Target:
         headers = out.headers
