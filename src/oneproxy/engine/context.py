@@ -195,7 +195,10 @@ class Context:
         if self.server.state in (TRYING, PROCEEDING, ACCEPTED):
             self.server.send(now, status, data)
             if self.follow is not None:
-                self.follow.responded(now, response, branch.attempt.target.flow)
+                target = branch.attempt.target
+                if target.answered is not None:
+                    target.answered(now)
+                self.follow.responded(now, response, target.flow)
         elif self.server.invite:
             # RFC 3261 16.7 step 5: a 2xx to an INVITE passes even when a failure has gone back
             # before it, since the callee believes that the call stands.

@@ -31,12 +31,14 @@ class Target:
     reached: another flow to the same phone (RFC 5626 5.3). cseq_more: what is added to the CSeq
     of the request, and of the caller's in its dialog: an INVITE that proves a password which
     the caller does not know is another one than that which was challenged (RFC 3261 22.2).
-    heard: told when the first response has come, be it a 100. source: who says that it leads there:
+    heard: told when the first response has come, be it a 100; answered: when a 2xx goes back, before
+    the watch is, also of a target that was waited for no longer. source: who says that it leads there:
     from where that was registered ("udp:192.0.2.7:5060"), BY_SITE, or "" for anybody; it counts
     where the address is kept (`Trust.keeps`).
     """
 
     __slots__ = (
+        "answered",
         "cseq_more",
         "dropped",
         "first_response_s",
@@ -63,6 +65,7 @@ class Target:
         cseq_more: int = 0,
         heard: Callable[[float], None] | None = None,
         source: str = "",
+        answered: Callable[[float], None] | None = None,
     ) -> None:
         self.uri = uri
         self.route = route
@@ -75,6 +78,7 @@ class Target:
         self.cseq_more = cseq_more
         self.heard = heard
         self.source = source
+        self.answered = answered
 
 
 class Outcome:

@@ -5,6 +5,7 @@ A gateway that asks for a password gets it, where the site has one for it: the s
 the INVITE once more, as another request with a higher CSeq (RFC 3261 22.2).
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from oneproxy.engine.call import Call as EngineCall
@@ -168,6 +169,7 @@ class RoutedCall:
             cseq_more=self._more,
             heard=attempt.responded,
             source=BY_SITE,
+            answered=partial(self.walk.won, attempt),
         )
 
     def _answer(self, answer: Answer) -> Decision:

@@ -99,3 +99,28 @@ def test_a_prack_names_the_invite_as_the_gateway_knows_it(written: str, sent: st
     caller.send(request("PRACK", "sip:b@192.0.2.20", *lines, branch="z9hG4bKp", cseq=2, to_tag="b"))
     prack = peer.take_request("PRACK")
     assert (prack.get("cseq"), prack.get("rack")) == ("3 PRACK", sent)
+
+
+def test_a_call_counts_at_the_gateway_that_has_it_though_it_answered_late() -> None:
+    """The next one has been tried by then, and is told to stop."""
+    world = world_of()
+    slow, other, caller = world.peer("192.0.2.20"), world.peer("192.0.2.21"), world.peer(CALLER)
+    caller.send(dial(NUMBER))
+    invite = slow.take_request("INVITE")
+    world.wait(3.5)
+    slow.inbox.clear()
+    second = other.take_request("INVITE")
+    other.inbox.clear()
+    other.send(response(second, 180, to_tag="c"))
+    slow.send(response(invite, 200, "Contact: <sip:b@192.0.2.20>", to_tag="b"))
+    other.take_request("CANCEL")
+    assert held(world) == [1, 1, 0, 0, 0]
+    assert world.state("p", "g1").ends["2xx"] == 0
+    other.send(response(second, 487, to_tag="c"))
+    assert held(world) == [1, 1, 0, 0, 0]
+    caller.take_response(100)
+    caller.take_response(180)
+    route = caller.take_response(200).all("record-route")[-1]
+    caller.send(request("BYE", "sip:b@192.0.2.20", f"Route: {route}", branch="z9hG4bKb", cseq=2, to_tag="b"))
+    slow.send(response(slow.take_request("BYE"), 200))
+    assert held(world) == [0, 0, 0, 0, 0]
