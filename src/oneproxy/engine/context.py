@@ -184,25 +184,7 @@ class Context:
                 if self.follow is not None:
                     self.follow.responded(now, response, target.flow)
             return
-        more = branch.attempt.target.cseq_more
-        success = None if self.asked is None else on_success(self.asked, response)
-        if success is None:
-            data = _upstream(response, more)
-        else:
-            data = counted_back(success, more) if more else success
-        if branch.record:
-            data = turned(self.forking.marks, branch.record, branch.attempt.target, data, True)
-        if self.server.state in (TRYING, PROCEEDING, ACCEPTED):
-            self.server.send(now, status, data)
-            if self.follow is not None:
-                target = branch.attempt.target
-                if target.answered is not None:
-                    target.answered(now)
-                self.follow.responded(now, response, target.flow)
-        elif self.server.invite:
-            # RFC 3261 16.7 step 5: a 2xx to an INVITE passes even when a failure has gone back
-            # before it, since the callee believes that the call stands.
-            self.server.tables.out.append((self.server.flow, data))
+        self._pass_success(now, branch, response)
         if not branch.over:
             branch.over = True
             self.waiting -= 1
@@ -212,6 +194,28 @@ class Context:
                 self.cancel_branches(now, _ELSEWHERE)
         # The transaction stays for repetitions of the 2xx; the rest is of no more use.
         self.ask = None
+
+    def _pass_success(self, now: float, branch: "ClientTransaction", response: "Response") -> None:
+        """A 2xx goes upstream."""
+        target = branch.attempt.target
+        more = target.cseq_more
+        success = None if self.asked is None else on_success(self.asked, response)
+        if success is None:
+            data = _upstream(response, more)
+        else:
+            data = counted_back(success, more) if more else success
+        if branch.record:
+            data = turned(self.forking.marks, branch.record, target, data, True)
+        if self.server.state in (TRYING, PROCEEDING, ACCEPTED):
+            self.server.send(now, response.status, data)
+            if self.follow is not None:
+                if target.answered is not None:
+                    target.answered(now)
+                self.follow.responded(now, response, target.flow)
+        elif self.server.invite:
+            # RFC 3261 16.7 step 5: a 2xx to an INVITE passes even when a failure has gone back
+            # before it, since the callee believes that the call stands.
+            self.server.tables.out.append((self.server.flow, data))
 
     def fail(self, now: float, branch: "ClientTransaction", status: int, error: str) -> None:
         """A branch ended without a final response: timed out, or could not be reached."""
