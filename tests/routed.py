@@ -10,6 +10,7 @@ from typing import Any, Final
 from oneproxy.engine.decisions import Ask, Decision
 from oneproxy.policy.build import build
 from oneproxy.policy.order import Order
+from oneproxy.registrar.bindings import Binding, Change
 from oneproxy.registrar.location import Location
 from oneproxy.site.entries import route_key
 from oneproxy.site.model import Domain, Gateway, Provider, Route, Rule, Site, Subscriber
@@ -66,12 +67,18 @@ class Routed(World):
         )
         self.step = next(one for one in self.policy.steps if isinstance(one, TrunkStep))
         trust = self.engine.trust
+        trust.keeps = self.step.keeps
         trust.on_refused = lambda _ask, cause: self.refused.append(cause)
         self.refused: list[str] = []
 
     def decide(self, ask: Ask) -> Decision:
         """The policy of a node."""
         return self.policy.decide(ask)
+
+    def bind(self, aor: str, contact: str, source: str = "udp:192.0.2.99:5060", **more: Any) -> None:
+        """A contact has been registered."""
+        binding = Binding(contact, self.now + 3600, 1000, "r", 1, source, self.now, **more)
+        self.location.apply(Change(aor, (), (binding,)))
 
     def calls(self, provider: str, name: str) -> int:
         """How many calls a gateway has."""

@@ -213,6 +213,7 @@ class Node:
                 step.on_dropped = self._note_dropped
                 self._registrar = step
             if isinstance(step, TrunkStep):
+                engine.trust.keeps = step.keeps
                 self._trunks = TrunkWork(self._machine, self._index, secret, step, engine, listeners)
             if isinstance(step, Access):
                 engine.trust.screen = step.screen

@@ -35,8 +35,9 @@ LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 30.0
 #: A child that is not ready by then is ended: a slow disk's migration fits in.
 START_S: Final = 60.0
-#: Beyond its drain a node gets this long to end, and a recorder this long to commit.
-GRACE_S: Final = 2.0
+#: Beyond its drain a node gets this long to end, and a recorder this long to commit. On a machine that
+#: is busy with other things, an admin process that still loads its libraries takes two seconds of it.
+GRACE_S: Final = 5.0
 RECORDER_STOP_S: Final = 5.0
 #: A child says one line at a time.
 MAX_REPORT: Final = 64 * 1024

@@ -28,6 +28,7 @@ _TELLING: Final = frozenset((401, 407, 415, 420, 484))
 _FLOW_FAILED: Final = (408, 430)
 #: What stands for a branch that nothing came back from.
 _OWN: Final = {
+    403: "Forbidden",
     408: "Request Timeout",
     440: "Max-Breadth Exceeded",
     482: "Loop Detected",
@@ -183,22 +184,7 @@ class Context:
                 if self.follow is not None:
                     self.follow.responded(now, response, target.flow)
             return
-        more = branch.attempt.target.cseq_more
-        success = None if self.asked is None else on_success(self.asked, response)
-        if success is None:
-            data = _upstream(response, more)
-        else:
-            data = counted_back(success, more) if more else success
-        if branch.record:
-            data = turned(self.forking.marks, branch.record, branch.attempt.target, data, True)
-        if self.server.state in (TRYING, PROCEEDING, ACCEPTED):
-            self.server.send(now, status, data)
-            if self.follow is not None:
-                self.follow.responded(now, response, branch.attempt.target.flow)
-        elif self.server.invite:
-            # RFC 3261 16.7 step 5: a 2xx to an INVITE passes even when a failure has gone back
-            # before it, since the callee believes that the call stands.
-            self.server.tables.out.append((self.server.flow, data))
+        self._pass_success(now, branch, response)
         if not branch.over:
             branch.over = True
             self.waiting -= 1
@@ -208,6 +194,28 @@ class Context:
                 self.cancel_branches(now, _ELSEWHERE)
         # The transaction stays for repetitions of the 2xx; the rest is of no more use.
         self.ask = None
+
+    def _pass_success(self, now: float, branch: "ClientTransaction", response: "Response") -> None:
+        """A 2xx goes upstream."""
+        target = branch.attempt.target
+        more = target.cseq_more
+        success = None if self.asked is None else on_success(self.asked, response)
+        if success is None:
+            data = _upstream(response, more)
+        else:
+            data = counted_back(success, more) if more else success
+        if branch.record:
+            data = turned(self.forking.marks, branch.record, target, data, True)
+        if self.server.state in (TRYING, PROCEEDING, ACCEPTED):
+            self.server.send(now, response.status, data)
+            if self.follow is not None:
+                if target.answered is not None:
+                    target.answered(now)
+                self.follow.responded(now, response, target.flow)
+        elif self.server.invite:
+            # RFC 3261 16.7 step 5: a 2xx to an INVITE passes even when a failure has gone back
+            # before it, since the callee believes that the call stands.
+            self.server.tables.out.append((self.server.flow, data))
 
     def fail(self, now: float, branch: "ClientTransaction", status: int, error: str) -> None:
         """A branch ended without a final response: timed out, or could not be reached."""
@@ -229,7 +237,8 @@ class Context:
     def miss(self, target: "Target", status: int, error: str, now: float) -> None:
         """A target that nothing is sent to, as if it had answered with `status`.
 
-        503 where there is no way to it (RFC 3261 16.9), 482 where the way leads back here.
+        503 where there is no way to it (RFC 3261 16.9), 482 where the way leads back here, 403 where
+        it is not for whoever asks.
         """
         self.outcomes.append(Outcome(target, status, error, now, 0.0, now))
         self._keep(status, None, 0)

@@ -104,6 +104,7 @@ class Engine:
             self._follow_redirect,
             self._conclude,
             self.trust.hidden_lines,
+            self.trust.is_kept,
         )
         self._sender = Sender(self._tables, flows, branches, _BRANCHES * transactions)
         self.following = Following(self._tables, calls or transactions, own.is_own_route, self._sender.send)

@@ -8,12 +8,15 @@ answer by itself, or return `BEST` to let the best response go back (RFC 3261 16
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from oneproxy.engine.call import Session, Watch
 from oneproxy.engine.flow import Flow
 from oneproxy.sip.message import Request, Response
 from oneproxy.sip.uri import Uri
+
+#: `Target.source` of what the site, or people by hand, have lead there: as `Binding.source` has it.
+BY_SITE: Final = "static"
 
 
 class Target:
@@ -28,10 +31,14 @@ class Target:
     reached: another flow to the same phone (RFC 5626 5.3). cseq_more: what is added to the CSeq
     of the request, and of the caller's in its dialog: an INVITE that proves a password which
     the caller does not know is another one than that which was challenged (RFC 3261 22.2).
-    heard: told when the first response has come, be it a 100.
+    heard: told when the first response has come, be it a 100; answered: when a 2xx goes back, before
+    the watch is, also of a target that was waited for no longer. source: who says that it leads there:
+    from where that was registered ("udp:192.0.2.7:5060"), BY_SITE, or "" for anybody; it counts
+    where the address is kept (`Trust.keeps`).
     """
 
     __slots__ = (
+        "answered",
         "cseq_more",
         "dropped",
         "first_response_s",
@@ -41,6 +48,7 @@ class Target:
         "instead",
         "no_answer_s",
         "route",
+        "source",
         "uri",
     )
 
@@ -56,6 +64,8 @@ class Target:
         dropped: tuple[int, ...] = (),
         cseq_more: int = 0,
         heard: Callable[[float], None] | None = None,
+        source: str = "",
+        answered: Callable[[float], None] | None = None,
     ) -> None:
         self.uri = uri
         self.route = route
@@ -67,6 +77,8 @@ class Target:
         self.dropped = dropped
         self.cseq_more = cseq_more
         self.heard = heard
+        self.source = source
+        self.answered = answered
 
 
 class Outcome:
@@ -89,7 +101,7 @@ class Outcome:
         self.status = status
         #: None where the status came from the peer; else "timeout" (no response at all),
         #: "no-answer" (nothing final), "transport", "name" (no address), "full" (no room here),
-        #: "breadth" (RFC 5393) or "loop".
+        #: "breadth" (RFC 5393), "loop" or "kept" (`Trust.keeps`).
         self.error = error
         #: Seconds since the epoch; first_response_at is 0 where none came.
         self.started_at = started_at

@@ -44,7 +44,8 @@ class Forking:
     """The way of a request out to its targets.
 
     branches: makes those of this node. conclude: told when all branches
-    of a context have failed. hidden: lines of a request that are not for who is on a flow.
+    of a context have failed. hidden: lines of a request that are not for who is on a flow. is_kept:
+    whether a request may not go to an address (`Trust.is_kept`).
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Forking:
         policy: "Callable[[Context, list[str]], list[Target]]",
         conclude: Callable[[float, Context], None],
         hidden: "Callable[[Flow, Request], tuple[int, ...]]",
+        is_kept: "Callable[[Ask, Target, str], bool]",
     ) -> None:
         self._tables = tables
         self._flows = flows
@@ -68,6 +70,7 @@ class Forking:
         self._limit = limit
         self._policy = policy
         self._hidden = hidden
+        self._is_kept = is_kept
         #: Peers that a large request need not be tried over TCP with, and until when.
         self._datagram_only: dict[tuple[str, int], float] = {}
         # Bound once: a context remembers this for as long as its transactions last.
@@ -197,8 +200,12 @@ class Forking:
     ) -> None:
         """Start the client transaction of one attempt. rest: addresses to go on with."""
         target = attempt.target
-        branch = self._branches.new()
         ask = context.ask
+        if ask is not None and target.flow is None and self._is_kept(ask, target, flow.host):
+            self._tables.counters.dropped["kept"] += 1
+            context.miss(target, 403, "kept", now)
+            return
+        branch = self._branches.new()
         records: tuple[str, ...] = ()
         if ask is not None and context.server.method in _MAKES_DIALOG:
             records = self._record_routes(context, ask, target, flow)

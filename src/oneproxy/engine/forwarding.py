@@ -1,15 +1,19 @@
 """Making the copy of a request that goes on to one target (RFC 3261 16.6)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from oneproxy.engine.routing import NO_ROUTE, ONLY_OURS, is_loose, route_values
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.edit import Edit
+from oneproxy.sip.fields import parse_number
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.message import Response, split
 
 if TYPE_CHECKING:
     from oneproxy.sip.message import Request
+
+#: RFC 3261 8.1.1.5: what is not below it is no number of a request.
+_MAX_CSEQ: Final = 2**31
 
 
 def forwarded(
@@ -66,8 +70,9 @@ def _count_on(edit: Edit, request: "Request", more: int) -> None:
     edit.lines[request.first["cseq"]] = f"CSeq: {request.cseq + more} {request.method}"
     if request.method == "PRACK" and "rack" in request.first:
         parts = (request.get("rack") or "").split()
-        if len(parts) == 3 and parts[1].isascii() and parts[1].isdecimal():
-            edit.lines[request.first["rack"]] = f"RAck: {parts[0]} {int(parts[1]) + more} {parts[2]}"
+        number = parse_number(parts[1]) if len(parts) == 3 else None
+        if number is not None and number < _MAX_CSEQ:
+            edit.lines[request.first["rack"]] = f"RAck: {parts[0]} {number + more} {parts[2]}"
 
 
 def counted_back(data: bytes, more: int) -> bytes:
@@ -75,11 +80,12 @@ def counted_back(data: bytes, more: int) -> bytes:
     response = split(data)
     if not isinstance(response, Response):
         return data
-    number, _, method = (response.get("cseq") or "").strip(" \t").partition(" ")
-    if not number.isascii() or not number.isdecimal():
+    written, _, method = (response.get("cseq") or "").replace("\t", " ").strip(" ").partition(" ")
+    number = parse_number(written)
+    if number is None or not more <= number < _MAX_CSEQ:
         return data
     edit = Edit(response)
-    edit.lines[response.first["cseq"]] = f"CSeq: {int(number) - more} {method.strip(' ')}"
+    edit.lines[response.first["cseq"]] = f"CSeq: {number - more} {method.strip(' ')}"
     return edit.join()
 
 

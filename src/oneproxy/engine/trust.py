@@ -6,7 +6,7 @@ Whoever assembles the engine sets the hooks; without them everybody is let in an
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from oneproxy.engine.decisions import Reply
+from oneproxy.engine.decisions import BY_SITE, Reply
 from oneproxy.sip.check import check
 from oneproxy.sip.identity import private_lines, trusted_lines, without_lines, without_trusted
 from oneproxy.sip.malformed import Malformed
@@ -14,7 +14,7 @@ from oneproxy.sip.message import Request, Response, split
 
 if TYPE_CHECKING:
     from oneproxy.engine.counters import Counters
-    from oneproxy.engine.decisions import Ask
+    from oneproxy.engine.decisions import Ask, Target
     from oneproxy.engine.flow import Flow
 
 ALLOW: Final = (
@@ -28,7 +28,7 @@ _OPTIONS: Final = Reply(200, "OK", _CAPABILITIES)
 class Trust:
     """The hooks, and what is done by them."""
 
-    __slots__ = ("_counters", "on_refused", "screen", "trusts")
+    __slots__ = ("_counters", "keeps", "on_refused", "screen", "trusts")
 
     def __init__(self, counters: "Counters") -> None:
         self._counters = counters
@@ -38,6 +38,8 @@ class Trust:
         self.screen: Callable[[Ask], Reply | None] = _let_in
         #: Whether what comes on a flow may say who somebody is, by its method.
         self.trusts: Callable[[Flow, str], bool] = _believe
+        #: Whether new requests get to this address by the site alone, and not by what peers say.
+        self.keeps: Callable[[str], bool] = _keep_none
 
     def note(self, ask: "Ask", decision: Reply) -> None:
         """Count a reply of policy that has a cause."""
@@ -50,6 +52,17 @@ class Trust:
         answer = self.screen(ask) or _OPTIONS
         self.note(ask, answer)
         return answer
+
+    def is_kept(self, ask: "Ask", target: "Target", host: str) -> bool:
+        """Whether the request of `ask` may not go to `host`, where `target` would have it go.
+
+        Peers answer for us there: a contact, a 3xx or a Request-URI that leads there would have them
+        do it for whoever wrote it. Who is there himself may say so.
+        """
+        if ask.trusted or not self.keeps(host):
+            return False
+        source = target.source
+        return source != BY_SITE and source.partition(":")[2].rpartition(":")[0].strip("[]") != host
 
     def strip_request(self, flow: "Flow", request: Request) -> Request:
         """A request inside of a dialog, without what its sender is not trusted to say."""
@@ -96,6 +109,11 @@ def _ignore(_ask: "Ask", _cause: str) -> None:
 def _let_in(_ask: "Ask") -> Reply | None:
     """Nobody is kept out."""
     return None
+
+
+def _keep_none(_host: str) -> bool:
+    """All are open."""
+    return False
 
 
 def _believe(_flow: "Flow", _method: str) -> bool:

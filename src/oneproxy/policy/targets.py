@@ -28,7 +28,7 @@ def find_targets(bindings: list[Binding], flow_of: FlowOf, no_answer_s: float) -
             flow = flow_of(binding.flow)
             if flow is None and (binding.reg_id or not is_reachable(binding)):
                 continue
-        target = Target(contact, binding.path, flow, no_answer_s=no_answer_s)
+        target = Target(contact, binding.path, flow, no_answer_s=no_answer_s, source=binding.source)
         if binding.reg_id:
             if flows is None:
                 flows = {}

@@ -54,6 +54,10 @@ class Attempt:
         """It was answered long ago, before this process began."""
         self.is_reached = self.is_answered = True
 
+    def again(self) -> "Attempt":
+        """It was given up too early: it is a call of the gateway once more."""
+        return self.provider.adopt(self.gateway.site.name, self.started_at, False)
+
     @property
     def is_of_now(self) -> bool:
         """Whether the gateway is the peer yet that it was sent to: another URI is another one."""

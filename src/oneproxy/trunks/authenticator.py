@@ -3,7 +3,8 @@
 A nonce is used again for as long as it is good, with a count that goes up, so that a REGISTER that
 refreshes, or the next INVITE, is not challenged again. `Authentication-Info` may name the next one.
 Which challenge is the answer to a wrong password, and which says that the nonce is too old, is told
-by whether the nonce has proved anything before.
+by whether the nonce has proved anything before. Calls share the nonces of a gateway, and many may be
+asked at once: what one call was given says nothing of the proofs of another (`Turn`).
 """
 
 from collections.abc import Iterator
@@ -53,10 +54,27 @@ class _Nonce:
         self.proved = False
 
 
-class Authenticator:
-    """The credentials at one gateway. Passwords and what is made of them never leave but in proofs."""
+class Turn:
+    """One call among those that share the nonces of a gateway.
 
-    __slots__ = ("_nonces", "_password", "_random", "_username")
+    given: the nonces that it was given itself; used: those of its last proofs. Both by the header
+    field that answers, and the realm.
+    """
+
+    __slots__ = ("given", "used")
+
+    def __init__(self) -> None:
+        self.given: dict[tuple[str, str], _Nonce] = {}
+        self.used: dict[tuple[str, str], _Nonce] = {}
+
+
+class Authenticator:
+    """The credentials at one gateway. Passwords and what is made of them never leave but in proofs.
+
+    turn: of a call; None where there is one user alone, as a registration is.
+    """
+
+    __slots__ = ("_nonces", "_password", "_random", "_turn", "_username")
 
     def __init__(self, username: str, password: str, random: Random) -> None:
         self._username = username
@@ -64,18 +82,23 @@ class Authenticator:
         self._random = random
         #: By the header field that answers, and the realm.
         self._nonces: dict[tuple[str, str], _Nonce] = {}
+        self._turn = Turn()
 
-    def lines(self, method: str, uri: str, body: str = "") -> tuple[str, ...]:
+    def lines(self, method: str, uri: str, body: str = "", turn: Turn | None = None) -> tuple[str, ...]:
         """The header lines that prove the password for one request; () before anybody asked.
 
         uri: the Request-URI. Each call uses up a count, so these lines are for one request alone.
         """
+        if not self._nonces:
+            return ()
+        (turn or self._turn).used = self._nonces.copy()
         return tuple(
             [f"{header}: {self._prove(one, method, uri, body)}" for (header, _), one in self._nonces.items()]
         )
 
-    def challenged(self, response: Response) -> str:
+    def challenged(self, response: Response, turn: Turn | None = None) -> str:
         """Take the challenges of a 401 or 407: "" where another try may succeed, else why not."""
+        turn = turn or self._turn
         asking = "proxy-authenticate" if response.status == 407 else "www-authenticate"
         header = _ANSWERED_IN[asking]
         why = NO_CHALLENGE
@@ -90,22 +113,23 @@ class Authenticator:
                 why = why if why == WRONG_PASSWORD else OTHER_ALGORITHM
                 continue
             answered.add(realm)
-            if self._is_refusal(header, challenge):
+            if _is_refusal(turn.given.get((header, realm)), challenge):
                 why = WRONG_PASSWORD
                 # Whoever tries later begins anew.
-                del self._nonces[header, realm]
+                turn.given.pop((header, realm))
+                self._nonces.pop((header, realm), None)
             else:
-                self._remember(header, challenge, algorithm)
+                self._remember(header, challenge, algorithm, turn)
                 why = why if why == WRONG_PASSWORD else ""
         return why
 
-    def succeeded(self, response: Response | None = None) -> None:
+    def succeeded(self, response: Response | None = None, turn: Turn | None = None) -> None:
         """The proofs were taken: their nonces are good, or the next one is named (RFC 7616 3.5).
 
         response: None where only that it came is known.
         """
-        for one in self._nonces.values():
-            one.proved = one.proved or one.count > 0
+        for one in (turn or self._turn).used.values():
+            one.proved = True
         if response is None or "authentication-info" not in response.first:
             return
         told = parse_challenge(f"Digest {response.get('authentication-info')}")
@@ -115,26 +139,16 @@ class Authenticator:
         own[0].nonce = told.params["nextnonce"]
         own[0].count = 0
 
-    def _is_refusal(self, header: str, challenge: Challenge) -> bool:
-        """Whether a challenge is the answer to a proof that was wrong.
-
-        RFC 7616 3.3: with stale=true the password was right. Peers that forget it are believed to
-        mean it where the nonce was good once.
-        """
-        known = self._nonces.get((header, challenge.params["realm"]))
-        if known is None or not known.count or known.proved:
-            return False
-        return challenge.params.get("stale", "").lower() != "true"
-
-    def _remember(self, header: str, challenge: Challenge, algorithm: str) -> None:
+    def _remember(self, header: str, challenge: Challenge, algorithm: str, turn: Turn) -> None:
         realm = challenge.params["realm"]
-        if (header, realm) not in self._nonces and len(self._nonces) >= _MOST_REALMS:
-            self._nonces.clear()
+        for nonces in (self._nonces, turn.given):
+            if (header, realm) not in nonces and len(nonces) >= _MOST_REALMS:
+                nonces.clear()
         ha1 = make_ha1(
             algorithm, self._username, realm.encode("latin-1").decode("utf-8", "replace"), self._password
         )
         cnonce = f"{self._random.getrandbits(64):016x}"
-        self._nonces[header, realm] = _Nonce(challenge, algorithm, ha1, cnonce)
+        self._nonces[header, realm] = turn.given[header, realm] = _Nonce(challenge, algorithm, ha1, cnonce)
 
     def _prove(self, one: _Nonce, method: str, uri: str, body: str) -> str:
         if one.count >= _MOST_USES:
@@ -170,6 +184,17 @@ def _challenges(response: Response, asking: str) -> Iterator[Challenge]:
             continue
         if "realm" in challenge.params and challenge.params.get("nonce"):
             yield challenge
+
+
+def _is_refusal(given: _Nonce | None, challenge: Challenge) -> bool:
+    """Whether a challenge is the answer to a proof that was wrong. given: what was asked for before.
+
+    RFC 7616 3.3: with stale=true the password was right. Peers that forget it are believed to
+    mean it where the nonce was good once.
+    """
+    if given is None or not given.count or given.proved:
+        return False
+    return challenge.params.get("stale", "").lower() != "true"
 
 
 def _may_answer(challenge: Challenge) -> bool:

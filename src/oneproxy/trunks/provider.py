@@ -84,13 +84,14 @@ class ProviderState:
         """The gateway of this name."""
         return self._all.get(name)
 
-    def adopt(self, name: str, started_at: float) -> Attempt:
-        """A call that was on before this process began; its gateway may be gone from the site."""
+    def adopt(self, name: str, started_at: float, is_answered: bool = True) -> Attempt:
+        """A call that was on before, in another process maybe; its gateway may be gone from the site."""
         gateway = self._all.get(name)
         if gateway is None:
             gateway = self._all[name] = GatewayState(model.Gateway(name, ""), self._traffic)
         attempt = Attempt(self, gateway, started_at, False)
-        attempt.adopted()
+        if is_answered:
+            attempt.adopted()
         return attempt
 
     # The choice.

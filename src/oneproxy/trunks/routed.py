@@ -5,13 +5,15 @@ A gateway that asks for a password gets it, where the site has one for it: the s
 the INVITE once more, as another request with a higher CSeq (RFC 3261 22.2).
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from oneproxy.engine.call import Call as EngineCall
 from oneproxy.engine.call import CallEvent, Session
-from oneproxy.engine.decisions import Ask, Best, Decision, Forward, Outcome, Reply, Target
+from oneproxy.engine.decisions import BY_SITE, Ask, Best, Decision, Forward, Outcome, Reply, Target
 from oneproxy.trunks.answer import Answer
 from oneproxy.trunks.attempt import Attempt
+from oneproxy.trunks.authenticator import Turn
 from oneproxy.trunks.call import Call
 from oneproxy.trunks.identity import Identity
 from oneproxy.trunks.outgoing import Outgoing, make_outgoing
@@ -27,6 +29,7 @@ _NO_NUMBER: Final = Reply(484, "Address Incomplete")
 #: How often one gateway may ask for a password in one call: its proxy, and who is behind it, and
 #: each once more since the nonce was too old.
 _MOST_PROOFS: Final = 4
+_MOST_CSEQ: Final = 2**31 - 1
 #: In place of 401 and 407 of a gateway whose password the site has and that does not take it: that
 #: is the gateway's failure, and nothing that the caller could answer.
 _NOT_PROVED: Final = 500
@@ -57,6 +60,7 @@ class RoutedCall:
         "_plan",
         "_session",
         "_sides",
+        "_turn",
         "walk",
     )
 
@@ -82,6 +86,7 @@ class RoutedCall:
         #: Proofs that the present gateway was sent in this call, and where its nonces are.
         self._more = 0
         self._authenticator: Authenticator | None = None
+        self._turn: Turn | None = None
 
     def begin(self, ask: Ask) -> Decision:
         """To the first gateway."""
@@ -94,8 +99,8 @@ class RoutedCall:
         status = outcome.status
         if self._authenticator is not None and response is not None:
             if status not in (401, 407):
-                self._authenticator.succeeded(response)
-            elif self._more < _MOST_PROOFS and not self._authenticator.challenged(response):
+                self._authenticator.succeeded(response, self._turn)
+            elif self._may_prove(ask) and not self._authenticator.challenged(response, self._turn):
                 attempt = self.walk.attempt
                 if attempt is not None:
                     self._more += 1
@@ -121,31 +126,41 @@ class RoutedCall:
                     self._keeping.answered(call, attempt.provider.site.name, attempt.gateway.site.name)
             elif event is CallEvent.FIRST_RESPONSE:
                 attempt.reached(now)
-                if self._more and self._authenticator is not None:
-                    self._authenticator.succeeded()
+                if self._authenticator is not None:
+                    self._authenticator.succeeded(turn=self._turn)
+
+    def _may_prove(self, ask: Ask) -> bool:
+        """Whether there may be another INVITE, with a higher CSeq (RFC 3261 8.1.1.5)."""
+        return self._more < _MOST_PROOFS and ask.request.cseq + self._more < _MOST_CSEQ
 
     def _go(self, ask: Ask, step: Attempt | Answer) -> Decision:
         if isinstance(step, Answer):
             return self._answer(step)
         self._more = 0
         self._authenticator = self._sides.authenticator(step.provider.site.name, step.gateway.site)
+        self._turn = None if self._authenticator is None else Turn()
         return self._send(ask, step)
 
     def _send(self, ask: Ask, attempt: Attempt) -> Decision:
-        gateway = attempt.gateway.site
-        side = self._sides.of(attempt.provider.site.name, gateway)
-        out = make_outgoing(ask.request, self._call, self._plan, side, self._identity)
-        if out is None:
+        try:
+            side = self._sides.of(attempt.provider.site.name, attempt.gateway.site)
+            out = make_outgoing(ask.request, self._call, self._plan, side, self._identity)
+            target = None if out is None else self._target(ask, attempt, out)
+        except Exception:
+            # Nobody hears of a call that does not begin, by a fault of ours too: it counts no more.
+            self.walk.end(ask.now)
+            raise
+        if target is None:
             self.walk.end(ask.now)
             return _NO_NUMBER
         ask.step = self
-        return Forward([self._target(ask, attempt, out)], watch=self, session=self._session)
+        return Forward([target], watch=self, session=self._session)
 
     def _target(self, ask: Ask, attempt: Attempt, out: Outgoing) -> Target:
         headers = out.headers
         if self._authenticator is not None:
             # A nonce that was good is good again: most calls are not asked.
-            headers += self._authenticator.lines("INVITE", out.uri, ask.request.body)
+            headers += self._authenticator.lines("INVITE", out.uri, ask.request.body, self._turn)
         return Target(
             out.uri,
             first_response_s=attempt.try_for_s,
@@ -153,10 +168,13 @@ class RoutedCall:
             dropped=out.dropped,
             cseq_more=self._more,
             heard=attempt.responded,
+            source=BY_SITE,
+            answered=partial(self.walk.won, attempt),
         )
 
     def _answer(self, answer: Answer) -> Decision:
-        if answer.place >= 0:
+        if answer.place >= 0 and self._failed[answer.place].status == answer.status:
+            # A challenge that we could not answer is not the caller's to answer.
             return Best(self._failed[answer.place])
         headers = (f"Retry-After: {answer.retry_after_s}",) if answer.retry_after_s else ()
         return Reply(answer.status, answer.reason, headers, cause=answer.cause)

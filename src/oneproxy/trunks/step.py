@@ -12,7 +12,7 @@ from random import Random
 from typing import Final, Protocol
 
 from oneproxy.engine.call import Session
-from oneproxy.engine.decisions import Ask, Best, Decision, Forward, Reply, Target
+from oneproxy.engine.decisions import BY_SITE, Ask, Best, Decision, Forward, Reply, Target
 from oneproxy.engine.flow import Flow
 from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.read import address_uri
@@ -128,6 +128,14 @@ class TrunkStep:
         name = next((one for one in names if self.peers.is_client(one)), "") if names else ""
         return self.peers.find(flow.host, flow.port, name)
 
+    def keeps(self, host: str) -> bool:
+        """Whether a gateway is at this IP address: calls get there by routes alone.
+
+        A gateway takes calls from us because it knows our address. Whoever registers a contact there,
+        or dials its address, would have them without the routes, their conditions and limits.
+        """
+        return host in self.peers
+
     def decide(self, ask: Ask) -> Decision | None:
         """Route, refuse, or pass."""
         if not self._routes or ask.inside or ask.request.method == "REGISTER":
@@ -236,7 +244,7 @@ class TrunkStep:
         out = make_outgoing(ask.request, call, plan, self._sides.of_target(plan.value), identity)
         if out is None:
             return NO_NUMBER
-        return Forward([Target(out.uri, headers=out.headers, dropped=out.dropped)])
+        return Forward([Target(out.uri, headers=out.headers, dropped=out.dropped, source=BY_SITE)])
 
     def side_of(self, provider: str, gateway: GatewayState) -> Side:
         """How a gateway wants its calls."""
@@ -281,7 +289,10 @@ class Message:
         ask.step = self
         state = self._step.trunks.find(provider)
         wait_s = 0.0 if state is None else state.site.try_for_ms / 1000.0
-        return Forward([Target(out.uri, first_response_s=wait_s, headers=out.headers, dropped=out.dropped)])
+        target = Target(
+            out.uri, first_response_s=wait_s, headers=out.headers, dropped=out.dropped, source=BY_SITE
+        )
+        return Forward([target])
 
 
 def may_go_out(ask: Ask) -> bool:

@@ -82,6 +82,14 @@ class Walk:
             return answer_of(self._ends)
         return self._next(now, told)
 
+    def won(self, attempt: Attempt, now: float) -> None:
+        """A 2xx has come of `attempt`; where that was given up before, it has the call all the same."""
+        present = self.attempt
+        if present is None or present is attempt or present.is_answered:
+            return
+        present.end(now)
+        self.attempt = attempt.again()
+
     def end(self, now: float) -> None:
         """The call is over, or its caller gave up."""
         attempt = self.attempt

@@ -354,6 +354,15 @@ def test_a_gateway_that_does_not_take_the_password_has_failed() -> None:
     assert world.state("p", "g0").health.run == 1
 
 
+def test_a_challenge_that_we_could_not_answer_is_not_the_callers() -> None:
+    """He has no password there, and a phone that tries its own shows the carrier a proof of that."""
+    world = Routed(site((provider("p", gateway("g0", register=ACCOUNT)),), (TO_P,)))
+    world.peer(CALLER).send(dial(NUMBER))
+    fail(world.peer("192.0.2.20"), 407, CHALLENGE)
+    fail(world.peer("192.0.2.20"), 407, CHALLENGE)
+    assert world.peer(CALLER).take_response(500).get("proxy-authenticate") is None
+
+
 def test_a_challenge_of_a_gateway_without_a_password_is_the_callers() -> None:
     world = two()
     world.peer(CALLER).send(dial(NUMBER))
