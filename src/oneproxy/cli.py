@@ -30,8 +30,6 @@ WARNINGS: Final = {
     "congestion": "new calls are not limited",
     "farm.peers": "this machine's bindings are known to itself alone",
     "node.processes": "one node serves, on one core",
-    "route": "no number is routed",
-    "provider": "no call goes to a gateway",
 }
 
 app = typer.Typer(

@@ -208,12 +208,12 @@ def test_run_with_a_file_says_that_it_is_ready_and_no_more(
 def test_run_warns_of_every_section_that_it_does_not_act_on(
     tmp_path: Path, runs: list[object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = '[[route]]\nprefix = "1"\ntarget = "sip:192.0.2.1"\n[cdr]\nenabled = true\n'
+    text = "[congestion]\ncalls = 50\n[cdr]\nenabled = true\n"
     file = write(tmp_path, GOOD + text)
     _, output, _ = invoke("run", "--config", str(file))
     warned = [line for line in output.splitlines() if "does not act on it" in line]
     assert len(warned) == 2
-    assert "no number is routed" in warned[0]
+    assert "new calls are not limited" in warned[0]
     assert "no call records are written" in warned[1]
 
 

@@ -63,6 +63,7 @@ class Access:
         "_domains",
         "_guard",
         "_methods",
+        "_neighbour",
         "_nonces",
         "_owners",
         "_proving",
@@ -82,17 +83,20 @@ class Access:
         bans: Bans | None = None,
         aliases: Mapping[str, str] | None = None,
         gateways: Container[str] = (),
+        neighbour: Callable[[Flow], object | None] = lambda _: None,
         on_wire: Callable[[str], str] = str,
         registered: Registered | None = None,
     ) -> None:
         """subscribers: by AoR, as requests name it; aliases: such AoRs to those of their owners.
 
-        gateways: addresses that are never banned. All three are live. on_wire: gives an AoR of
-        the site the form in which requests name it. registered: where an account has phones.
+        gateways: addresses that are never banned. All three are live. neighbour: who sends from where
+        a flow leads that needs no password for calls, a gateway. on_wire: gives an AoR of the site the
+        form in which requests name it. registered: where an account has phones.
         """
         self._domains = domains
         self._nonces = nonces
         self._rules = Rules(site.access)
+        self._neighbour = neighbour
         self._guard = Guard(site.flood, self._rules.spares, Bans() if bans is None else bans, gateways)
         self._registered = registered
         self._guard.registered = self._places_of
@@ -129,6 +133,9 @@ class Access:
         if ask.trusted:
             return None
         request = ask.request
+        if ask.peer is not None and request.method != "REGISTER":
+            # It says who calls; that lets it in, and by routes for its calls alone to anybody else.
+            return None
         ask.consumed = trusted_lines(request)
         served = self._domains.find(ask.uri)
         if request.method == "REGISTER" and served is not None:
@@ -152,6 +159,7 @@ class Access:
         if ask.trusted:
             return None
         flow = ask.flow
+        ask.peer = self._neighbour(flow)
         rules = self._rules
         if rules.any:
             action = rules.find(flow.host, flow.client_names, ask.request.method)
@@ -160,6 +168,8 @@ class Access:
                 return None
             if action == DENY:
                 return REFUSED[causes.ADDRESS_DENIED]
+        if ask.peer is not None:
+            return None
         cause = self._guard.admit(flow.host, ask.now)
         return REFUSED[cause] if cause else None
 

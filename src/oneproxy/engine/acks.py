@@ -60,7 +60,7 @@ class Acks:
             return
         via = flow.listener.via + branch
         spent = self._own.spent(request) if "proxy-authorization" in request.first else ()
-        data = forwarded(request, target.uri, via, passed, target.route, (), spent)
+        data = forwarded(request, target.uri, via, passed, target.route, (), spent, (), target.cseq_more)
         if flow.listener.is_stream:
             data = fitted(data) or data
         self._out.append((flow, data))

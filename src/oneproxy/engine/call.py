@@ -70,7 +70,7 @@ class Watch(Protocol):
 class Session:
     """How a call is kept alive by RFC 4028, so that one whose BYE was lost ends.
 
-    expires_s: the most from one refresh to the next. min_s: the least that is accepted,
+    expires_s: the most from one refresh to the next; 0: none is asked for. min_s: the least that is accepted,
     90 or more. bye: whether both sides get a BYE when no refresh came. RFC 4028 8.3
     forbids that to a proxy, since a side that knows timers hangs up by itself; it is for
     peers that know none and would never learn that the other side is gone. longest_s: the

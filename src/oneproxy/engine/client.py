@@ -129,8 +129,11 @@ class ClientTransaction(Transaction):
         """A response whose branch and method are ours."""
         status = response.status
         before = self.state
-        if not self.attempt.first_response_at:
-            self.attempt.first_response_at = now
+        attempt = self.attempt
+        if not attempt.first_response_at:
+            attempt.first_response_at = now
+            if attempt.target.heard is not None:
+                attempt.target.heard(now)
         step = self.step(PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE)
         if step & SEND_ACK:
             self._acknowledge(response)

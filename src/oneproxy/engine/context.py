@@ -4,6 +4,7 @@
 from typing import TYPE_CHECKING, Final, Protocol
 
 from oneproxy.engine.decisions import Outcome
+from oneproxy.engine.forwarding import counted_back
 from oneproxy.engine.machines import ACCEPTED, PROCEEDING, TRYING
 from oneproxy.engine.record import turned
 from oneproxy.engine.routing import NO_ROUTE
@@ -174,15 +175,20 @@ class Context:
             # RFC 3261 16.7 step 5: a 100 is for the next hop only. RFC 4320 4.1: no
             # other provisional response to what is not an INVITE.
             if status > 100 and not self.done and not branch.over and self.server.invite:
-                data = _upstream(response)
+                target = branch.attempt.target
+                data = _upstream(response, target.cseq_more)
                 if branch.record:
-                    data = turned(self.forking.marks, branch.record, branch.attempt.target, data, False)
+                    data = turned(self.forking.marks, branch.record, target, data, False)
                 self.server.send(now, status, data)
                 if self.follow is not None:
-                    self.follow.responded(now, response, branch.attempt.target.flow)
+                    self.follow.responded(now, response, target.flow)
             return
+        more = branch.attempt.target.cseq_more
         success = None if self.asked is None else on_success(self.asked, response)
-        data = _upstream(response) if success is None else success
+        if success is None:
+            data = _upstream(response, more)
+        else:
+            data = counted_back(success, more) if more else success
         if branch.record:
             data = turned(self.forking.marks, branch.record, branch.attempt.target, data, True)
         if self.server.state in (TRYING, PROCEEDING, ACCEPTED):
@@ -226,7 +232,7 @@ class Context:
         503 where there is no way to it (RFC 3261 16.9), 482 where the way leads back here.
         """
         self.outcomes.append(Outcome(target, status, error, now, 0.0, now))
-        self._keep(status, None)
+        self._keep(status, None, 0)
 
     def cancel(self, now: float, reason: str = "") -> None:
         """The caller gave up (RFC 3261 16.10). reason: the Reason value of that, "" for none."""
@@ -287,10 +293,10 @@ class Context:
         """Keep the outcome, and the response if it is better than those before."""
         attempt = branch.attempt
         times = attempt.started_at, attempt.first_response_at, now
-        self.outcomes.append(Outcome(attempt.target, status, error, *times, _contact_lines(response)))
-        self._keep(status, response)
+        self.outcomes.append(Outcome(attempt.target, status, error, *times, response))
+        self._keep(status, response, attempt.target.cseq_more)
 
-    def _keep(self, status: int, response: "Response | None") -> None:
+    def _keep(self, status: int, response: "Response | None", more: int) -> None:
         if status in (401, 407) and response is not None and len(self.branches) > 1:
             lines = [response.lines[at] for name in _CHALLENGES for at in response.positions(name)]
             self.challenges = (self.challenges or []) + lines
@@ -298,7 +304,7 @@ class Context:
             return
         self.best_status = status
         # RFC 3261 16.7 step 6: a 503 says that the next hop is full, not that we are.
-        self.best = None if response is None or status == 503 else _upstream(response)
+        self.best = None if response is None or status == 503 else _upstream(response, more)
 
     def settle(self, now: float) -> None:
         """After a failure: stop the others on a 6xx, and answer when none is left."""
@@ -309,9 +315,16 @@ class Context:
         if not self.waiting:
             self.forking.conclude(now, self)
 
-    def answer(self, now: float) -> None:
-        """Send the best response back: all branches have failed."""
+    def answer(self, now: float, outcome: Outcome | None = None) -> None:
+        """Send the best response back: all branches have failed. outcome: as of `Best`."""
         self.done = True
+        if outcome is not None and outcome.response is not None:
+            self.best = _upstream(outcome.response, outcome.target.cseq_more)
+            self.best_status = outcome.status
+            self.challenges = None
+        # The transaction stays for a while; what peers have said is of no more use.
+        self.ask = None
+        self.outcomes = []
         server = self.server
         status = self.best_status
         if status == 408 and not server.invite:
@@ -336,19 +349,14 @@ class Context:
             server.reply(now, 500, "Server Internal Error")
 
 
-def _contact_lines(response: "Response | None") -> tuple[str, ...]:
-    """The Contact lines of a 3xx, for who wants to follow them."""
-    return () if response is None or response.status >= 400 else tuple(response.all("contact"))
-
-
-def _upstream(response: "Response") -> bytes:
-    """The response without our Via (RFC 3261 16.7 step 3)."""
+def _upstream(response: "Response", cseq_more: int) -> bytes:
+    """The response without our Via (RFC 3261 16.7 step 3). cseq_more: as of its `Target`."""
     data = response.without_top_via()
     if data is None:
         edit = Edit(response)
         edit.pop("via")
         data = edit.join()
-    return data
+    return counted_back(data, cseq_more) if cseq_more else data
 
 
 def _challenging(best: bytes, challenges: list[str]) -> bytes:

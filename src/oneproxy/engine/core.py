@@ -12,7 +12,7 @@ from typing import Final
 
 from oneproxy.engine.acks import Acks
 from oneproxy.engine.branches import Branches
-from oneproxy.engine.call import Call
+from oneproxy.engine.call import Call, CallEvent
 from oneproxy.engine.context import Context
 from oneproxy.engine.counters import Counters
 from oneproxy.engine.decisions import (
@@ -250,7 +250,7 @@ class Engine:
 
     def _route(self, now: float, flow: Flow, key: str, back: Flow, natted: bool, request: Request) -> None:
         """Find the way of a request that is no repetition (RFC 3261 16.3 to 16.5)."""
-        next_to, passed = "", NO_ROUTE
+        next_to, passed, more = "", NO_ROUTE, 0
         if "route" in request.first:
             mark = ""
             if PARAMETER in request.uri:
@@ -266,7 +266,7 @@ class Engine:
                     if self._inside.relay(now, key, back, came, request, ours, leads):
                         return
                     # It is to go where its dialog does not lead.
-                    next_to, passed = next_uri(request, ours), ours
+                    next_to, passed, more = next_uri(request, ours), ours, leads[2]
         if request.method == "ACK":
             # Nothing of ours: an ACK is never answered, so it is never asked about.
             self.counters.dropped["stray-ack"] += 1
@@ -293,7 +293,7 @@ class Engine:
             ask = Ask(request, uri, flow, now)
             if passed != NO_ROUTE:
                 ask.inside = True
-                ask.passed = passed
+                ask.passed, ask.more = passed, more
             self._decide(now, key, back, natted, ask)
 
     def _ends_here(self, request: Request, uri: Uri) -> bool:
@@ -342,6 +342,7 @@ class Engine:
             case Forward():
                 context = server.context
                 if ask.request.max_forwards == 0:
+                    _tell_of_none(now, ask, decision)
                     server.reply(now, TOO_MANY_HOPS.status, TOO_MANY_HOPS.reason)
                     return
                 if context is not None and (context.best_status >= 600 or not decision.targets):
@@ -356,14 +357,18 @@ class Engine:
                     self._forking.fork(now, context, self._inside.allowed(ask, decision.targets))
                 else:
                     context.recurse = decision.recurse
+                    if context.rounds and isinstance(context.follow, Followed):
+                        context.follow.caller.more = decision.targets[0].cseq_more
                     self._forking.fork(now, context, decision.targets)
             case Reply():
                 self.trust.note(ask, decision)
+                if server.context is not None:
+                    server.context.ask, server.context.outcomes = None, []
                 server.reply(now, decision.status, decision.reason, decision.headers)
             case Pending():
                 server.pend(now, ask)
             case Best():
-                (server.context or self._new_context(server, ask)).answer(now)
+                (server.context or self._new_context(server, ask)).answer(now, decision.outcome)
 
     def _begin_call(self, now: float, context: Context, ask: Ask, decision: Forward) -> bool:
         """Count a new call, and follow it where policy wants that; False where it was refused."""
@@ -375,6 +380,7 @@ class Engine:
         caller = ask.flow if server.natted or ask.flow.reliable else None
         followed = self._following.begin(now, ask.request, decision.watch, decision.session, caller)
         if followed is None:
+            _tell_of_none(now, ask, decision)
             server.reply(now, FULL.status, FULL.reason, FULL.headers)
             return False
         followed.context = context
@@ -436,3 +442,11 @@ class Engine:
         self.out.append(
             (back, respond(ask.request, answer.status, answer.reason, to_tag(key), answer.headers))
         )
+
+
+def _tell_of_none(now: float, ask: Ask, decision: Forward) -> None:
+    """No call begins with this decision: whoever would follow it must not wait for its end."""
+    watch = decision.watch
+    if watch is not None and ask.transaction is not None and not ask.outcomes:
+        call = Call(ask.request.call_id, ask.request.from_tag, now, watch)
+        watch.note(now, call, CallEvent.GIVEN_UP)

@@ -23,11 +23,26 @@ class Target:
     Service-Route). flow: send on this flow, whatever the URI says (RFC 5626); None: by the
     route or the URI. first_response_s: how long to wait for any response, no_answer_s: how
     long for a final one, both from sending on; 0 for as long as RFC 3261 has it. headers:
-    whole lines to add for this target. instead: tried in its place, at once, where it answers
-    430, answers nothing or can't be reached: another flow to the same phone (RFC 5626 5.3).
+    whole lines to add for this target; dropped: places of lines that are left out for it.
+    instead: tried in its place, at once, where it answers 430, answers nothing or can't be
+    reached: another flow to the same phone (RFC 5626 5.3). cseq_more: what is added to the CSeq
+    of the request, and of the caller's in its dialog: an INVITE that proves a password which
+    the caller does not know is another one than that which was challenged (RFC 3261 22.2).
+    heard: told when the first response has come, be it a 100.
     """
 
-    __slots__ = ("first_response_s", "flow", "headers", "instead", "no_answer_s", "route", "uri")
+    __slots__ = (
+        "cseq_more",
+        "dropped",
+        "first_response_s",
+        "flow",
+        "headers",
+        "heard",
+        "instead",
+        "no_answer_s",
+        "route",
+        "uri",
+    )
 
     def __init__(
         self,
@@ -38,6 +53,9 @@ class Target:
         no_answer_s: float = 0.0,
         headers: tuple[str, ...] = (),
         instead: "Target | None" = None,
+        dropped: tuple[int, ...] = (),
+        cseq_more: int = 0,
+        heard: Callable[[float], None] | None = None,
     ) -> None:
         self.uri = uri
         self.route = route
@@ -46,12 +64,15 @@ class Target:
         self.no_answer_s = no_answer_s
         self.headers = headers
         self.instead = instead
+        self.dropped = dropped
+        self.cseq_more = cseq_more
+        self.heard = heard
 
 
 class Outcome:
     """What became of one branch: its final status, or the fault that stood for one."""
 
-    __slots__ = ("contacts", "ended_at", "error", "first_response_at", "started_at", "status", "target")
+    __slots__ = ("ended_at", "error", "first_response_at", "response", "started_at", "status", "target")
 
     def __init__(
         self,
@@ -61,7 +82,7 @@ class Outcome:
         started_at: float,
         first_response_at: float,
         ended_at: float,
-        contacts: tuple[str, ...] = (),
+        response: Response | None = None,
     ) -> None:
         self.target = target
         #: 200 to 699; 408 for a branch that never answered, 503 for one unreachable.
@@ -74,8 +95,8 @@ class Outcome:
         self.started_at = started_at
         self.first_response_at = first_response_at
         self.ended_at = ended_at
-        #: Values of the Contact lines of a 3xx.
-        self.contacts = contacts
+        #: What the peer said; None where the status did not come from there.
+        self.response = response
 
 
 class Ask:
@@ -91,9 +112,11 @@ class Ask:
         "consumed",
         "flow",
         "inside",
+        "more",
         "now",
         "outcomes",
         "passed",
+        "peer",
         "request",
         "screened",
         "step",
@@ -117,6 +140,8 @@ class Ask:
         #: source needs none.
         self.subscriber: str | None = None
         self.trusted = False
+        #: Set by the access step: which neighbour it came from, as trunk management knows it.
+        self.peer: object | None = None
         #: Whether address rules and the flood guard have let it in.
         self.screened = False
         #: Places of header lines that were for this proxy alone and are not passed on.
@@ -127,9 +152,10 @@ class Ask:
         #: or whose caller gave up; nothing that is decided now is heard of.
         self.answered = False
         #: The engine's own: what the answer belongs to, and, inside of a dialog, how many Route
-        #: values are ours.
+        #: values are ours, and `Target.cseq_more`.
         self.transaction: object | None = None
         self.passed = 0
+        self.more = 0
 
 
 class Reply:
@@ -209,9 +235,15 @@ class Pending:
 
 
 class Best:
-    """Send back the best response of the branches that were tried."""
+    """Send back the best response of the branches that were tried, by RFC 3261 16.7 step 6.
 
-    __slots__ = ()
+    outcome: the one whose response goes back instead.
+    """
+
+    __slots__ = ("outcome",)
+
+    def __init__(self, outcome: Outcome | None = None) -> None:
+        self.outcome = outcome
 
 
 PENDING = Pending()

@@ -10,9 +10,13 @@ Route of his own, and who has a dialog sends requests to its other side and to n
                                  hash            caller  callee
     sip:192.0.2.1:5060;lr;mark=5f2c90a1b3d4e6877d01c2a9e4b3a0ff                   by their places
     sip:192.0.2.1:5060;lr;mark=5f2c90a1b3d4e6877d01c2a9e4b3a0ff-b10c42d0-8d03..f1-  the caller over a flow
+    sip:192.0.2.1:5060;lr;mark=5f2c90a1b3d4e6877d01c2a9e4b3a0ff1                  CSeq is one more there
 
 Where a callee is, is known for certain when he says so: where that is not where the request went,
 the response has another mark for the caller (`record`).
+
+Where the INVITE went on with another CSeq (`Target.cseq_more`), all that follows from the caller
+does: a digit behind the places says how many more.
 
 The flow of a side stands there where it can be reached over a flow alone: a phone behind NAT, or
 one that has opened a connection (RFC 5626 5.3). The names of flows contain addresses that the
@@ -52,9 +56,15 @@ class DialogMark:
         callee_place: str,
         caller: str = "",
         callee: str = "",
+        cseq_more: int = 0,
     ) -> str:
-        """The mark of a dialog. caller, callee: names of the flows to the sides, "" for none."""
+        """The mark of a dialog. caller, callee: names of the flows to the sides, "" for none.
+
+        cseq_more: 0 to 9.
+        """
         rest = caller_place + callee_place
+        if cseq_more:
+            rest = f"{rest}{cseq_more}"
         if caller or callee:
             # Who has a dialog of the same name with a flow that he knows learns nothing from it.
             salt = token_hex(4)
@@ -75,9 +85,9 @@ class DialogMark:
         rest = rest[:LENGTH] + place + rest[2 * LENGTH :]
         return self._hashed(f"{rest}\n{call_id}\n{caller_tag}") + rest
 
-    def read(self, mark: str, request: Request) -> tuple[str, str] | None:
+    def read(self, mark: str, request: Request) -> tuple[str, str, int] | None:
         """Where `mark` leads `request`: the name of the flow to its receiver, "" where it has none,
-        and the receiver's place.
+        the receiver's place, and how much is added to its CSeq on the way there.
 
         None where the mark does not belong to the dialog that the request says it is in.
         """
@@ -93,11 +103,15 @@ class DialogMark:
             if compare_digest(given, state.hexdigest()):
                 place = rest[LENGTH : 2 * LENGTH] if receiver else rest[:LENGTH]
                 if len(rest) == 2 * LENGTH:
-                    return "", place
-                _, salt, *covered = rest.split("-")
+                    return "", place, 0
+                places, *flows = rest.split("-")
+                more = int(places[2 * LENGTH :] or 0) if receiver else 0
+                if not flows:
+                    return "", place, more
+                salt, *covered = flows
                 salted = f"{salt}\n{request.call_id}\n{tag}"
                 name = self._crossed(bytes.fromhex(covered[receiver]), salted, receiver)
-                return name.decode("latin-1"), place
+                return name.decode("latin-1"), place, more
         return None
 
     def _hashed(self, text: str) -> str:

@@ -251,17 +251,19 @@ class Forking:
         if "privacy" in request.first:
             spent = (*spent, *self._hidden(flow, request))
         if ask is None:
-            if asked is None:
-                return forwarded(request, target.uri, via, context.passed, target.route, (), spent)
-            dropped = (*spent, *asked.dropped)
-            return forwarded(request, target.uri, via, context.passed, target.route, (), dropped, asked.lines)
-        consumed, headers = (*spent, *ask.consumed), target.headers
+            lines: tuple[str, ...] = ()
+            if asked is not None:
+                spent, lines = (*spent, *asked.dropped), asked.lines
+            passed, more = context.passed, target.cseq_more
+            return forwarded(request, target.uri, via, passed, target.route, (), spent, lines, more)
+        consumed, headers = (*spent, *ask.consumed, *target.dropped), target.headers
         if asked is not None:
             consumed, headers = (*consumed, *asked.dropped), (*headers, *asked.lines)
         if attempt.breadth:
             consumed = (*consumed, *request.positions("max-breadth"))
             headers = (*headers, f"Max-Breadth: {attempt.breadth}")
-        return forwarded(request, target.uri, via, NO_ROUTE, target.route, records, consumed, headers)
+        more = target.cseq_more
+        return forwarded(request, target.uri, via, NO_ROUTE, target.route, records, consumed, headers, more)
 
     def _record_routes(self, context: Context, ask: "Ask", target: Target, flow: "Flow") -> tuple[str, ...]:
         """What we write about ourselves into the copy that goes out on `flow` (RFC 3261 16.6 step 4)."""
@@ -277,7 +279,8 @@ class Forking:
         places = marks.places
         caller_place = places.of_sender(request, came.host)
         callee_place = places.of_target(target)
-        mark = marks.make(request.call_id, request.from_tag, caller_place, callee_place, caller, callee)
+        more = target.cseq_more
+        mark = marks.make(request.call_id, request.from_tag, caller_place, callee_place, caller, callee, more)
         return lines_of(mark, target.uri.startswith("sips:"), came.listener, flow.listener)
 
     def _stream_beside(self, now: float, flow: "Flow") -> "Flow | None":

@@ -6,6 +6,7 @@ from oneproxy.engine.routing import NO_ROUTE, ONLY_OURS, is_loose, route_values
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.edit import Edit
 from oneproxy.sip.malformed import Malformed
+from oneproxy.sip.message import Response, split
 
 if TYPE_CHECKING:
     from oneproxy.sip.message import Request
@@ -20,12 +21,13 @@ def forwarded(
     record_routes: tuple[str, ...] = (),
     consumed: tuple[int, ...] = (),
     headers: tuple[str, ...] = (),
+    cseq_more: int = 0,
 ) -> bytes:
     """The octets to send. uri: the new Request-URI; via: our Via's value.
 
     passed: how many of its Route values are ours and go, or ONLY_OURS; NO_ROUTE for all of them.
     route: values to push. record_routes: lines to push, the last one on top. consumed:
-    places of lines that go no further. headers: lines to add.
+    places of lines that go no further. headers: lines to add. cseq_more: as of `Target`.
     """
     edit = Edit(request)
     lines = edit.lines
@@ -53,7 +55,31 @@ def forwarded(
     for line in record_routes:
         edit.push(line)
     edit.push(f"Via: {via}")
+    if cseq_more:
+        _count_on(edit, request, cseq_more)
     lines[0] = f"{request.method} {uri} SIP/2.0"
+    return edit.join()
+
+
+def _count_on(edit: Edit, request: "Request", more: int) -> None:
+    """Raise the number of a request, and that of the INVITE that a PRACK names (RFC 3262 7.2)."""
+    edit.lines[request.first["cseq"]] = f"CSeq: {request.cseq + more} {request.method}"
+    if request.method == "PRACK" and "rack" in request.first:
+        parts = (request.get("rack") or "").split()
+        if len(parts) == 3 and parts[1].isascii() and parts[1].isdecimal():
+            edit.lines[request.first["rack"]] = f"RAck: {parts[0]} {int(parts[1]) + more} {parts[2]}"
+
+
+def counted_back(data: bytes, more: int) -> bytes:
+    """A response on its way to who has sent the request with another CSeq, by `more` lower."""
+    response = split(data)
+    if not isinstance(response, Response):
+        return data
+    number, _, method = (response.get("cseq") or "").strip(" \t").partition(" ")
+    if not number.isascii() or not number.isdecimal():
+        return data
+    edit = Edit(response)
+    edit.lines[response.first["cseq"]] = f"CSeq: {int(number) - more} {method.strip(' ')}"
     return edit.join()
 
 

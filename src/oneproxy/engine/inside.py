@@ -101,7 +101,7 @@ class Inside:
         came: Flow | None,
         request: Request,
         passed: int,
-        leads: tuple[str, str],
+        leads: tuple[str, str, int],
     ) -> bool:
         """A request of a dialog that this farm carries goes where its route says.
 
@@ -112,6 +112,8 @@ class Inside:
         way = self._way(now, back, request, passed, leads)
         if way is None:
             return False
+        if leads[2] and isinstance(way, Target):
+            way.cseq_more = leads[2]
         if request.method == "ACK":
             self._acks.relay(now, key, request, passed, way if isinstance(way, Target) else None)
             return True
@@ -162,7 +164,7 @@ class Inside:
         if ask.uri.text == request.uri and self._own.is_here(ask.uri):
             return targets[:1]
         self._moved.let(request, ask.uri.text)
-        return [Target(request.uri)]
+        return [Target(request.uri, cseq_more=ask.more)]
 
     def _new_context(
         self, server: ServerTransaction, request: Request, passed: int, part: Part | None, asked: Asked | None
@@ -185,9 +187,11 @@ class Inside:
         else:
             self._refusals.refuse(key, back, request, refusal, "full" if refusal is FULL else "")
 
-    def _way(self, now: float, back: Flow, request: Request, passed: int, leads: tuple[str, str]) -> _Way:
+    def _way(
+        self, now: float, back: Flow, request: Request, passed: int, leads: tuple[str, str, int]
+    ) -> _Way:
         """Where a request goes, or what it is answered because nothing leads there any more."""
-        name, place = leads
+        name, place, _ = leads
         gruu = self._way_to_gruu(now, back, request, passed) if _GRUU in request.uri else None
         if gruu is not None:
             return gruu

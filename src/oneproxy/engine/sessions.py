@@ -42,11 +42,16 @@ class Asked:
         self.supported = supported
 
 
+_NOTHING: Final = Asked((), (), 0, False)
+
+
 def ask(request: Request, session: Session) -> Asked | Reply:
     """What RFC 4028 8.1 has a proxy do to `request`, an INVITE or an UPDATE.
 
     A Reply is the 422 for an interval that is too small.
     """
+    if not session.expires_s:
+        return _NOTHING
     supported = _TIMER in _tags(request, "supported")
     least = _seconds(request, "min-se") or 0
     wanted = _seconds(request, "session-expires")

@@ -47,7 +47,7 @@ class Hangup:
 class Side:
     """What a call's caller or callee has said that a BYE to it, or in its name, is made from."""
 
-    __slots__ = ("address", "contact", "cseq", "flow", "hangup", "offer", "routes", "since")
+    __slots__ = ("address", "contact", "cseq", "flow", "hangup", "more", "offer", "routes", "since")
 
     def __init__(self) -> None:
         #: Its From or To value, with its tag; None before, or where it is too long.
@@ -61,6 +61,8 @@ class Side:
         #: The highest number that it has sent, and the highest when the call was answered.
         self.cseq = 0
         self.since = 0
+        #: What is added to its numbers on their way to the other side (`Target.cseq_more`).
+        self.more = 0
         self.offer: Offer | None = None
         self.hangup: Hangup | None = None
 
@@ -108,7 +110,7 @@ def _bye(
         from_=sender.address,
         to=receiver.address,
         call_id=call_id,
-        cseq=min(sender.cseq + 1, _MAX_CSEQ),
+        cseq=min(sender.cseq + sender.more + 1, _MAX_CSEQ),
         headers=(f"Reason: {reason}",) if reason else (),
         route=route,
         flow=receiver.flow,

@@ -1,6 +1,6 @@
 """The steps of a node, made from its site and put in their order."""
 
-from collections.abc import Container
+from random import Random
 
 from oneproxy.access.bans import Bans
 from oneproxy.access.nonces import Nonces
@@ -18,6 +18,7 @@ from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.reach import FlowOf
 from oneproxy.registrar.step import SUPPORTED, Answer, Registrar
 from oneproxy.site.model import Site
+from oneproxy.trunks.step import TrunkStep
 
 __all__ = ["build", "on_wire"]
 
@@ -32,7 +33,6 @@ def build(
     flow_of: FlowOf = lambda _: None,
     mirror: Mirror | None = None,
     bans: Bans | None = None,
-    gateways: Container[str] = (),
     since: float = 0.0,
 ) -> Order:
     """The policy of a node.
@@ -41,13 +41,20 @@ def build(
     secret: the farm's. own_hosts: "host:port" and "host" of every listener. save, answer:
     as the registrar takes them. flow_of: `Flows.named`; without it no flow is open. mirror: of
     the location; without it all is loaded. bans: with the table that transport looks into.
-    gateways: addresses that are never banned. since: when the node began, seconds since the
-    epoch; 0 for any time.
+    since: when the node began, seconds since the epoch; 0 for any time.
     """
     live = site if isinstance(site, Live) else Live(site)
     domains = Domains(live.domains, own_hosts, live.aliases, live.subscribers)
     gruus = Gruus(secret)
     from_memory = live.without_database == "memory"
+    trunks = TrunkStep(
+        live.site,
+        domains,
+        lambda aor, now: aor in live.subscribers or bool(location.lookup(aor, now)),
+        on_wire,
+        Random(),
+        live.route_lengths,
+    )
     access = Access(
         live.site,
         live.subscribers,
@@ -56,7 +63,8 @@ def build(
         Replays(since),
         bans,
         live.aliases,
-        gateways,
+        trunks.peers,
+        trunks.arrival,
         on_wire,
         lambda aor, now: [binding.source for binding in location.lookup(aor, now)],
     )
@@ -70,6 +78,7 @@ def build(
             Registrar(
                 location, domains.find, live.subscribers, save, answer, flow_of, mirror, from_memory, gruus
             ),
+            trunks,
             LocationStep(location, domains, live.subscribers, flow_of, gruus, mirror),
         ],
         [domains],

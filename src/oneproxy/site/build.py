@@ -106,8 +106,7 @@ def _idle_sections(tables: Tables) -> Iterator[str]:
         yield "farm.address"
     if tables.farm.peers:
         yield "farm.peers"
-    for section in ("provider", "route", "congestion"):
-        if section in tables.sections:
-            yield section
+    if "congestion" in tables.sections:
+        yield "congestion"
     if tables.cdr.enabled:
         yield "cdr"

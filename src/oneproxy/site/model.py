@@ -300,6 +300,10 @@ class Provider(Struct, frozen=True):
     probes_up: int = 2
     #: The longest Retry-After of a 503 that is kept to; 0: none is.
     max_retry_after_s: int = 60
+    #: Session timers that its calls get (RFC 4028), 90 or more; 0: none.
+    session_expires_s: int = 1800
+    #: The longest that a call lasts without any of these, after which both sides are sent BYE.
+    max_call_s: int = 43_200
 
 
 class Site(Struct, frozen=True):

@@ -39,6 +39,7 @@ from oneproxy.site.values import (
     Prefix,
     Replacement,
     RouteUri,
+    SessionExpires,
     Side,
     SipUri,
     Time,
@@ -303,6 +304,8 @@ class Provider(Table):
     probes_down: Annotated[int, whole(1, 100)] = 3
     probes_up: Annotated[int, whole(1, 100)] = 2
     max_retry_after_s: Annotated[int, whole(0, 3600, "seconds")] = 60
+    session_expires_s: SessionExpires = 1800
+    max_call_s: Annotated[int, whole(1, 604_800, "seconds")] = 43_200
     gateway: Annotated[list[Gateway], Field(description="tables begun by [[provider.gateway]]")] = []
 
 

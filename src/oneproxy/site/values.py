@@ -124,6 +124,20 @@ Side = Annotated[
     AfterValidator(routing_texts.side),
     Field(description='a provider, or a provider and its gateway: "carrier-a", "carrier-a/a1"'),
 ]
+
+
+def _session_expires(seconds: int) -> int:
+    """RFC 4028 4: no session is shorter than 90 s."""
+    if 0 < seconds < 90 or not 0 <= seconds <= 86_400:
+        raise ValueError("not a session interval")
+    return seconds
+
+
+SessionExpires = Annotated[
+    int,
+    AfterValidator(_session_expires),
+    Field(description="seconds, 90 to 86400, or 0 for no timers"),
+]
 NotEmpty = Annotated[str, AfterValidator(texts.not_empty), Field(description="a text that is not empty")]
 Username = Annotated[
     str,

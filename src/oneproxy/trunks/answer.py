@@ -22,6 +22,7 @@ UNHEALTHY_S: Final = 20
 _REASONS: Final = {
     403: "Forbidden",
     404: "Not Found",
+    408: "Request Timeout",
     480: "Temporarily Unavailable",
     486: "Busy Here",
     487: "Request Terminated",
@@ -40,17 +41,17 @@ _TELLING: Final = (401, 407, 415, 420, 484)
 class Answer:
     """What the caller is told.
 
-    is_best: the response of a gateway as it came, which the engine has (`engine.decisions.Best`);
-    else one of our own with `status` and `reason`. retry_after_s: 0 for none. cause: why no
-    gateway was tried, "" where one was.
+    place: of the gateway, among those that were tried, whose response goes back as it came; -1 for
+    one of our own with `status` and `reason`. retry_after_s: 0 for none. cause: why no gateway was
+    tried, "" where one was.
     """
 
-    __slots__ = ("cause", "is_best", "reason", "retry_after_s", "status")
+    __slots__ = ("cause", "place", "reason", "retry_after_s", "status")
 
-    def __init__(self, status: int, is_best: bool = False, cause: str = "", retry_after_s: int = 0) -> None:
+    def __init__(self, status: int, place: int = -1, cause: str = "", retry_after_s: int = 0) -> None:
         self.status = status
         self.reason = _REASONS.get(status, "Call Failed")
-        self.is_best = is_best
+        self.place = place
         self.cause = cause
         self.retry_after_s = retry_after_s
 
@@ -78,13 +79,8 @@ def answer_of(ends: list[End]) -> Answer:
         return Answer(500)
     if best.verdict is Verdict.FAILED and best.status == 408:
         return Answer(504)
-    # What the engine takes for the best may be another one: the 408 that stands for silence, or,
-    # of two that say as much, the first.
-    place = ends.index(best)
-    rank = _rank_of(best.status)
-    is_best = all(rank < _rank_of(end.status) for end in ends[:place])
-    is_best = is_best and all(rank <= _rank_of(end.status) for end in ends[place:])
-    return Answer(best.status, is_best)
+    is_said = best.error is None
+    return Answer(best.status, ends.index(best) if is_said else -1)
 
 
 #: The answer to the call, then what let the next gateway be tried, then failures.

@@ -99,11 +99,14 @@ class Authenticator:
                 why = why if why == WRONG_PASSWORD else ""
         return why
 
-    def succeeded(self, response: Response) -> None:
-        """The proofs were taken: their nonces are good, or the next one is named (RFC 7616 3.5)."""
+    def succeeded(self, response: Response | None = None) -> None:
+        """The proofs were taken: their nonces are good, or the next one is named (RFC 7616 3.5).
+
+        response: None where only that it came is known.
+        """
         for one in self._nonces.values():
             one.proved = one.proved or one.count > 0
-        if "authentication-info" not in response.first:
+        if response is None or "authentication-info" not in response.first:
             return
         told = parse_challenge(f"Digest {response.get('authentication-info')}")
         own = [one for (header, _), one in self._nonces.items() if header == "Authorization"]

@@ -98,6 +98,10 @@ class Peers:
         self._named = {name: found for name, found in self._named.items() if name in self._by_name}
         self._known = {}
 
+    def __contains__(self, host: object) -> bool:
+        """Whether some gateway sends from this IP address."""
+        return isinstance(host, str) and self.find(host, _USUAL_PORT) is not None
+
     @property
     def names(self) -> list[str]:
         """The host names of gateways, whose addresses somebody has to look up."""

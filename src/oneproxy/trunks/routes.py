@@ -19,7 +19,8 @@ from oneproxy.trunks.header_rules import make_rules
 from oneproxy.trunks.minutes import Minutes
 from oneproxy.trunks.rewriting import make_rewriter
 
-_ALL: Final = frozenset(range(LONGEST_PREFIX + 1))
+#: Every length that a prefix may have.
+ALL: Final = frozenset(range(LONGEST_PREFIX + 1))
 #: Plans of routes that are gone are kept until there are so many more than routes.
 _SPARE: Final = 1_000
 
@@ -75,7 +76,7 @@ class Routes:
 
     __slots__ = ("_lengths", "_minutes", "_on_wire", "_plans", "_routes")
 
-    def __init__(self, routes: Mapping[str, Route], on_wire: OnWire = str, lengths: Set[int] = _ALL) -> None:
+    def __init__(self, routes: Mapping[str, Route], on_wire: OnWire = str, lengths: Set[int] = ALL) -> None:
         """routes: by key. lengths: no prefix has another one, which saves half of the steps. Both are
         looked at anew each time. on_wire: gives an AoR of the site the form in which requests name it.
         """
@@ -89,7 +90,7 @@ class Routes:
         """The site has changed: decide by this one from now on."""
         if site.routes is not self._routes:
             # Another mapping than the one that is changed in place: nobody tells its lengths.
-            self._routes, self._lengths = site.routes, _ALL
+            self._routes, self._lengths = site.routes, ALL
         if len(self._plans) > len(site.routes) + _SPARE:
             self._plans = {}
 

@@ -167,11 +167,11 @@ def test_the_mark_gives_back_the_flow_of_the_other_side() -> None:
     invite, _ = set_up(world.peer("192.0.2.10"), world.peer("192.0.2.20"))
     assert check(invite) is None
     invite.to_tag = "b"
-    assert mark.read(made, invite) == ("tcp/0badcafe.17", "d" * 8)
-    assert mark.read(made.upper(), invite) == ("tcp/0badcafe.17", "d" * 8)
+    assert mark.read(made, invite) == ("tcp/0badcafe.17", "d" * 8, 0)
+    assert mark.read(made.upper(), invite) == ("tcp/0badcafe.17", "d" * 8, 0)
     invite.from_tag, invite.to_tag = "b", "a"
-    assert mark.read(made, invite) == (name, "c" * 8)
-    assert mark.read(mark.make("call-1", "a", "c" * 8, "d" * 8), invite) == ("", "c" * 8)
+    assert mark.read(made, invite) == (name, "c" * 8, 0)
+    assert mark.read(mark.make("call-1", "a", "c" * 8, "d" * 8), invite) == ("", "c" * 8, 0)
 
 
 # Strict routers.

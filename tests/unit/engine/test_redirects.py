@@ -1,6 +1,6 @@
 """Following a 3xx where policy lets it be followed (RFC 3261 16.7 step 4)."""
 
-from oneproxy.engine.decisions import Ask, Decision, Forward, Target
+from oneproxy.engine.decisions import BEST, Ask, Decision, Forward, Target
 from world import Peer, World, request, response
 
 
@@ -17,11 +17,19 @@ def called(recurse: int = 1, *uris: str) -> World:
     return world
 
 
-def test_a_302_that_is_not_followed_goes_back() -> None:
-    world = called(0)
+def test_a_302_that_is_not_followed_goes_back_and_policy_sees_it() -> None:
+    seen: list[str | None] = []
+
+    def look(ask: Ask) -> Decision:
+        assert ask.outcomes[0].response is not None
+        seen.append(ask.outcomes[0].response.get("contact"))
+        return BEST
+
+    world = World(Forward([Target("sip:bob@192.0.2.20")]), look)
+    world.peer("192.0.2.10").send(request("INVITE"))
     redirect(world.peer("192.0.2.20"), "<sip:bob@192.0.2.30>")
     assert world.peer("192.0.2.10").take_response(302).get("contact") == "<sip:bob@192.0.2.30>"
-    assert world.asked[-1].outcomes[0].contacts == ("<sip:bob@192.0.2.30>",)
+    assert seen == ["<sip:bob@192.0.2.30>"]
 
 
 def test_a_302_is_followed_to_its_contacts_the_best_first() -> None:

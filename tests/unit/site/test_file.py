@@ -170,8 +170,6 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
     assert found.site.idle_sections == (
         "farm.address",
         "farm.peers",
-        "provider",
-        "route",
         "congestion",
         "cdr",
     )

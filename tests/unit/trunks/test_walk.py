@@ -68,12 +68,12 @@ def test_a_code_may_lead_to_the_next_gateway_without_being_its_fault() -> None:
     for _ in range(20):
         assert walked(made.walk("p"), (404, None), (486, None)) == ["a", "b", "486"]
     assert state_of(made, "a").rate() == 1.0
-    # His own word goes back, though the engine takes the first of two that say as much.
+    # His own word goes back: that of the second one.
     found = answer(made.walk("p"), (404, None), (486, None))
-    assert (found.status, found.reason, found.is_best) == (486, "Busy Here", False)
+    assert (found.status, found.place) == (486, 1)
     # Where all say so, so is the caller told.
     found = answer(made.walk("p"), (404, None), (404, None))
-    assert (found.status, found.is_best) == (404, True)
+    assert (found.status, found.place) == (404, 0)
 
 
 def test_the_fallback_follows_and_its_fallback() -> None:
@@ -108,7 +108,7 @@ def test_all_full_is_told_apart_from_none_healthy() -> None:
     at(made, "a")
     found = made.walk("p").begin(NOW)
     assert isinstance(found, Answer)
-    assert (found.status, found.cause, found.retry_after_s, found.is_best) == (503, "gateways-full", 5, False)
+    assert (found.status, found.cause, found.retry_after_s, found.place) == (503, "gateways-full", 5, -1)
     walk, _ = begun(made, NOW, "q")
     walk.failed(NOW, 503, retry_after_s=10)
     found = made.walk("q").begin(NOW)
@@ -180,31 +180,31 @@ def test_where_there_is_no_room_health_is_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends", "status", "is_best"),
+    ("ends", "status", "place"),
     [
-        ([(503, None)], 500, False),
-        ([(503, None), (503, None)], 500, False),
-        ([REFUSED], 500, False),
-        ([SILENT], 504, False),
-        ([(408, None)], 504, False),
-        ([(408, "no-answer")], 504, False),
-        ([SILENT, (502, None)], 502, False),
-        ([(503, None), (502, None)], 502, True),
-        ([SILENT, (503, None)], 500, False),
-        ([SILENT, (486, None)], 486, True),
-        ([SILENT, (408, None)], 504, False),
-        ([SILENT, (501, None)], 501, False),
-        ([(500, None), (603, None)], 603, True),
-        ([(503, "full")], 503, False),
-        ([(503, None), (482, "loop")], 482, True),
+        ([(503, None)], 500, -1),
+        ([(503, None), (503, None)], 500, -1),
+        ([REFUSED], 500, -1),
+        ([SILENT], 504, -1),
+        ([(408, None)], 504, -1),
+        ([(408, "no-answer")], 504, -1),
+        ([SILENT, (502, None)], 502, 1),
+        ([(503, None), (502, None)], 502, 1),
+        ([SILENT, (503, None)], 500, -1),
+        ([SILENT, (486, None)], 486, 1),
+        ([SILENT, (408, None)], 504, -1),
+        ([SILENT, (501, None)], 501, 1),
+        ([(500, None), (603, None)], 603, 1),
+        ([(503, "full")], 503, -1),
+        ([(503, None), (482, "loop")], 482, -1),
     ],
 )
 def test_the_caller_gets_the_best_answer_and_no_503_of_a_gateway(
-    ends: list[tuple[int, str | None]], status: int, is_best: bool
+    ends: list[tuple[int, str | None]], status: int, place: int
 ) -> None:
     found = answer(in_order(*"abc"[: len(ends)]).walk("p"), *ends)
-    assert (found.status, found.is_best) == (status, is_best)
-    assert is_best or found.reason
+    assert (found.status, found.place) == (status, place)
+    assert found.reason
 
 
 def test_a_503_after_the_callee_was_reached_goes_up_as_500() -> None:

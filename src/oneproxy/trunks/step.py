@@ -1,0 +1,274 @@
+"""The step that routes calls: by the number that is dialled to a provider, a target, a user, or nowhere.
+
+Passed on to the steps behind it is what no route is for, and what is for a user who is known here:
+routes are for the numbers of others. Where a route leads to a user here, the next steps find him.
+
+Only who has proved to be a subscriber, who is trusted, and gateways by routes that are made for
+their calls, get out to providers and targets: anybody else would talk on our account.
+"""
+
+from collections.abc import Callable, Mapping, Set
+from random import Random
+from typing import Final, Protocol
+
+from oneproxy.engine.call import Session
+from oneproxy.engine.decisions import Ask, Best, Decision, Forward, Reply, Target
+from oneproxy.engine.flow import Flow
+from oneproxy.sip.malformed import Malformed
+from oneproxy.sip.read import address_uri
+from oneproxy.sip.uri import Uri, escape_user, parse_uri
+from oneproxy.site.model import Domain, Provider, Route, Site
+from oneproxy.trunks.call import Call
+from oneproxy.trunks.conditions import OnWire
+from oneproxy.trunks.gateway import GatewayState
+from oneproxy.trunks.identity import Identity, find_identity
+from oneproxy.trunks.inbound import Arrival, Peers
+from oneproxy.trunks.numbers import number_or_user
+from oneproxy.trunks.outgoing import Side, make_outgoing
+from oneproxy.trunks.rewriting import Form
+from oneproxy.trunks.routed import RoutedCall
+from oneproxy.trunks.routes import Plan, Routes
+from oneproxy.trunks.sides import Sides, peers_of
+from oneproxy.trunks.trunks import Trunks
+
+NOT_OUT: Final = Reply(403, "Not Allowed", cause="not-allowed-out")
+NO_NUMBER: Final = Reply(484, "Address Incomplete")
+_NO_GATEWAY: Final = Reply(503, "Service Unavailable", ("Retry-After: 20",), cause="gateways-down")
+_REASONS: Final = {
+    403: "Forbidden",
+    404: "Not Found",
+    410: "Gone",
+    480: "Temporarily Unavailable",
+    486: "Busy Here",
+    503: "Service Unavailable",
+    600: "Busy Everywhere",
+    603: "Decline",
+}
+_NO_SITE: Final = Site({}, {})
+
+
+class Domains(Protocol):
+    """Whose a URI is: `policy.domains.Domains`."""
+
+    def find(self, uri: Uri) -> tuple[Domain, str] | None:
+        """The served domain of a URI, and the AoR there."""
+        ...
+
+    def find_number(self, uri: Uri, caller: Uri | None) -> tuple[Domain, str] | None:
+        """The same of a tel URI, by who calls."""
+        ...
+
+    def is_here(self, uri: Uri) -> bool:
+        """Whether a request for this URI is at its destination here."""
+        ...
+
+
+class TrunkStep:
+    """Routes calls, and knows the gateways that they come from and go to."""
+
+    __slots__ = (
+        "_domains",
+        "_forms",
+        "_is_user",
+        "_on_wire",
+        "_routes",
+        "_sessions",
+        "_sides",
+        "peers",
+        "routes",
+        "trunks",
+    )
+
+    def __init__(
+        self,
+        site: Site,
+        domains: Domains,
+        is_user: Callable[[str, float], bool],
+        on_wire: OnWire,
+        random: Random,
+        lengths: Set[int] | None = None,
+    ) -> None:
+        """is_user: whether somebody is known here by an AoR, at an instant. on_wire, lengths: as `Routes`."""
+        self._domains = domains
+        self._is_user = is_user
+        self._on_wire = on_wire
+        self._routes: Mapping[str, Route] = site.routes
+        self.routes = (
+            Routes(site.routes, on_wire) if lengths is None else Routes(site.routes, on_wire, lengths)
+        )
+        self.trunks = Trunks(_NO_SITE, random)
+        self.peers = Peers()
+        self._sides = Sides(random)
+        #: By country: how numbers are dialled there. By provider: what keeps its calls alive.
+        self._forms: dict[str, Form] = {}
+        self._sessions: dict[str, tuple[Provider, Session]] = {}
+        self.take(site)
+
+    def take(self, site: Site) -> None:
+        """The site has changed: decide by this one from now on. Calls go on, and count."""
+        self._routes = site.routes
+        self.routes.take(site)
+        self.trunks.take(site)
+        self.peers.take(peers_of(site))
+        self._sides.take(site)
+
+    def arrival(self, flow: Flow) -> Arrival | None:
+        """The gateways that send from where a flow leads; None for anybody else."""
+        names = flow.client_names
+        return self.peers.find(flow.host, flow.port, names[0] if names else "")
+
+    def decide(self, ask: Ask) -> Decision | None:
+        """Route, refuse, or pass."""
+        if not self._routes or ask.inside or ask.request.method == "REGISTER":
+            return None
+        found = self.find(ask)
+        if found is None:
+            return None
+        call, identity, plan = found
+        match plan.kind:
+            case "refuse":
+                status = int(plan.value)
+                return Reply(status, _REASONS.get(status, "Refused"), cause="route")
+            case "redirect":
+                uri = self._sides.of_target(plan.value).uri_of(plan.called_number(call.number))
+                return Reply(302, "Moved Temporarily", (f"Contact: <{uri}>",)) if uri else NO_NUMBER
+            case "aor" | "domain":
+                self._lead(ask, call, plan)
+                return None
+            case _:
+                return self._out(ask, call, identity, plan)
+
+    def _out(self, ask: Ask, call: Call, identity: Identity | None, plan: Plan) -> Decision:
+        """To a provider or a target, for those who may."""
+        if not may_go_out(ask):
+            return NOT_OUT
+        if plan.kind == "target":
+            return self._to_target(ask, call, plan, identity)
+        if ask.request.method != "INVITE":
+            return Message(self, call, plan, identity).decide(ask)
+        walk = self.trunks.walk(plan.value)
+        return RoutedCall(walk, self._sides, plan, call, identity, self._session(plan.value)).begin(ask)
+
+    def find(self, ask: Ask) -> tuple[Call, Identity | None, Plan] | None:
+        """The call that a request makes, who makes it, and its route; None where no route is for it."""
+        uri = ask.uri
+        if (uri.user is None and uri.scheme != "tel") or "gr" in uri.params:
+            return None
+        peer = ask.peer
+        arrival = peer if isinstance(peer, Arrival) else None
+        served = self._served(ask)
+        if served is None:
+            if uri.scheme != "tel" and (arrival is None or not self._domains.is_here(uri)):
+                return None
+            domain, country = "", ""
+        else:
+            if self._is_user(served[1], ask.now):
+                return None
+            domain, country = served[0].name, served[0].country
+        request = ask.request
+        believed = ask.trusted or arrival is not None
+        identity = find_identity(request, believed, ask.subscriber or "")
+        calling = "" if identity is None else identity.user
+        if arrival is not None:
+            number, sides = arrival.number(request, uri), arrival.sides
+            call = Call(number, ask.now, domain, ask.subscriber or "", calling, ask.flow.host, sides)
+        else:
+            number = number_or_user(uri)
+            if country:
+                number = self._form(country).read(number)
+            call = Call(number, ask.now, domain, ask.subscriber or "", calling, ask.flow.host)
+        plan = self.routes.find(call)
+        return None if plan is None else (call, identity, plan)
+
+    def _served(self, ask: Ask) -> tuple[Domain, str] | None:
+        if ask.uri.host:
+            return self._domains.find(ask.uri)
+        if ask.subscriber is not None:
+            caller = parse_uri(f"sip:{ask.subscriber}")
+            return self._domains.find_number(ask.uri, None if isinstance(caller, Malformed) else caller)
+        return self._domains.find_number(ask.uri, address_uri(ask.request, "from"))
+
+    def _form(self, country: str) -> Form:
+        form = self._forms.get(country)
+        if form is None:
+            form = self._forms[country] = Form("", country)
+        return form
+
+    def _session(self, name: str) -> Session | None:
+        """What keeps the calls of a provider alive, or ends them."""
+        state = self.trunks.find(name)
+        if state is None:
+            return None
+        known = self._sessions.get(name)
+        if known is None or known[0] is not state.site:
+            site = state.site
+            made = Session(site.session_expires_s, bye=True, longest_s=site.max_call_s)
+            known = self._sessions[name] = site, made
+        return known[1]
+
+    def _lead(self, ask: Ask, call: Call, plan: Plan) -> None:
+        """To a user here: whom the next steps are asked for."""
+        if plan.kind == "aor":
+            aor = self._on_wire(plan.value)
+        else:
+            aor = f"{escape_user(plan.called_number(call.number))}@{plan.value}"
+        scheme = "sips" if ask.uri.scheme == "sips" else "sip"
+        uri = parse_uri(f"{scheme}:{aor}")
+        if not isinstance(uri, Malformed):
+            ask.uri = uri
+
+    def _to_target(self, ask: Ask, call: Call, plan: Plan, identity: Identity | None) -> Decision:
+        out = make_outgoing(ask.request, call, plan, self._sides.of_target(plan.value), identity)
+        if out is None:
+            return NO_NUMBER
+        return Forward([Target(out.uri, headers=out.headers, dropped=out.dropped)])
+
+    def side_of(self, provider: str, gateway: GatewayState) -> Side:
+        """How a gateway wants its calls."""
+        return self._sides.of(provider, gateway.site)
+
+
+class Message:
+    """A request that is no call, and goes through a gateway: it counts nowhere, and says nothing of it."""
+
+    __slots__ = ("_call", "_identity", "_plan", "_step", "_tried")
+
+    def __init__(self, step: TrunkStep, call: Call, plan: Plan, identity: Identity | None) -> None:
+        self._step = step
+        self._call = call
+        self._plan = plan
+        self._identity = identity
+        self._tried: list[GatewayState] = []
+
+    def decide(self, ask: Ask) -> Decision:
+        """To the first gateway, or to the next one where one can't be reached."""
+        if ask.outcomes and ask.outcomes[-1].error not in ("transport", "name", "timeout"):
+            return Best(ask.outcomes[-1])
+        name: str | None = self._plan.value
+        seen: set[str] = set()
+        while name and name not in seen:
+            seen.add(name)
+            provider = self._step.trunks.find(name)
+            if provider is None:
+                break
+            chosen = provider.choose(ask.now, self._tried)
+            if isinstance(chosen, GatewayState):
+                return self._send(ask, name, chosen)
+            name = provider.site.fallback
+        return _NO_GATEWAY
+
+    def _send(self, ask: Ask, provider: str, gateway: GatewayState) -> Decision:
+        self._tried.append(gateway)
+        side = self._step.side_of(provider, gateway)
+        out = make_outgoing(ask.request, self._call, self._plan, side, self._identity)
+        if out is None:
+            return NO_NUMBER
+        ask.step = self
+        state = self._step.trunks.find(provider)
+        wait_s = 0.0 if state is None else state.site.try_for_ms / 1000.0
+        return Forward([Target(out.uri, first_response_s=wait_s, headers=out.headers, dropped=out.dropped)])
+
+
+def may_go_out(ask: Ask) -> bool:
+    """Whether who asks may use providers and targets on our account."""
+    return ask.trusted or ask.subscriber is not None or isinstance(ask.peer, Arrival)
