@@ -4,7 +4,7 @@ It is what `Access.decide` would say if whoever the From names answered with the
 is asked in another way, so that nothing is counted and no nonce made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from oneproxy.access.rules import DENY, TRUST, Rules
 from oneproxy.access.sources import shut_key, source_of
 from oneproxy.access.verify import CALLERS, PROVED, Domains, Realm, Verifier
 from oneproxy.engine.decisions import Ask
+from oneproxy.engine.flow import Flow
 from oneproxy.sip.read import address_uri
 
 #: What was looked at, and what was found there.
@@ -40,12 +41,15 @@ class Parts(NamedTuple):
     realms: Mapping[str, Realm]
     #: Those that some domain asks a password for.
     methods: frozenset[str]
+    #: Which gateway sends from where a flow leads.
+    neighbour: Callable[[Flow], object | None]
 
 
 def explain_screen(parts: Parts, ask: Ask) -> Told:
     """Address rules and flood guard alone."""
     ask.screened = True
     flow = ask.flow
+    ask.peer = parts.neighbour(flow)
     rule, action = parts.rules.explain(flow.host, flow.client_names, ask.request.method)
     steps = [("address rule", f"{rule}: {action}" if rule else "none fits, which allows")]
     if action == TRUST:
@@ -53,6 +57,8 @@ def explain_screen(parts: Parts, ask: Ask) -> Told:
         return Told([*steps, ("access", "trusted: no password is asked for")])
     if action == DENY:
         return _refused(steps, causes.ADDRESS_DENIED)
+    if ask.peer is not None:
+        return Told([*steps, ("source", "a gateway, which is never banned")])
     guard = parts.guard
     ban = guard.bans.find(source_of(flow.host), ask.now)
     steps.append(("source", "not banned" if ban is None else _describe(ban, _is_shut(guard, ban))))
@@ -70,6 +76,8 @@ def explain_access(parts: Parts, ask: Ask) -> Told:
     if ask.trusted:
         return Told(steps)
     request, domains = ask.request, parts.domains
+    if ask.peer is not None and request.method != "REGISTER":
+        return _without(steps, "a gateway may call, by routes for its calls alone anybody but users here")
     served = domains.find(ask.uri)
     if request.method == "REGISTER" and served is not None:
         return _explain_registrant(parts, ask, parts.realms[served[0].name], steps)

@@ -186,7 +186,14 @@ class Access:
 
     def _parts(self) -> Parts:
         return Parts(
-            self._rules, self._guard, self._domains, self._owners, self._verifier, self._realms, self._methods
+            self._rules,
+            self._guard,
+            self._domains,
+            self._owners,
+            self._verifier,
+            self._realms,
+            self._methods,
+            self._neighbour,
         )
 
     def trusts(self, flow: Flow, method: str) -> bool:

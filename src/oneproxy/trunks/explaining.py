@@ -4,9 +4,10 @@ Nothing is changed and no call is placed: no gateway has a turn less for it, no 
 drawn. What is said here is what a call does that is placed at the same time with nothing between.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol
 
+from oneproxy.engine.decisions import Ask
 from oneproxy.sip.message import Request
 from oneproxy.trunks import answer
 from oneproxy.trunks.call import Call
@@ -14,6 +15,7 @@ from oneproxy.trunks.candidate import Candidate, Why
 from oneproxy.trunks.gateway import GatewayState
 from oneproxy.trunks.health import State
 from oneproxy.trunks.identity import Identity
+from oneproxy.trunks.inbound import may_go_out
 from oneproxy.trunks.outgoing import Side, explain_outgoing, make_outgoing
 from oneproxy.trunks.provider import ProviderState
 from oneproxy.trunks.routes import Plan, Routes
@@ -66,21 +68,45 @@ class Walked(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """What becomes of a call at routes and trunks.
+    """What becomes of a request at routes and trunks.
 
     plan: the route that counts, None for none. gateway: "provider/gateway", "" where it goes to none.
-    uri: the Request-URI that goes there or to the target, "" for none. cause: why no gateway has it.
+    uri: the Request-URI that goes there or to the target, "" for none. status: what the caller is
+    answered, 0 where it goes out or on to the next steps. cause: as `Reply.cause`.
     """
 
     steps: list[Step]
     plan: Plan | None = None
     gateway: str = ""
     uri: str = ""
+    status: int = 0
     cause: str = ""
 
 
-def explain_walk(trunks: Trunks, provider: str, now: float) -> Walked:
-    """What `Trunks.walk(provider).begin(now)` gives, and why."""
+class Router(Protocol):
+    """Who routes: `step.TrunkStep`."""
+
+    routes: Routes
+    trunks: Trunks
+
+    def side_of(self, provider: str, gateway: GatewayState) -> Side:
+        """How a gateway wants its calls."""
+        ...
+
+    def target(self, plan: Plan) -> Side:
+        """How the target of a route wants its calls."""
+        ...
+
+    def lead(self, ask: Ask, call: Call, plan: Plan) -> None:
+        """Have the next steps asked for the user that a route is for."""
+        ...
+
+
+def explain_walk(trunks: Trunks, provider: str, now: float, is_call: bool = True) -> Walked:
+    """What `Trunks.walk(provider).begin(now)` gives, and why.
+
+    is_call: else it is a request for which nobody is tried that is believed not to work.
+    """
     choices: list[Choice] = []
     chain = _chain(trunks, provider)
     is_full = False
@@ -90,6 +116,8 @@ def explain_walk(trunks: Trunks, provider: str, now: float) -> Walked:
             return _taken(choices, state, Choice(state.site.name, False, candidates, chosen.site.name))
         is_full = is_full or chosen is Why.FULL
         choices.append(Choice(state.site.name, False, candidates, ""))
+    if not is_call:
+        return Walked(choices, "", "", answer.UNHEALTHY)
     if is_full:
         return Walked(choices, "", "", answer.FULL)
     for state in chain:
@@ -100,37 +128,37 @@ def explain_walk(trunks: Trunks, provider: str, now: float) -> Walked:
     return Walked(choices, "", "", answer.UNHEALTHY if chain else answer.UNKNOWN)
 
 
-def explain_call(
-    routes: Routes,
-    trunks: Trunks,
-    call: Call,
-    request: Request,
-    identity: Identity | None,
-    side_of: Callable[[str, str], Side],
-) -> Explained:
-    """What becomes of `call`, step by step.
-
-    request: as it came, and as access and the steps before let it pass. identity: who calls
-    (`identity.find_identity`). side_of: gives the side of a provider and gateway, made ready.
-    """
+def explain_call(by: Router, ask: Ask, call: Call, identity: Identity | None) -> Explained:
+    """What becomes of `call`, step by step. ask: as the steps before let it pass; identity: who calls."""
     steps = _explain_arrival(call)
-    considered = routes.explain(call)
+    considered = by.routes.explain(call)
     steps += [(f"route {_quoted(one.key)}", f"not this one: {one.why}") for one in considered if one.why]
     if not considered or considered[-1].why:
-        return Explained([*steps, ("route", "none: no route is for this number and this call")])
+        return Explained([*steps, ("route", "none is for this number and this call")])
     plan = considered[-1].plan
     steps.append((f"route {_quoted(plan.key)}", f"counts: {_destination(plan)}"))
+    match plan.kind:
+        case "refuse":
+            return Explained(steps, plan, status=int(plan.value), cause="route")
+        case "redirect":
+            return _explain_redirect(by, call, plan, steps)
+        case "aor" | "domain":
+            by.lead(ask, call, plan)
+            return Explained([*steps, ("looked for", ask.uri.text)], plan)
+        case _:
+            return _explain_way_out(by, ask, call, identity, plan, steps)
+
+
+def _explain_way_out(
+    by: Router, ask: Ask, call: Call, identity: Identity | None, plan: Plan, steps: list[Step]
+) -> Explained:
+    """To a provider or a target, for those who may."""
+    if not may_go_out(ask):
+        out = "not allowed: no password is proved, the source is not trusted and no gateway"
+        return Explained([*steps, ("way out", out)], plan, status=403, cause="not-allowed-out")
     if plan.kind == "provider":
-        return _explain_trunks(trunks, call, request, identity, plan, side_of, steps)
-    if plan.kind == "target":
-        side = Side("", plan.value)
-        out = make_outgoing(request, call, plan, side, identity)
-        steps += explain_outgoing(request, call, plan, side, identity)
-        return Explained(steps, plan, "", "" if out is None else out.uri)
-    called = plan.called_number(call.number)
-    if called != call.number:
-        steps.append(("called, after the route's rewriting", called))
-    return Explained(steps, plan)
+        return _explain_trunks(by, ask, call, identity, plan, steps)
+    return _explain_out(ask.request, call, plan, by.target(plan), identity, steps)
 
 
 def describe(candidate: Candidate, choice: str) -> str:
@@ -155,17 +183,21 @@ _SCORES: Final[Mapping[str, str]] = {
 }
 
 
+def _explain_redirect(by: Router, call: Call, plan: Plan, steps: list[Step]) -> Explained:
+    called = plan.called_number(call.number)
+    uri = by.target(plan).uri_of(called)
+    steps.append(("called, after the route's rewriting", called))
+    return Explained(
+        [*steps, ("Contact", uri or "none: nothing is left of the number")], plan, status=302 if uri else 484
+    )
+
+
 def _explain_trunks(
-    trunks: Trunks,
-    call: Call,
-    request: Request,
-    identity: Identity | None,
-    plan: Plan,
-    side_of: Callable[[str, str], Side],
-    steps: list[Step],
+    by: Router, ask: Ask, call: Call, identity: Identity | None, plan: Plan, steps: list[Step]
 ) -> Explained:
-    """The rest of a call that a provider has."""
-    walked = explain_walk(trunks, plan.value, call.now)
+    """The rest of a request that a provider has."""
+    trunks = by.trunks
+    walked = explain_walk(trunks, plan.value, call.now, ask.request.method == "INVITE")
     for choice in walked.choices:
         state = trunks.find(choice.provider)
         way = "latency" if state is None else state.site.choice
@@ -174,14 +206,24 @@ def _explain_trunks(
         steps += [(f"gateway {choice.provider}/{one.name}", describe(one, way)) for one in choice.candidates]
         if not choice.chosen:
             steps.append((f"provider {choice.provider}", "has no gateway for this call"))
-    if not walked.gateway:
-        return Explained([*steps, ("choice", f"no gateway: {walked.cause}")], plan, cause=walked.cause)
-    gateway = f"{walked.provider}/{walked.gateway}"
-    steps.append(("choice", gateway))
-    side = side_of(walked.provider, walked.gateway)
-    out = make_outgoing(request, call, plan, side, identity)
+    found = trunks.find(walked.provider)
+    gateway = None if found is None else found.find(walked.gateway)
+    if gateway is None:
+        steps.append(("choice", f"no gateway: {walked.cause}"))
+        return Explained(steps, plan, status=503, cause=walked.cause)
+    steps.append(("choice", f"{walked.provider}/{walked.gateway}"))
+    return _explain_out(ask.request, call, plan, by.side_of(walked.provider, gateway), identity, steps)
+
+
+def _explain_out(
+    request: Request, call: Call, plan: Plan, side: Side, identity: Identity | None, steps: list[Step]
+) -> Explained:
+    """What goes to a gateway or a target."""
     steps += explain_outgoing(request, call, plan, side, identity)
-    return Explained(steps, plan, gateway, "" if out is None else out.uri)
+    out = make_outgoing(request, call, plan, side, identity)
+    if out is None:
+        return Explained(steps, plan, side.name, status=484)
+    return Explained(steps, plan, side.name, out.uri)
 
 
 def _explain_arrival(call: Call) -> list[Step]:

@@ -1,15 +1,14 @@
 """A call explained: routes, rewriting, gateways and the choice, as people read them."""
 
-import pytest
-
-from asking import request_of
-from oneproxy.sip.message import Request
+from asking import ask_of, request_of, uri_of
+from oneproxy.engine.decisions import Ask
 from oneproxy.site.model import Format, Gateway, Provider, Route
 from oneproxy.trunks.call import Call
 from oneproxy.trunks.explaining import Explained, explain_call, explain_walk
+from oneproxy.trunks.gateway import GatewayState
 from oneproxy.trunks.identity import find_identity
 from oneproxy.trunks.outgoing import Side
-from oneproxy.trunks.routes import Routes
+from oneproxy.trunks.routes import Plan, Routes
 from oneproxy.trunks.trunks import Trunks
 from trunking import NOW, at, fail, gateway, provider, trunks
 
@@ -24,23 +23,38 @@ PROVIDER = Provider(
 )
 
 
-def request() -> Request:
-    return request_of("INVITE", "sip:+351912345678@example.com")
-
-
 def call(number: str = "+351912345678") -> Call:
     return Call(number, NOW, "example.com", "alice@example.com", "alice", "192.0.2.7")
 
 
-def explained(made: Trunks, routes: dict[str, Route], what: Call | None = None) -> Explained:
-    sides = {
-        (one.name, gateway.name): Side(f"{one.name}/{gateway.name}", gateway.uri, gateway.format)
-        for one in (state.site for state in made.providers())
-        for gateway in one.gateway
-    }
-    identity = find_identity(request(), False, "alice@example.com")
-    side_of = lambda provider, gateway: sides[provider, gateway]  # noqa: E731
-    return explain_call(Routes(routes), made, what or call(), request(), identity, side_of)
+class Router:
+    """Routes and trunks alone, and everybody may go out."""
+
+    def __init__(self, made: Trunks, routes: dict[str, Route]) -> None:
+        self.routes = Routes(routes)
+        self.trunks = made
+
+    def side_of(self, provider: str, gateway: GatewayState) -> Side:
+        return Side(f"{provider}/{gateway.site.name}", gateway.site.uri, gateway.site.format)
+
+    def target(self, plan: Plan) -> Side:
+        return Side("", plan.value)
+
+    def lead(self, ask: Ask, call: Call, plan: Plan) -> None:
+        ask.uri = uri_of(f"sip:{plan.value}")
+
+
+def explained(
+    made: Trunks,
+    routes: dict[str, Route],
+    what: Call | None = None,
+    method: str = "INVITE",
+    trusted: bool = True,
+) -> Explained:
+    ask = ask_of(request_of(method, "sip:+351912345678@example.com"))
+    ask.trusted = trusted
+    identity = find_identity(ask.request, False, "alice@example.com")
+    return explain_call(Router(made, routes), ask, what or call(), identity)
 
 
 def test_a_call_is_explained_from_its_route_to_its_gateway() -> None:
@@ -83,7 +97,7 @@ def test_a_call_is_explained_from_its_route_to_its_gateway() -> None:
 
 def test_a_call_without_a_route_says_so() -> None:
     found = explained(trunks(PROVIDER), {"+1": Route("+1", provider="carrier")})
-    assert found.steps[-1] == ("route", "none: no route is for this number and this call")
+    assert found.steps[-1] == ("route", "none is for this number and this call")
     assert (found.plan, found.gateway, found.uri) == (None, "", "")
 
 
@@ -96,25 +110,41 @@ def test_a_call_from_a_gateway_names_it() -> None:
         ("caller", "nobody proved, calling no number"),
         ("comes from", "gateway carrier/a1"),
         ('route "+351"', "counts: to user bob@x.org"),
+        ("looked for", "sip:bob@x.org"),
     ]
 
 
-@pytest.mark.parametrize(
-    ("route", "text"),
-    [
-        (Route("", redirect="sip:x.org"), "the caller is sent to sip:x.org"),
-        (Route("", domain="x.org"), "to the user of x.org with this number"),
-        (Route("", refuse=403), "the caller is answered 403"),
-    ],
-    ids=["redirect", "domain", "refuse"],
-)
-def test_each_destination_is_named(route: Route, text: str) -> None:
-    assert explained(trunks(PROVIDER), {"": route}).steps[-1] == ('route ""', f"counts: {text}")
+def test_a_route_that_refuses_says_with_what() -> None:
+    found = explained(trunks(PROVIDER), {"": Route("", refuse=603)})
+    assert found.steps[-1] == ('route ""', "counts: the caller is answered 603")
+    assert (found.status, found.cause) == (603, "route")
 
 
-def test_a_number_that_a_route_rewrites_for_a_user_is_shown() -> None:
-    found = explained(trunks(PROVIDER), {"": Route("", domain="x.org", strip=4)})
-    assert found.steps[-1] == ("called, after the route's rewriting", "912345678")
+def test_a_route_that_redirects_says_where_to() -> None:
+    found = explained(trunks(PROVIDER), {"": Route("", redirect="sip:x.org", strip=4)})
+    assert found.steps[-3:] == [
+        ('route ""', "counts: the caller is sent to sip:x.org"),
+        ("called, after the route's rewriting", "912345678"),
+        ("Contact", "sip:912345678@x.org"),
+    ]
+    assert found.status == 302
+
+
+def test_who_may_not_go_out_is_told_so() -> None:
+    found = explained(trunks(PROVIDER), {"": Route("", provider="carrier")}, trusted=False)
+    assert found.steps[-1][0] == "way out"
+    assert (found.status, found.cause, found.gateway) == (403, "not-allowed-out", "")
+
+
+def test_a_message_goes_to_no_gateway_that_is_believed_not_to_work() -> None:
+    made = trunks(provider("a"))
+    state = made.find("p")
+    assert state is not None
+    for _ in range(3):
+        state.probed(NOW, "a", 408, "timeout")
+    assert explained(made, {"": Route("", provider="p")}, method="INVITE").gateway == "p/a"
+    found = explained(made, {"": Route("", provider="p")}, method="MESSAGE")
+    assert (found.status, found.cause) == (503, "gateways-down")
 
 
 def test_a_call_to_a_target_is_rewritten_for_it() -> None:
