@@ -84,6 +84,10 @@ class ProviderState:
         """The gateway of this name."""
         return self._all.get(name)
 
+    def known(self) -> list[GatewayState]:
+        """All of the site, drained ones too, and those that are gone from it but have calls."""
+        return list(self._all.values())
+
     def adopt(self, name: str, now: float, key: str) -> Attempt:
         """A call that was on before this process began; its gateway may be gone from the site."""
         gateway = self._all.get(name)

@@ -1,0 +1,66 @@
+"""What people are shown of the gateways of a node, and of how it is registered at them."""
+
+from collections.abc import Callable, Iterable
+
+from oneproxy.ipc.desk import MAX_GATEWAYS, GatewayFound, GatewaysFound, ProviderFound, StandingFound
+from oneproxy.site.mistake import without_uri_password
+from oneproxy.trunks.gateway import GatewayState
+from oneproxy.trunks.provider import ProviderState
+from oneproxy.trunks.registration import Standing
+
+#: How OneProxy is registered at a gateway, by provider and name; None where it is not.
+StandingOf = Callable[[str, str], Standing | None]
+
+
+def view_of(providers: Iterable[ProviderState], now: float, standing_of: StandingOf) -> GatewaysFound:
+    """The providers by name, as many as have MAX_GATEWAYS gateways, and how many gateways are left out."""
+    shown: list[ProviderFound] = []
+    room = MAX_GATEWAYS
+    left_out = 0
+    for provider in sorted(providers, key=_name):
+        known = provider.known()
+        left_out += max(0, len(known) - room)
+        gateways = [
+            _gateway(one, now, standing_of(provider.site.name, one.site.name)) for one in known[:room]
+        ]
+        room -= len(gateways)
+        site = provider.site
+        counts = provider.full, provider.unhealthy, provider.panics
+        shown.append(ProviderFound(site.name, len(provider.held), site.max_calls, *counts, gateways))
+    return GatewaysFound(shown, left_out)
+
+
+def _gateway(state: GatewayState, now: float, standing: Standing | None) -> GatewayFound:
+    health, site = state.health, state.site
+    return GatewayFound(
+        site.name,
+        without_uri_password(site.uri),
+        health.state.value,
+        health.since,
+        health.until if now < health.until else 0.0,
+        len(state.held),
+        site.max_calls,
+        state.waiting,
+        state.latency.value(now),
+        state.rate(),
+        dict(state.ends),
+        site.drain,
+        health.rest_until if now < health.rest_until else 0.0,
+        None if standing is None or site.register is None else _standing(site.register.aor, standing),
+    )
+
+
+def _standing(aor: str, standing: Standing) -> StandingFound:
+    return StandingFound(
+        standing.state.value,
+        aor,
+        standing.status,
+        standing.reason,
+        standing.error,
+        standing.next_at,
+        standing.expires_at,
+    )
+
+
+def _name(provider: ProviderState) -> str:
+    return provider.site.name
