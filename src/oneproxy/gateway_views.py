@@ -1,19 +1,26 @@
 """What people are shown of the gateways of a node, and of how it is registered at them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from oneproxy.ipc.desk import MAX_GATEWAYS, GatewayFound, GatewaysFound, ProviderFound, StandingFound
+from oneproxy.policy.order import Order
 from oneproxy.site.mistake import without_uri_password
 from oneproxy.trunks.gateway import GatewayState
 from oneproxy.trunks.provider import ProviderState
 from oneproxy.trunks.registration import Standing
+from oneproxy.trunks.step import TrunkStep
 
 #: How OneProxy is registered at a gateway, by provider and name; None where it is not.
 StandingOf = Callable[[str, str], Standing | None]
 
 
-def view_of(providers: Iterable[ProviderState], now: float, standing_of: StandingOf) -> GatewaysFound:
-    """The providers by name, as many as have MAX_GATEWAYS gateways, and how many gateways are left out."""
+def view_of(order: Order | None, now: float, standing_of: StandingOf = lambda *_: None) -> GatewaysFound:
+    """The providers by name, as many as have MAX_GATEWAYS gateways, and how many gateways are left out.
+
+    order: the steps of the node; None where it has no site yet.
+    """
+    steps = () if order is None else order.steps
+    providers = [one for step in steps if isinstance(step, TrunkStep) for one in step.trunks.providers()]
     shown: list[ProviderFound] = []
     room = MAX_GATEWAYS
     left_out = 0

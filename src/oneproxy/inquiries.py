@@ -31,7 +31,6 @@ from oneproxy.ipc.desk import (
 from oneproxy.policy.explaining import Explainer, Question, make_ask
 from oneproxy.policy.live import on_wire
 from oneproxy.policy.order import Order
-from oneproxy.site.mistake import without_uri_password
 
 
 class Banned(Protocol):
@@ -114,14 +113,14 @@ def page_of(bans: Banned, after: str) -> BansFound:
 
 
 def explain_to_people(
-    order: Order, question: AskExplain, listeners: Sequence[Listener], now: float
+    order: Order | None, question: AskExplain, listeners: Sequence[Listener], now: float
 ) -> NodeExplained:
-    """What `order` would do with a request at this moment, without what people must not be shown."""
+    """What `order` would do with a request at this moment; None: there is no site yet."""
+    if order is None:
+        return NodeExplained([], "this node has no site yet")
     asked = Question(question.from_, question.to, question.source, question.transport, question.method)
     ask = make_ask(asked, listeners, now)
     if isinstance(ask, str):
         return NodeExplained([], "", fault=ask)
     told = Explainer(order).explain(ask)
-    steps = [(heading, without_uri_password(text)) for heading, text in told.steps]
-    targets = tuple(map(without_uri_password, told.targets))
-    return NodeExplained(steps, without_uri_password(told.verdict), told.gateway, targets, told.status)
+    return NodeExplained(told.steps, told.verdict, told.gateway, told.targets, told.status)

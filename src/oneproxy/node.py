@@ -274,14 +274,9 @@ class Node:
         return NodeHealth(self._live.version, self._location.count, self._loaded_once, len(self._bans))
 
     def _gateways(self) -> GatewaysFound:
-        step = None if self._policy is None else self._policy.trunks
-        if step is None:
-            return GatewaysFound([])
-        return view_of(step.trunks.providers(), self._clock.now(), lambda _provider, _gateway: None)
+        return view_of(self._policy, self._clock.now())
 
     def _explain(self, question: AskExplain) -> NodeExplained:
-        if self._policy is None:
-            return NodeExplained([], "this node has no site yet")
         return explain_to_people(self._policy, question, self._listeners, self._clock.now())
 
     def _answer(self, ask: Ask, decision: Decision) -> None:

@@ -82,6 +82,7 @@ routes = st.lists(
         prepend=st.sampled_from(["", "00"]),
         calling=st.sampled_from([Rewrite(), Rewrite(prepend="9")]),
         withhold=st.booleans(),
+        users=st.sampled_from([False, False, True]),
     ),
     max_size=5,
 )

@@ -19,6 +19,8 @@ from oneproxy.ipc import messages
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
     PAGE,
+    AskExplain,
+    AskGateways,
     AskHealth,
     BanFound,
     BanLifted,
@@ -28,7 +30,9 @@ from oneproxy.ipc.desk import (
     BindingsFound,
     Differences,
     DifferencesFound,
+    Explained,
     Found,
+    GatewaysFound,
     HealthFound,
     Inquiry,
     LiftBan,
@@ -36,7 +40,9 @@ from oneproxy.ipc.desk import (
     Look,
     Looked,
     LookUp,
+    NodeExplained,
     NodeHealth,
+    ProviderFound,
     Query,
     Refused,
     Report,
@@ -433,6 +439,12 @@ def test_what_only_nodes_know_is_asked_of_all_of_them(play: Play) -> None:
                         return Report(inquiry.number, BanLifted(int(any(one.name == lifted for one in kept))))
                     case AskHealth():
                         return Report(inquiry.number, NodeHealth(7, len(kept), True))
+                    case AskGateways():
+                        provider = ProviderFound("carrier", len(kept), 0, 0, 0, 0, [])
+                        return Report(inquiry.number, GatewaysFound([provider], len(kept)))
+                    case AskExplain(to=to):
+                        fault = "to: none" if not to else ""
+                        return Report(inquiry.number, NodeExplained([("a", "b")], to, fault=fault))
 
             answering(link, answer)
         assert await stage.desk.ask(ListBans()) == BansFound([bans["edge-2"][0], bans["edge-1"][0]])
@@ -441,6 +453,15 @@ def test_what_only_nodes_know_is_asked_of_all_of_them(play: Play) -> None:
         assert await stage.desk.ask(AskHealth()) == HealthFound(
             "", "", 0, [NodeHealth(7, 2, True, 0, "edge-1"), NodeHealth(7, 1, True, 0, "edge-2")]
         )
+        # What nodes know of gateways and choose by is their own.
+        providers = [
+            ProviderFound("carrier", calls, 0, 0, 0, 0, [], node)
+            for calls, node in ((2, "edge-1"), (1, "edge-2"))
+        ]
+        assert await stage.desk.ask(AskGateways()) == GatewaysFound(providers, 3)
+        said = [NodeExplained([("a", "b")], "bob", node=node) for node in ("edge-1", "edge-2")]
+        assert await stage.desk.ask(AskExplain("alice", "bob")) == Explained(said)
+        assert await stage.desk.ask(AskExplain("alice", "")) == Refused("unfit", "to: none")
 
     play(scene)
 

@@ -54,6 +54,7 @@ def build(
         on_wire,
         Random(),
         live.route_lengths,
+        live.user_routes,
     )
     access = Access(
         live.site,

@@ -46,6 +46,7 @@ class _Staged:
         "rules",
         "singles",
         "subscribers",
+        "user_routes",
     )
 
     def __init__(self) -> None:
@@ -58,6 +59,7 @@ class _Staged:
         self.routes: dict[str, Route] = {}
         self.gone_routes: list[str] = []
         self.route_lengths: set[int] = set()
+        self.user_routes: set[str] = set()
         self.providers: dict[str, Provider | None] = {}
         #: [flood] and [registrar]; None: the section is gone.
         self.singles: dict[str, Part | None] = {}
@@ -77,6 +79,7 @@ class Live:
         "route_lengths",
         "routes",
         "subscribers",
+        "user_routes",
         "version",
         "without_database",
     )
@@ -92,6 +95,8 @@ class Live:
         self.routes: dict[str, Route] = dict(site.routes)
         #: The lengths that prefixes of routes have, and some that they had.
         self.route_lengths: set[int] = {len(route.prefix) for route in site.routes.values()}
+        #: The keys of those that are for users too.
+        self.user_routes: set[str] = {key for key, route in site.routes.items() if route.users}
         #: By name.
         self.providers: dict[str, Provider] = dict(site.providers)
         self.flood = site.flood
@@ -154,6 +159,7 @@ class Live:
             ):
                 mapping.clear()
             self.route_lengths.clear()
+            self.user_routes.clear()
             self.flood, self.without_database = Flood(), Registrar().without_database
         _put(self.domains, staged.domains)
         _put(self._rules, staged.rules)
@@ -162,6 +168,8 @@ class Live:
             self.routes.pop(key, None)
         self.routes.update(staged.routes)
         self.route_lengths |= staged.route_lengths
+        self.user_routes.difference_update(staged.gone_routes, staged.routes)
+        self.user_routes |= staged.user_routes
         _put(self.providers, staged.providers)
         self._take_subscribers(staged)
         self._take_singles(staged)
@@ -179,6 +187,8 @@ class Live:
             case Route():
                 self._staged.routes[key] = found
                 self._staged.route_lengths.add(len(found.prefix))
+                if found.users:
+                    self._staged.user_routes.add(key)
             case Provider():
                 self._staged.providers[found.name] = found
             case Flood() | Registrar():

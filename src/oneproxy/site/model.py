@@ -216,6 +216,8 @@ class Route(Struct, frozen=True, gc=False):
     withhold: bool = False
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    #: Also for users who are known here; other routes are for the numbers of others.
+    users: bool = False
 
 
 class Flood(Struct, frozen=True):

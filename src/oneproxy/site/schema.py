@@ -318,6 +318,7 @@ class Route(Table):
 
     prefix: Prefix
     order: Annotated[int, whole(0, 65_535)] = 0
+    users: Flag = False
     inbound: Annotated[
         list[Side], Field(max_length=64, description='a list such as ["carrier-a", "carrier-b/b1"]')
     ] = Field(default_factory=list)

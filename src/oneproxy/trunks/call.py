@@ -12,11 +12,11 @@ class Call:
     escapes off. domain: the served domain that it is made in, "" for none. caller: the AoR that was
     proved, as requests name it, "" for nobody. calling: the number or user of the caller, escapes
     off. source: the IP address that it came from. sides: "provider" and "provider/gateway" of every
-    gateway that is at that address; empty for a call that comes from none. now: seconds since the
-    epoch.
+    gateway that is at that address; empty for a call that comes from none. is_user: whether it is
+    for somebody who is known here. now: seconds since the epoch.
     """
 
-    __slots__ = ("caller", "calling", "domain", "now", "number", "sides", "source")
+    __slots__ = ("caller", "calling", "domain", "is_user", "now", "number", "sides", "source")
 
     def __init__(
         self,
@@ -27,6 +27,7 @@ class Call:
         calling: str = "",
         source: str = "",
         sides: frozenset[str] = _NOBODY,
+        is_user: bool = False,
     ) -> None:
         self.number = number
         self.now = now
@@ -35,3 +36,4 @@ class Call:
         self.calling = calling
         self.source = source
         self.sides = sides
+        self.is_user = is_user

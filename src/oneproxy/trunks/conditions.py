@@ -130,9 +130,24 @@ class _Inbound:
         return f"from gateway {', '.join(sorted(call.sides))}" if call.sides else "from no gateway"
 
 
+class _Others:
+    __slots__ = ("name",)
+
+    def __init__(self) -> None:
+        self.name = "users"
+
+    def holds(self, call: Call) -> bool:
+        return not call.is_user
+
+    def found(self, call: Call) -> str:
+        return "a user here" if call.is_user else "no user here"
+
+
 def conditions_of(route: Route, minutes: Minutes, on_wire: OnWire) -> tuple[Condition, ...]:
     """The conditions of a route, those that cost least first."""
     found: list[Condition] = [_Inbound(route.inbound)]
+    if not route.users:
+        found.append(_Others())
     if route.domains:
         found.append(_Domains(route.domains))
     if route.callers:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from oneproxy.engine.decisions import Ask
 from oneproxy.sip.message import Request
+from oneproxy.site.mistake import without_uri_password
 from oneproxy.trunks import answer
 from oneproxy.trunks.call import Call
 from oneproxy.trunks.candidate import Candidate, Why
@@ -250,13 +251,14 @@ def _taken(choices: list[Choice], state: ProviderState, choice: Choice) -> Walke
 
 
 def _destination(plan: Plan) -> str:
+    value = without_uri_password(plan.value)
     kinds = {
-        "provider": f"to provider {plan.value}",
-        "target": f"to {plan.value}",
-        "redirect": f"the caller is sent to {plan.value}",
-        "aor": f"to user {plan.value}",
-        "domain": f"to the user of {plan.value} with this number",
-        "refuse": f"the caller is answered {plan.value}",
+        "provider": f"to provider {value}",
+        "target": f"to {value}",
+        "redirect": f"the caller is sent to {value}",
+        "aor": f"to user {value}",
+        "domain": f"to the user of {value} with this number",
+        "refuse": f"the caller is answered {value}",
     }
     return kinds[plan.kind]
 

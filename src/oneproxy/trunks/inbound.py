@@ -70,7 +70,7 @@ class Arrival:
 class Peers:
     """The gateways by where they send from."""
 
-    __slots__ = ("_by_address", "_by_length", "_by_name", "_known", "_named")
+    __slots__ = ("_any", "_by_address", "_by_length", "_by_name", "_known", "_named")
 
     def __init__(self, peers: Iterable[Peer] = ()) -> None:
         self._by_address: dict[int, list[Peer]] = {}
@@ -80,6 +80,7 @@ class Peers:
         #: What names lead to, as it was told.
         self._named: dict[str, tuple[int, ...]] = {}
         self._known: dict[tuple[str, int, str], Arrival | None] = {}
+        self._any = False
         self.take(peers)
 
     def take(self, peers: Iterable[Peer]) -> None:
@@ -96,12 +97,17 @@ class Peers:
                 first, length = _place(source)
                 lengths.setdefault(length, {}).setdefault(first, []).append(peer)
         self._by_length = [(_BITS - length, lengths[length]) for length in sorted(lengths, reverse=True)]
+        self._any = bool(self._by_address or self._by_name or lengths)
         self._named = {name: found for name, found in self._named.items() if name in self._by_name}
         self._known = {}
 
     def __contains__(self, host: object) -> bool:
         """Whether some gateway sends from this IP address."""
         return isinstance(host, str) and self.find(host, _USUAL_PORT) is not None
+
+    def is_client(self, name: str) -> bool:
+        """Whether a gateway has this name, which its TLS certificate may show."""
+        return name.lower() in self._by_name
 
     @property
     def names(self) -> list[str]:
@@ -122,6 +128,8 @@ class Peers:
         port: where it was sent from; it tells gateways of one address apart. client: the name in
         the verified TLS certificate, "" for none.
         """
+        if not self._any:
+            return None
         key = host, port, client
         if key not in self._known:
             if len(self._known) >= _REMEMBERED:

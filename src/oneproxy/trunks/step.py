@@ -1,7 +1,7 @@
 """The step that routes calls: by the number that is dialled to a provider, a target, a user, or nowhere.
 
-Passed on to the steps behind it is what no route is for, and what is for a user who is known here:
-routes are for the numbers of others. Where a route leads to a user here, the next steps find him.
+Passed on to the steps behind it is what no route is for, and what is for a user who is known here,
+unless a route is for users too. Where a route leads to a user here, the next steps find him.
 
 Only who has proved to be a subscriber, who is trusted, and gateways by routes that are made for
 their calls, get out to providers and targets: anybody else would talk on our account.
@@ -28,7 +28,7 @@ from oneproxy.trunks.numbers import number_or_user
 from oneproxy.trunks.outgoing import Side, make_outgoing
 from oneproxy.trunks.rewriting import Form
 from oneproxy.trunks.routed import RoutedCall
-from oneproxy.trunks.routes import Plan, Routes
+from oneproxy.trunks.routes import ALL, Plan, Routes
 from oneproxy.trunks.sides import Sides, peers_of
 from oneproxy.trunks.trunks import Trunks
 
@@ -69,6 +69,7 @@ class TrunkStep:
 
     __slots__ = (
         "_domains",
+        "_for_users",
         "_forms",
         "_is_user",
         "_on_wire",
@@ -87,21 +88,27 @@ class TrunkStep:
         is_user: Callable[[str, float], bool],
         on_wire: OnWire,
         random: Random,
-        lengths: Set[int] | None = None,
+        lengths: Set[int] = ALL,
+        for_users: Set[str] | None = None,
     ) -> None:
-        """is_user: whether somebody is known here by an AoR, at an instant. on_wire, lengths: as `Routes`."""
+        """is_user: whether somebody is known here by an AoR, at an instant. on_wire, lengths: as `Routes`.
+
+        for_users: the keys of routes that are for users too, looked at anew each time; None: those
+        of `site`.
+        """
         self._domains = domains
         self._is_user = is_user
         self._on_wire = on_wire
         self._routes: Mapping[str, Route] = site.routes
-        self.routes = (
-            Routes(site.routes, on_wire) if lengths is None else Routes(site.routes, on_wire, lengths)
-        )
+        self.routes = Routes(site.routes, on_wire, lengths)
         self.trunks = Trunks(_NO_SITE, random)
         self.peers = Peers()
         self._sides = Sides(random)
         #: By country: how numbers are dialled there. By provider: what keeps its calls alive.
         self._forms: dict[str, Form] = {}
+        if for_users is None:
+            for_users = {key for key, route in site.routes.items() if route.users}
+        self._for_users = for_users
         self._sessions: dict[str, tuple[Provider, Session]] = {}
         self.take(site)
 
@@ -116,7 +123,8 @@ class TrunkStep:
     def arrival(self, flow: Flow) -> Arrival | None:
         """The gateways that send from where a flow leads; None for anybody else."""
         names = flow.client_names
-        return self.peers.find(flow.host, flow.port, names[0] if names else "")
+        name = next((one for one in names if self.peers.is_client(one)), "") if names else ""
+        return self.peers.find(flow.host, flow.port, name)
 
     def decide(self, ask: Ask) -> Decision | None:
         """Route, refuse, or pass."""
@@ -177,26 +185,29 @@ class TrunkStep:
         peer = ask.peer
         arrival = peer if isinstance(peer, Arrival) else None
         served = self._served(ask)
+        is_user = False
         if served is None:
             if uri.scheme != "tel" and (arrival is None or not self._domains.is_here(uri)):
                 return None
             domain, country = "", ""
         else:
-            if self._is_user(served[1], ask.now):
+            is_user = self._is_user(served[1], ask.now)
+            if is_user and not self._for_users:
                 return None
             domain, country = served[0].name, served[0].country
         request = ask.request
         believed = ask.trusted or arrival is not None
         identity = find_identity(request, believed, ask.subscriber or "")
         calling = "" if identity is None else identity.user
+        sides: frozenset[str] = frozenset()
         if arrival is not None:
             number, sides = arrival.number(request, uri), arrival.sides
-            call = Call(number, ask.now, domain, ask.subscriber or "", calling, ask.flow.host, sides)
         else:
             number = number_or_user(uri)
             if country:
                 number = self._form(country).read(number)
-            call = Call(number, ask.now, domain, ask.subscriber or "", calling, ask.flow.host)
+        caller = ask.subscriber or ""
+        call = Call(number, ask.now, domain, caller, calling, ask.flow.host, sides, is_user)
         return call, identity
 
     def _served(self, ask: Ask) -> tuple[Domain, str] | None:

@@ -170,3 +170,20 @@ def test_routes_come_change_and_go_in_place_with_their_lengths() -> None:
     live.become(4, 0.0, True)
     assert (list(held), lengths) == (["7"], {1})
     assert lengths is live.route_lengths
+
+
+def test_routes_for_users_are_known_by_their_keys() -> None:
+    live = Live()
+    live.stage(
+        [row("route", "1", prefix="1", target="sip:a", users=True), row("route", "2", prefix="2")], True
+    )
+    live.become(1, 1.0, True)
+    assert live.user_routes == {"1"}
+    live.stage(
+        [row("route", "1", prefix="1", target="sip:a"), row("route", "2", prefix="2", users=True)], True
+    )
+    live.become(2, 2.0, False)
+    assert live.user_routes == {"2"}
+    live.stage([("route", "2", "")], True)
+    live.become(3, 3.0, False)
+    assert live.user_routes == set()

@@ -114,7 +114,7 @@ def test_a_time_is_that_of_the_time_zone(when: str, fits: bool) -> None:
 def test_a_zone_that_is_not_known_here_is_never() -> None:
     route = Route("", times=("Mon-Sun",), time_zone="Europe/Atlantis")
     call = Call("1", 0.0)
-    [_, condition] = conditions_of(route, Minutes(), str)
+    [*_, condition] = conditions_of(route, Minutes(), str)
     assert (condition.holds(call), condition.found(call)) == (
         False,
         "a time zone that this machine does not know",
@@ -134,13 +134,20 @@ def test_every_condition_says_what_it_looked_at() -> None:
     call = Call("1", at("2026-11-25T08:05:00"), "y.org", "bob@y.org", "bob", "192.0.2.7", frozenset("b"))
     assert {one.name: one.found(call) for one in conditions_of(route, Minutes(), str)} == {
         "inbound": "from gateway b",
+        "users": "no user here",
         "domains": "domain y.org",
         "callers": "caller bob@y.org, calling bob",
         "times": "Wed 08:05 in Europe/Lisbon",
         "sources": "source 192.0.2.7",
     }
-    [inbound, *_] = conditions_of(route, Minutes(), str)
+    [inbound, users, *_] = conditions_of(route, Minutes(), str)
     assert inbound.found(Call("1", 0.0)) == "from no gateway"
+    assert users.found(Call("1", 0.0, is_user=True)) == "a user here"
+
+
+def test_a_route_is_for_users_here_where_it_says_so_alone() -> None:
+    call = Call("1", 0.0, is_user=True)
+    assert [holds(Route("", users=users), call) for users in (False, True)] == [False, True]
 
 
 @given(

@@ -77,6 +77,17 @@ def test_a_user_here_is_not_a_number_of_others(user: str) -> None:
     assert world.peer("192.0.2.20").has_nothing
 
 
+def test_a_route_may_be_for_users_too_and_who_it_leads_to_calls_them() -> None:
+    """As call control has it: every call comes by it, and it calls the phones."""
+    made = provider("control", gateway("g0"))
+    world = Routed(site((made,), (Route("", provider="control", users=True),)))
+    world.peer(CALLER).send(dial("alice"))
+    control = world.peer("192.0.2.20")
+    assert control.take_request("INVITE").uri == "sip:alice@192.0.2.20"
+    control.send(dial("alice", via="192.0.2.20", branch="z9hG4bK2", call_id="call-2"))
+    control.take_response(480)
+
+
 def test_a_number_that_no_route_is_for_is_nobodys() -> None:
     world = two()
     world.peer(CALLER).send(dial("+44123456789"))
