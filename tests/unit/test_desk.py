@@ -16,6 +16,7 @@ from oneproxy.admin.asking import RecorderAwayError, RecorderDesk
 from oneproxy.desk import Desk, _fate
 from oneproxy.deskwork import DATABASE, DeskWork, Reading
 from oneproxy.ipc import messages
+from oneproxy.ipc.asking import ask_once
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
     PAGE,
@@ -60,6 +61,7 @@ from oneproxy.ipc.desk import (
 )
 from oneproxy.ipc.endpoint import connect, listen
 from oneproxy.ipc.link import Link
+from oneproxy.ipc.running import asking_token
 from oneproxy.ipc.stream import Decoder, encode
 from oneproxy.recorder import Recorder
 from oneproxy.registrar.bindings import STATIC, Binding, Change, Fate, meaning
@@ -497,6 +499,28 @@ def test_the_admin_process_is_not_told_the_farms_secret_and_says_nothing_that_no
         welcome, ended = await said(encode(messages.Hello("edge", "token")), encode(Query(1, Look())))
         assert [type(one) for one in welcome] == [messages.Welcome]
         assert ended
+
+    play(scene)
+
+
+def test_a_command_asks_by_a_token_that_lets_no_node_in(play: Play) -> None:
+    async def scene(stage: Theatre) -> None:
+        token = asking_token("token")
+        assert isinstance(await ask_once("unix:socket", token, Look()), Looked)
+        await until(lambda: len(stage.recorder.peers) == 1)
+        assert await said(encode(messages.Hello("edge", token))) == ([], True)
+        with pytest.raises(ConnectionError):
+            await ask_once("unix:socket", "wrong", Look())
+
+    play(scene)
+
+
+def test_a_command_waits_no_longer_than_it_may(play: Play) -> None:
+    async def scene(stage: Theatre) -> None:
+        link, _ = await stage.node("edge-1")
+        link.on_inquiry = lambda _: None
+        with pytest.raises(TimeoutError):
+            await ask_once("unix:socket", asking_token("token"), AskGateways(), 0.05)
 
     play(scene)
 
