@@ -70,7 +70,7 @@ def walked(loops: int) -> float:
     began = time.perf_counter()
     for _ in range(loops):
         now += 0.01
-        walk = trunks.walk("p", "call")
+        walk = trunks.walk("p")
         walk.begin(now)
         attempt = walk.attempt
         if attempt is not None:

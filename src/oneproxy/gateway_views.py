@@ -1,6 +1,6 @@
 """What people are shown of the gateways of a node, and of how it is registered at them."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from oneproxy.ipc.desk import MAX_GATEWAYS, GatewayFound, GatewaysFound, ProviderFound, StandingFound
 from oneproxy.policy.order import Order
@@ -8,19 +8,18 @@ from oneproxy.site.mistake import without_uri_password
 from oneproxy.trunks.gateway import GatewayState
 from oneproxy.trunks.provider import ProviderState
 from oneproxy.trunks.registration import Standing
+from oneproxy.trunks.registrations import Listed
 from oneproxy.trunks.step import TrunkStep
 
-#: How OneProxy is registered at a gateway, by provider and name; None where it is not.
-StandingOf = Callable[[str, str], Standing | None]
 
-
-def view_of(order: Order | None, now: float, standing_of: StandingOf = lambda *_: None) -> GatewaysFound:
+def view_of(order: Order | None, now: float, registrations: Iterable[Listed] = ()) -> GatewaysFound:
     """The providers by name, as many as have MAX_GATEWAYS gateways, and how many gateways are left out.
 
     order: the steps of the node; None where it has no site yet.
     """
     steps = () if order is None else order.steps
     providers = [one for step in steps if isinstance(step, TrunkStep) for one in step.trunks.providers()]
+    standings = {(one.provider, one.gateway): one for one in registrations}
     shown: list[ProviderFound] = []
     room = MAX_GATEWAYS
     left_out = 0
@@ -28,7 +27,7 @@ def view_of(order: Order | None, now: float, standing_of: StandingOf = lambda *_
         known = provider.known()
         left_out += max(0, len(known) - room)
         gateways = [
-            _gateway(one, now, standing_of(provider.site.name, one.site.name)) for one in known[:room]
+            _gateway(one, now, standings.get((provider.site.name, one.site.name))) for one in known[:room]
         ]
         room -= len(gateways)
         site = provider.site
@@ -37,7 +36,7 @@ def view_of(order: Order | None, now: float, standing_of: StandingOf = lambda *_
     return GatewaysFound(shown, left_out)
 
 
-def _gateway(state: GatewayState, now: float, standing: Standing | None) -> GatewayFound:
+def _gateway(state: GatewayState, now: float, listed: Listed | None) -> GatewayFound:
     health, site = state.health, state.site
     return GatewayFound(
         site.name,
@@ -53,7 +52,7 @@ def _gateway(state: GatewayState, now: float, standing: Standing | None) -> Gate
         dict(state.ends),
         site.drain,
         health.rest_until if now < health.rest_until else 0.0,
-        None if standing is None or site.register is None else _standing(site.register.aor, standing),
+        None if listed is None else _standing(listed.aor, listed.standing),
     )
 
 

@@ -5,12 +5,9 @@ location in memory, and the link to the recorder.
 """
 
 import asyncio
-import errno
 import gc
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Final
 
 import structlog
@@ -32,6 +29,14 @@ from oneproxy.ipc import child
 from oneproxy.ipc.desk import AskExplain, GatewaysFound, NodeExplained, NodeHealth
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Follow, SitePart, SiteVersion, Start
+from oneproxy.listening import (
+    bind_all,
+    explain,
+    make_room_for_files,
+    name_servers,
+    other_addresses,
+    warn_of_choice,
+)
 from oneproxy.policy.build import build
 from oneproxy.policy.domains import names_of
 from oneproxy.policy.live import Live
@@ -39,19 +44,15 @@ from oneproxy.policy.order import Order
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.step import Registrar
-from oneproxy.sip.host import parse_hostport
 from oneproxy.sip.malformed import Malformed
-from oneproxy.site.model import Listen
-from oneproxy.transport.address import WILDCARDS, local_addresses
 from oneproxy.transport.banned import Shut
-from oneproxy.transport.codec import Codec, StreamCodec
 from oneproxy.transport.connections import Connections, Limits
-from oneproxy.transport.credentials import Credentials, CredentialsError
 from oneproxy.transport.driver import Clock, Driver
-from oneproxy.transport.flows import AnyListener, Ways, reach
+from oneproxy.transport.flows import Ways, reach
 from oneproxy.transport.names import Names
-from oneproxy.transport.stream import StreamListener
 from oneproxy.transport.udp import UdpListener
+from oneproxy.trunks.step import TrunkStep
+from oneproxy.trunkwork import TrunkWork
 
 #: Server transactions for each call that the node has room for: INVITE and BYE are
 #: remembered for 32 s after they were answered, so calls shorter than that pile up.
@@ -77,6 +78,7 @@ class Node:
         """Raises OSError where a listener can't be bound or a certificate not be used: `explain` it."""
         self._start = start
         self._machine = start.machine
+        self._index = start.index
         self._clock = Clock()
         machine = self._machine
         self._connections = Connections(Limits(machine.connections, machine.connections_per_source))
@@ -126,7 +128,9 @@ class Node:
         gc.set_threshold(500_000, 20, 100)
         self._link.follow(self._mirror, self._clock.now)
         self._names.start()
+        self._trunks.resume(self._clock.now())
         self._driver.start(self._engine)
+        self._trunks.start(self._driver, self._names.find, self._live.site)
         for listener in self._listeners:
             warn_of_choice(listener)
 
@@ -170,6 +174,7 @@ class Node:
         while loop.time() < until and len(self._connections):  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_STEP_S)
         self._driver.stop()
+        self._trunks.stop()
         await self._names.close()
         self._log_counts()
         if self._location.unsaved:
@@ -210,6 +215,8 @@ class Node:
             if isinstance(step, Registrar):
                 step.on_dropped = self._note_dropped
                 self._registrar = step
+            if isinstance(step, TrunkStep):
+                self._trunks = TrunkWork(self._machine, self._index, secret, step, engine, listeners)
             if isinstance(step, Access):
                 engine.trust.screen = step.screen
                 engine.trust.trusts = step.trusts
@@ -241,6 +248,7 @@ class Node:
         )
         if self._policy is not None:
             self._policy.take(site)
+            self._trunks.take(site)
             self._narrow()
             self._own.serve(names_of(site.domains))
         log.info(
@@ -274,7 +282,8 @@ class Node:
         return NodeHealth(self._live.version, self._location.count, self._loaded_once, len(self._bans))
 
     def _gateways(self) -> GatewaysFound:
-        return view_of(self._policy, self._clock.now())
+        registrations = () if self._policy is None else self._trunks.registrations.standings()
+        return view_of(self._policy, self._clock.now(), registrations)
 
     def _explain(self, question: AskExplain) -> NodeExplained:
         return explain_to_people(self._policy, question, self._listeners, self._clock.now())
@@ -295,108 +304,11 @@ class Node:
         counted["names_refused"] = self._names.refused
         counted["names_failed"] = self._names.answers.failures
         counted["log_lost"] = logs.lost()
+        counted["calls_not_kept"] = self._trunks.lost
         new = {name: count - self._counted.get(name, 0) for name, count in counted.items()}
         self._counted = counted
         if any(new.values()):
             log.info("counted", **{name: count for name, count in new.items() if count})
-
-
-def bind_all(listens: Sequence[Listen], connections: Connections) -> list[AnyListener]:
-    """The listeners of all [[listen]]; as `bind`, and none stays bound where one can't be."""
-    listeners: list[AnyListener] = []
-    for listen in listens:
-        try:
-            listeners.append(bind(listen, connections))
-        except OSError:
-            for listener in listeners:
-                listener.close()
-            raise
-    return listeners
-
-
-def bind(listen: Listen, connections: Connections) -> AnyListener:
-    """The listener of one [[listen]]; the OSError names it in `filename`."""
-    transport = listen.transport.upper()
-    place = (listen.host, listen.port, listen.advertise, listen.advertise_port)
-    try:
-        if transport == "UDP":
-            return UdpListener(*place)
-        credentials = None
-        if transport in ("TLS", "WSS"):
-            credentials = Credentials(listen.certificate, listen.key, listen.client_ca)
-        codec: Callable[[], Codec] = StreamCodec
-        if transport in ("WS", "WSS"):
-            # The library takes a tenth of a second to load, and most nodes need none of it.
-            from oneproxy.transport.websocket import WebSocketCodec
-
-            codec = WebSocketCodec
-        return StreamListener(transport, *place, connections, credentials, codec)
-    except OSError as error:
-        error.filename = f"{listen.transport} {listen.host}:{listen.port}"
-        raise
-
-
-def other_addresses(listeners: Sequence[AnyListener]) -> list[tuple[str, int, bool]]:
-    """Where listeners are reached besides what they tell others: host, port, whether for connections.
-
-    One that is bound to all addresses is reached at each of them.
-    """
-    found: list[tuple[str, int, bool]] = []
-    for listener in listeners:
-        port: int = listener.socket.getsockname()[1]
-        hosts = local_addresses(listener.ipv6) if listener.address in WILDCARDS else [listener.address]
-        found += [(host, port, listener.reliable) for host in hosts]
-    return found
-
-
-def warn_of_choice(listener: AnyListener) -> None:
-    """Say so where answers to datagrams may leave from another address than was asked."""
-    if listener.transport != "UDP" or listener.address not in WILDCARDS:
-        return
-    addresses = [ip_address(one) for one in local_addresses(listener.ipv6)]
-    outward = [str(one) for one in addresses if not one.is_loopback and not one.is_link_local]
-    if len(outward) > 1:
-        log.warning(
-            "answers may leave from another address",
-            listen=f"udp {listener.address}",
-            addresses=outward,
-            way_out="one [[listen]] for each address that is in use",
-        )
-
-
-def name_servers(written: Sequence[str]) -> list[tuple[str, int]]:
-    """Addresses and ports of [dns] servers."""
-    places = [parse_hostport(one) for one in written]
-    return [(place[0], place[1] or 53) for place in places if place is not None]
-
-
-def explain(error: OSError) -> str:
-    """Why a listener could not be bound, and the way out, in one line."""
-    if isinstance(error, CredentialsError):
-        return f"cannot listen on {error.filename}: {error.reason}"
-    ways = {
-        errno.EADDRINUSE: "another program uses it; stop that program or choose another port",
-        errno.EADDRNOTAVAIL: "this machine has no such address; choose one of its own or 0.0.0.0",
-        errno.EACCES: "this user may not use it; choose a port above 1023",
-    }
-    way = ways.get(error.errno or 0, error.strerror or "unknown error")
-    return f"cannot listen on {error.filename}: {way}"
-
-
-def make_room_for_files(connections: int) -> None:
-    """Let the process have as many open sockets as it may need, if the system does."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    # Those that come, as many that we open, and what a process has besides.
-    wanted = 2 * connections + 256
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and wanted > hard:
-        log.warning("fewer open files allowed than connections", allowed=hard, wanted=wanted)
-        wanted = hard
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def run(start: Start, parent: child.Parent) -> int:

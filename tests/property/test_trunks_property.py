@@ -74,7 +74,6 @@ class Calls(RuleBasedStateMachine):
         self.ever: list[Attempt] = []
         #: When calls began at each gateway, since it has a bound on them.
         self.paced: dict[GatewayState, list[float]] = {}
-        self.number = 0
 
     def taken(self, found: Attempt | Answer, before: Attempt | None = None) -> None:
         """What a walk gave. `before` has failed."""
@@ -101,8 +100,7 @@ class Calls(RuleBasedStateMachine):
 
     @rule(provider=st.sampled_from("pqr"))
     def call(self, provider: str) -> None:
-        self.number += 1
-        walk = self.trunks.walk(provider, str(self.number))
+        walk = self.trunks.walk(provider)
         told: list[Candidate] = []
         found = walk.begin(self.now, told)
         self.taken(found)
@@ -167,13 +165,6 @@ class Calls(RuleBasedStateMachine):
         walk.end(self.now)
         walk.end(self.now)
 
-    @rule(every=st.integers(1, 4))
-    def sweep(self, every: int) -> None:
-        gone = list(self.on)[::every]
-        assert self.trunks.sweep(self.now, lambda attempt: attempt in gone) == len(gone)
-        for attempt in gone:
-            del self.on[attempt]
-
     @rule(seconds=st.sampled_from([0.3, 1.0, 7.0, 100.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -194,28 +185,14 @@ class Calls(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """Answered calls go on, and those that ring are lost with the process."""
-        kept = self.trunks.held()
+        kept = [one for one in self.on if one.is_answered]
         self.trunks = Trunks(self.site, Random(8))
-        self.trunks.adopt(kept)
         self.walks.clear()
-        self.ever.clear()
         self.paced.clear()
-        self.on = {
-            one: None
-            for name in "pq"
-            if (found := self.trunks.find(name)) is not None
-            for one in sorted(found.held, key=lambda attempt: int(attempt.key))
-        }
-        expected = [one for one in kept if one.provider in self.site.providers]
-        assert sorted(one.key for one in self.on) == sorted(one.key for one in expected)
-
-    @precondition(lambda self: any(one.is_answered for one in self.on))
-    @rule()
-    def end_adopted(self) -> None:
-        for attempt in list(self.on):
-            if self.trunks.end_adopted(self.now, attempt.key):
-                del self.on[attempt]
-                return
+        self.ever = [
+            self.trunks.adopt(one.provider.site.name, one.gateway.site.name, one.started_at) for one in kept
+        ]
+        self.on = dict.fromkeys(self.ever)
 
     @invariant()
     def counts_are_those_of_the_model(self) -> None:

@@ -36,6 +36,7 @@ from oneproxy.site.model import Domain, Gateway, Provider, Registration, Route, 
 from oneproxy.trunks.gateway import ENDS
 from oneproxy.trunks.registration import Standing
 from oneproxy.trunks.registration_states import State
+from oneproxy.trunks.registrations import Listed
 from oneproxy.trunks.step import TrunkStep
 from waiting import PATIENCE_S
 
@@ -180,10 +181,8 @@ def test_gateways_are_shown_with_their_calls_and_their_health() -> None:
 def test_how_a_gateway_is_registered_at_is_shown() -> None:
     standing = Standing(State.WAITING, 403, "Forbidden", "", NOW, NOW + 60, 0.0, 1)
 
-    def standing_of(provider: str, gateway: str) -> Standing | None:
-        return standing if (provider, gateway) == ("carrier", "a1") else None
-
-    (shown,) = view_of(POLICY, NOW, standing_of).providers
+    listed = Listed("carrier", "a1", "sip:me@carrier.example", standing)
+    (shown,) = view_of(POLICY, NOW, [listed]).providers
     found = StandingFound("waiting", "sip:me@carrier.example", 403, "Forbidden", "", NOW + 60, 0.0)
     assert [one.standing for one in shown.gateways] == [found, None]
 

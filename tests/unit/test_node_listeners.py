@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from certificates import Authority
-from oneproxy import node
-from oneproxy.node import bind, bind_all, explain, name_servers, other_addresses, warn_of_choice
+from oneproxy import listening
+from oneproxy.listening import bind, bind_all, explain, name_servers, other_addresses, warn_of_choice
 from oneproxy.site.model import Listen
 from oneproxy.transport.address import local_addresses
 from oneproxy.transport.connections import Connections
@@ -92,7 +92,7 @@ def test_all_addresses_that_lead_here_are_known_besides_those_that_are_told() ->
 def test_a_wildcard_for_datagrams_on_a_machine_with_several_addresses_is_warned_of(
     transport: str, address: str, local: list[str], warned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node, "local_addresses", lambda _ipv6: local)
+    monkeypatch.setattr(listening, "local_addresses", lambda _ipv6: local)
     listener = bind(Listen(transport, address, 0), Connections())
     with capture_logs() as logged:
         warn_of_choice(listener)

@@ -12,7 +12,7 @@ from typing import Final
 
 from oneproxy.engine.acks import Acks
 from oneproxy.engine.branches import Branches
-from oneproxy.engine.call import Call, CallEvent
+from oneproxy.engine.call import Call
 from oneproxy.engine.context import Context
 from oneproxy.engine.counters import Counters
 from oneproxy.engine.decisions import (
@@ -28,7 +28,7 @@ from oneproxy.engine.decisions import (
 )
 from oneproxy.engine.dialog import DialogMark
 from oneproxy.engine.flow import Flow, Flows, Listener
-from oneproxy.engine.following import Followed, Following
+from oneproxy.engine.following import Followed, Following, tell_of_none
 from oneproxy.engine.forking import Forking
 from oneproxy.engine.gate import Gate
 from oneproxy.engine.inbound import read_inbound
@@ -106,13 +106,13 @@ class Engine:
             self.trust.hidden_lines,
         )
         self._sender = Sender(self._tables, flows, branches, _BRANCHES * transactions)
-        self._following = Following(self._tables, calls or transactions, own.is_own_route, self._sender.send)
+        self.following = Following(self._tables, calls or transactions, own.is_own_route, self._sender.send)
         self._refusals = Refusals(self._tables)
         self._inside = Inside(
             self._tables,
             flows,
             self._forking,
-            self._following,
+            self.following,
             self._refusals,
             Acks(self._tables, flows, own, branches.prefix),
             2 * transactions,
@@ -198,8 +198,8 @@ class Engine:
         raised. A call that is over already stays as it is.
         """
         reason.encode("latin-1")
-        followed = self._following.of_call(call)
-        if followed is not None and not self._following.end(now, followed, reason):
+        followed = self.following.of_call(call)
+        if followed is not None and not self.following.end(now, followed, reason):
             context = followed.context
             if context is not None:
                 self._give_up(now, context.server, reason)
@@ -218,7 +218,7 @@ class Engine:
 
     def calls(self) -> int:
         """How many calls are followed."""
-        return len(self._following)
+        return len(self.following)
 
     # Requests.
 
@@ -342,7 +342,8 @@ class Engine:
             case Forward():
                 context = server.context
                 if ask.request.max_forwards == 0:
-                    _tell_of_none(now, ask, decision)
+                    if decision.watch is not None and context is None:
+                        tell_of_none(now, ask.request, decision.watch)
                     server.reply(now, TOO_MANY_HOPS.status, TOO_MANY_HOPS.reason)
                     return
                 if context is not None and (context.best_status >= 600 or not decision.targets):
@@ -378,9 +379,8 @@ class Engine:
             return True
         server = context.server
         caller = ask.flow if server.natted or ask.flow.reliable else None
-        followed = self._following.begin(now, ask.request, decision.watch, decision.session, caller)
+        followed = self.following.begin(now, ask.request, decision.watch, decision.session, caller)
         if followed is None:
-            _tell_of_none(now, ask, decision)
             server.reply(now, FULL.status, FULL.reason, FULL.headers)
             return False
         followed.context = context
@@ -442,11 +442,3 @@ class Engine:
         self.out.append(
             (back, respond(ask.request, answer.status, answer.reason, to_tag(key), answer.headers))
         )
-
-
-def _tell_of_none(now: float, ask: Ask, decision: Forward) -> None:
-    """No call begins with this decision: whoever would follow it must not wait for its end."""
-    watch = decision.watch
-    if watch is not None and ask.transaction is not None and not ask.outcomes:
-        call = Call(ask.request.call_id, ask.request.from_tag, now, watch)
-        watch.note(now, call, CallEvent.GIVEN_UP)

@@ -12,6 +12,7 @@ is no party to the call, so nothing here holds a message up or changes what it s
 for session timers.
 """
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from oneproxy.engine.call import Call, CallEvent, Session
@@ -19,6 +20,7 @@ from oneproxy.engine.decisions import Reply
 from oneproxy.engine.flow import Flow
 from oneproxy.engine.sessions import REFRESHES, Asked, ask, interval
 from oneproxy.engine.sides import KEPT, Hangup, Offer, Side, kept
+from oneproxy.engine.standing import Standing, standing_session
 from oneproxy.engine.timers import T1, Timed
 from oneproxy.sip.check import tag_of
 from oneproxy.sip.message import Message, Request, Response
@@ -72,31 +74,71 @@ class Followed:
         "state",
     )
 
-    def __init__(
-        self, following: "Following", call: Call, request: Request, session: Session | None, flow: Flow | None
-    ) -> None:
+    def __init__(self, following: "Following", call: Call, session: Session | None) -> None:
         self._following = following
         self._expiry: Expiry | None = None
         self.call = call
         #: None where it is too long to be kept.
-        self.call_id = kept(request.call_id)
-        self.key = key_of(request.call_id, request.from_tag)
+        self.call_id: str | None = None
+        self.key = key_of(call.call_id, call.caller_tag)
         #: The next pass of the same call through here.
         self.next: Followed | None = None
         self.state = EARLY
         self.session = session
         #: What session timers add to the INVITE, or the 422 that refuses it; until it is answered.
-        self.asked = None if session is None else ask(request, session)
+        self.asked: Asked | Reply | None = None
         #: The response context of the INVITE, until it is answered: the engine puts it there.
         self.context: Context | None = None
         #: By whom the call is to end that is not answered yet, "caller" or "proxy", and why.
         self.ending: tuple[str, str] | None = None
-        self.caller = caller = Side()
+        self.caller = Side()
         self.callee = Side()
+
+    def begin(self, request: Request, flow: Flow | None) -> None:
+        """It starts with this INVITE. flow: where the caller is reached over it alone, that flow."""
+        self.call_id = kept(request.call_id)
+        if self.session is not None:
+            self.asked = ask(request, self.session)
+        caller = self.caller
         caller.learn(request, "from")
         caller.cseq = request.cseq
         if flow is not None:
             caller.flow = flow.name
+
+    # What outlives the process.
+
+    def standing(self) -> Standing:
+        """What this call, which is answered, is followed again from."""
+        call = self.call
+        expiry = self._expiry
+        return Standing(
+            call.call_id if self.call_id is None else self.call_id,
+            self.call_id is not None,
+            call.caller_tag,
+            call.callee_tag,
+            self.caller.standing(),
+            self.callee.standing(),
+            call.started_at,
+            call.first_response_at,
+            call.ringing_at,
+            call.answered_at,
+            call.status,
+            standing_session(self.session),
+            0.0 if expiry is None or expiry.due == inf else expiry.due,
+            None if self.ending is None else self.ending[1],
+        )
+
+    def resume(self, standing: Standing) -> None:
+        """Go on from there. Where its time is over it ends when the wheel comes by."""
+        if standing.is_whole:
+            self.call_id = standing.call_id
+        self.state = ANSWERED
+        self.caller.resume(standing.caller)
+        self.callee.resume(standing.callee)
+        if standing.ending is not None:
+            self.ending = ("proxy", standing.ending)
+        if standing.expires_at:
+            self._set(standing.expires_at)
 
     # The INVITE.
 
@@ -245,8 +287,10 @@ class Followed:
         sender = self.caller if is_from_caller else self.callee
         if request.cseq > sender.cseq:
             sender.cseq = request.cseq
-        if flow is not None and sender.flow:
+        if flow is not None and sender.flow and sender.flow != flow.name:
             sender.flow = flow.name  # the connection before it may be gone
+            if self.state == ANSWERED:
+                self._following.on_changed(now, self.call)
         method = request.method
         if method in REFRESHES:
             asked = None if self.session is None else ask(request, self.session)
@@ -307,6 +351,7 @@ class Followed:
             receiver.contact = kept(response.get("contact"))
         if offer.asked is not None and self.ending is None:
             self._refresh(now, interval(offer.asked, response))
+        self._following.on_changed(now, self.call)
 
     def _refresh(self, now: float, seconds: int) -> None:
         # RFC 4028 8.2: each 2xx says it anew, and one without an interval ends the timer.

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Final
 
-from oneproxy.engine.call import Call, Session, Watch
+from oneproxy.engine.call import Call, CallEvent, Session, Watch
 from oneproxy.engine.flow import Flow
 from oneproxy.engine.followed import ANSWERED, EARLY, Expiry, Followed, among, key_of
 from oneproxy.engine.origin import OwnRequest
 from oneproxy.engine.sides import KEPT, byes
+from oneproxy.engine.standing import Standing, call_of, session_of
 from oneproxy.engine.tables import Tables
 from oneproxy.sip.message import Request
 from oneproxy.sip.uri import Uri
@@ -26,7 +27,7 @@ class Following:
     node's. send: sends a request of our own, whose answer nobody waits for.
     """
 
-    __slots__ = ("_calls", "_capacity", "_counters", "_is_own_route", "_send", "_wheel", "size")
+    __slots__ = ("_calls", "_capacity", "_counters", "_is_own_route", "_send", "_wheel", "on_changed", "size")
 
     def __init__(
         self,
@@ -44,6 +45,8 @@ class Following:
         self._calls: dict[str, Followed] = {}
         #: How many calls are followed.
         self.size = 0
+        #: Told when what stands of an answered call is another one: by a refresh, or another flow.
+        self.on_changed: Callable[[float, Call], None] = _nobody
 
     def __len__(self) -> int:
         """How many calls are followed."""
@@ -59,9 +62,11 @@ class Following:
         """
         if self.size >= self._capacity:
             self._counters.dropped["calls-full"] += 1
+            tell_of_none(now, request, watch)
             return None
         call = Call(request.call_id[:KEPT], request.from_tag[:KEPT], now, watch)
-        followed = Followed(self, call, request, session, flow)
+        followed = Followed(self, call, session)
+        followed.begin(request, flow)
         last = self._calls.get(followed.key)
         if last is None:
             self._calls[followed.key] = followed
@@ -72,10 +77,56 @@ class Following:
                 passes += 1
             if passes >= _PASSES:
                 self._counters.dropped["call-repeated"] += 1
+                tell_of_none(now, request, watch)
                 return None
             last.next = followed
         self.size += 1
         return followed
+
+    def standing(self, call: Call) -> Standing | None:
+        """What `call` is followed again from by another process; None unless it is answered, and on."""
+        followed = self.of_call(call)
+        return None if followed is None or followed.state != ANSWERED else followed.standing()
+
+    def adopt(self, now: float, standing: Standing, watch: Watch) -> Call | None:
+        """Follow a call again that was answered before this process began; nothing is told of that.
+
+        None where there is no room, which is counted. Where its session has expired meanwhile, or its
+        BYEs are due, it ends at the next tick.
+        """
+        if self.size >= self._capacity:
+            self._counters.dropped["calls-full"] += 1
+            return None
+        call = call_of(standing, watch, KEPT)
+        followed = Followed(self, call, session_of(standing))
+        if not self._put_back(followed):
+            self._counters.dropped["call-repeated"] += 1
+            return None
+        followed.resume(standing)
+        self.size += 1
+        return call
+
+    def _put_back(self, followed: Followed) -> bool:
+        """Give it its place among the passes of its call, which are in the order of their INVITEs.
+
+        Of passes of one instant the later one was answered first, so is kept and comes first.
+        """
+        before, passes = None, 0
+        one = first = self._calls.get(followed.key)
+        while one is not None:
+            passes += 1
+            if one.call.started_at < followed.call.started_at:
+                before = one
+            one = one.next
+        if passes >= _PASSES:
+            return False
+        if before is None:
+            followed.next = first
+            self._calls[followed.key] = followed
+        else:
+            followed.next = before.next
+            before.next = followed
+        return True
 
     def of(self, request: Request) -> Followed | None:
         """The followed call that `request` belongs to, which is inside of a dialog.
@@ -139,3 +190,13 @@ class Following:
         else:
             del self._calls[followed.key]
         followed.next = None
+
+
+def _nobody(_now: float, _call: Call) -> None:
+    """Nobody keeps calls."""
+
+
+def tell_of_none(now: float, request: Request, watch: Watch) -> None:
+    """The call that `request` would begin is refused before it is followed: nobody waits for its end."""
+    call = Call(request.call_id[:KEPT], request.from_tag[:KEPT], now, watch)
+    watch.note(now, call, CallEvent.GIVEN_UP)

@@ -6,6 +6,7 @@ from typing import Final
 
 from oneproxy.engine.origin import OwnRequest, originated
 from oneproxy.engine.sessions import Asked
+from oneproxy.engine.standing import UNSEEN, StandingSide
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.fields import split_list
 from oneproxy.sip.malformed import Malformed
@@ -72,6 +73,19 @@ class Side:
         self.contact = kept(message.get("contact"))
         if "record-route" in message.first:
             self.routes = kept(", ".join(message.all("record-route")), _LONGEST_ROUTES)
+
+    def standing(self) -> StandingSide:
+        """What lasts of it."""
+        return StandingSide(self.address, self.contact, self.routes, self.flow, self.cseq, self.since)
+
+    def resume(self, standing: StandingSide) -> None:
+        """Go on from what was kept of it."""
+        self.address = standing.address
+        self.contact = standing.contact
+        self.routes = standing.routes
+        self.flow = standing.flow
+        self.cseq = min(standing.cseq + UNSEEN, _MAX_CSEQ)
+        self.since = standing.since
 
 
 def byes(

@@ -24,20 +24,15 @@ class Attempt:
         "is_over",
         "is_reached",
         "is_waiting",
-        "key",
         "provider",
         "started_at",
     )
 
-    def __init__(
-        self, provider: "ProviderState", gateway: GatewayState, now: float, key: str, is_canary: bool
-    ) -> None:
-        """key: by what a call that outlives this process is found again."""
+    def __init__(self, provider: "ProviderState", gateway: GatewayState, now: float, is_canary: bool) -> None:
         self.provider = provider
         self.gateway = gateway
         self._health = gateway.health
         self.started_at = now
-        self.key = key
         #: Whether its fate says if the gateway may come back.
         self.is_canary = is_canary
         if is_canary:

@@ -15,6 +15,7 @@ class Why(StrEnum):
     FULL = "full"  # max_calls
     PACE = "pace"  # max_calls_per_s
     PROVIDER_FULL = "provider-full"  # max_calls of its provider
+    UNREGISTERED = "unregistered"  # it takes calls of who is registered there, and we are not
     RESTING = "resting"  # Retry-After
     EJECTED = "ejected"
     DOWN = "down"

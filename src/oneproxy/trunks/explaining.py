@@ -40,6 +40,7 @@ _WHYS: Final[Mapping[Why | None, str]] = {
     Why.RESTING: "left out: rests, as the Retry-After of a 503 said",
     Why.EJECTED: "left out: ejected",
     Why.DOWN: "left out: answers no OPTIONS",
+    Why.UNREGISTERED: "left out: takes calls of who is registered there, and we are not",
     Why.CANARY: "left out: comes back by single calls, and the next one is not due",
 }
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: In place of "no limit", so that comparing is all there is to do.
 UNLIMITED: Final = 1 << 60
+#: In place of "no registration is needed", likewise.
+ALWAYS: Final = float("inf")
 #: How much of a call goes into the success rate, and how many calls say enough.
 _SHARE: Final = 0.05
 ENOUGH: Final = 20
@@ -40,6 +42,7 @@ class GatewayState:
         "max_calls",
         "pace",
         "place",
+        "registered_until",
         "site",
         "turn",
         "waiting",
@@ -75,6 +78,10 @@ class GatewayState:
     def _bound(self, site: model.Gateway) -> None:
         self.site = site
         self.max_calls = site.max_calls or UNLIMITED
+        if not self.needs_registration:
+            self.registered_until = ALWAYS
+        elif self.registered_until == ALWAYS:
+            self.registered_until = 0.0
         if not site.max_calls_per_s:
             self.pace = None
         elif self.pace is None or self.pace.most != site.max_calls_per_s:
@@ -83,10 +90,22 @@ class GatewayState:
     def _forget(self) -> None:
         self.health = Health()
         self.latency = Latency(self._traffic)
+        #: No calls from then on: until when we are registered there, where that is needed.
+        self.registered_until = ALWAYS
         #: Calls that were judged since it was last brought back.
         self.judged = 0
         self._rate = 1.0
         self._rated_at = 0.0
+
+    @property
+    def needs_registration(self) -> bool:
+        """Whether it takes calls only while we are registered there."""
+        return self.site.register is not None and self.site.register.required
+
+    def registered(self, until: float) -> None:
+        """We are registered there until then; 0: not."""
+        if self.needs_registration:
+            self.registered_until = until
 
     @property
     def calls(self) -> int:

@@ -88,12 +88,12 @@ class ProviderState:
         """All of the site, drained ones too, and those that are gone from it but have calls."""
         return list(self._all.values())
 
-    def adopt(self, name: str, now: float, key: str) -> Attempt:
+    def adopt(self, name: str, started_at: float) -> Attempt:
         """A call that was on before this process began; its gateway may be gone from the site."""
         gateway = self._all.get(name)
         if gateway is None:
             gateway = self._all[name] = GatewayState(model.Gateway(name, ""), self._traffic)
-        attempt = Attempt(self, gateway, now, key, False)
+        attempt = Attempt(self, gateway, started_at, False)
         attempt.adopted()
         return attempt
 
@@ -187,7 +187,7 @@ class ProviderState:
             return self._choose(may, now, self._random)
         return (may[0] if may else None), may
 
-    def begin(self, now: float, gateway: GatewayState, key: str = "") -> Attempt:
+    def begin(self, now: float, gateway: GatewayState) -> Attempt:
         """The call goes to `gateway`, which was chosen."""
         health = gateway.health
         is_canary = health.state is State.CANARY
@@ -195,7 +195,7 @@ class ProviderState:
             health.canary_at = now + self.site.canary_every_s
             if not health.proved:
                 gateway.unlearn()
-        attempt = Attempt(self, gateway, now, key, is_canary)
+        attempt = Attempt(self, gateway, now, is_canary)
         attempt.sent()
         return attempt
 
@@ -242,7 +242,7 @@ class ProviderState:
             is_bad = attempt.is_canary
         else:
             is_bad = health.run >= self.site.eject_after or self._is_far_below(gateway)
-        if is_bad and self._may_lose(gateway):
+        if is_bad and self._may_lose(gateway, now):
             health.on(now, Input.EJECT, self.site)
 
     def probed(self, now: float, name: str, status: int, error: str | None = None) -> None:
@@ -267,9 +267,11 @@ class ProviderState:
             return False
         return gateway.rate() < sum(rates) / len(rates) - self.site.eject_below_percent / 100.0
 
-    def _may_lose(self, gateway: GatewayState) -> bool:
+    def _may_lose(self, gateway: GatewayState, now: float) -> bool:
         """Whether enough are left without it."""
-        others = [one.health.state for one in self.gateways if one is not gateway]
+        others = [
+            one.health.state for one in self.gateways if one is not gateway and now < one.registered_until
+        ]
         if gateway.health.state is State.CANARY:
             return State.UP in others or State.CANARY in others
         least = -(-len(self.gateways) * self.site.panic_percent // 100)
@@ -296,6 +298,8 @@ def _left_out(
     """Why this gateway may not take the call; CANARY for one that may take some."""
     if tried and gateway in tried:
         return Why.TRIED
+    if now >= gateway.registered_until:
+        return Why.UNREGISTERED
     health = gateway.health
     if health.rest_until > now:
         return Why.RESTING

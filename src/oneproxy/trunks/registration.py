@@ -194,6 +194,11 @@ class Registration:
         """Whether the registrar knows us; a refresh that failed takes nothing away before its time."""
         return now < self._expires_at
 
+    @property
+    def expires_at(self) -> float:
+        """Until when it is registered, seconds since the epoch; 0: it is not."""
+        return self._expires_at
+
     def standing(self) -> Standing:
         """What people are shown."""
         return Standing(

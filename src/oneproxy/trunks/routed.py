@@ -5,7 +5,7 @@ A gateway that asks for a password gets it, where the site has one for it: the s
 the INVITE once more, as another request with a higher CSeq (RFC 3261 22.2).
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from oneproxy.engine.call import Call as EngineCall
 from oneproxy.engine.call import CallEvent, Session
@@ -32,6 +32,18 @@ _MOST_PROOFS: Final = 4
 _NOT_PROVED: Final = 500
 
 
+class Keeping(Protocol):
+    """Who keeps answered calls beyond this process: `records.keeper.Keeper`."""
+
+    def answered(self, call: EngineCall, provider: str = "", gateway: str = "") -> None:
+        """It has been answered; this gateway has it."""
+        ...
+
+    def ended(self, call: EngineCall) -> None:
+        """It is over."""
+        ...
+
+
 class RoutedCall:
     """One call, from its first gateway to its end."""
 
@@ -40,6 +52,7 @@ class RoutedCall:
         "_call",
         "_failed",
         "_identity",
+        "_keeping",
         "_more",
         "_plan",
         "_session",
@@ -55,6 +68,7 @@ class RoutedCall:
         call: Call,
         identity: Identity | None,
         session: Session | None,
+        keeping: Keeping | None = None,
     ) -> None:
         self.walk = walk
         self._sides = sides
@@ -62,6 +76,7 @@ class RoutedCall:
         self._call = call
         self._identity = identity
         self._session = session
+        self._keeping = keeping
         #: What the gateways came to, in the order in which they were tried.
         self._failed: list[Outcome] = []
         #: Proofs that the present gateway was sent in this call, and where its nonces are.
@@ -92,14 +107,18 @@ class RoutedCall:
         heard_at = outcome.first_response_at
         return self._go(ask, self.walk.failed(ask.now, status, outcome.error, wait_s, heard_at))
 
-    def note(self, now: float, _call: EngineCall, event: CallEvent) -> None:
+    def note(self, now: float, call: EngineCall, event: CallEvent) -> None:
         """What becomes of the call."""
         attempt = self.walk.attempt
         if event is CallEvent.ENDED or event is CallEvent.GIVEN_UP:
             self.walk.end(now)
+            if self._keeping is not None and event is CallEvent.ENDED:
+                self._keeping.ended(call)
         elif attempt is not None:
             if event is CallEvent.ANSWERED:
                 attempt.answered(now)
+                if self._keeping is not None:
+                    self._keeping.answered(call, attempt.provider.site.name, attempt.gateway.site.name)
             elif event is CallEvent.FIRST_RESPONSE:
                 attempt.reached(now)
                 if self._more and self._authenticator is not None:

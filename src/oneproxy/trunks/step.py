@@ -27,7 +27,7 @@ from oneproxy.trunks.inbound import Arrival, Peers, may_go_out
 from oneproxy.trunks.numbers import number_or_user
 from oneproxy.trunks.outgoing import Side, make_outgoing
 from oneproxy.trunks.rewriting import Form
-from oneproxy.trunks.routed import RoutedCall
+from oneproxy.trunks.routed import Keeping, RoutedCall
 from oneproxy.trunks.routes import ALL, Plan, Routes
 from oneproxy.trunks.sides import Sides, peers_of
 from oneproxy.trunks.trunks import Trunks
@@ -76,6 +76,7 @@ class TrunkStep:
         "_routes",
         "_sessions",
         "_sides",
+        "keeping",
         "peers",
         "routes",
         "trunks",
@@ -103,6 +104,8 @@ class TrunkStep:
         self.routes = Routes(site.routes, on_wire, lengths)
         self.trunks = Trunks(_NO_SITE, random)
         self.peers = Peers()
+        #: Who keeps answered calls beyond this process.
+        self.keeping: Keeping | None = None
         self._sides = Sides(random)
         #: By country: how numbers are dialled there. By provider: what keeps its calls alive.
         self._forms: dict[str, Form] = {}
@@ -169,7 +172,8 @@ class TrunkStep:
         if ask.request.method != "INVITE":
             return Message(self, call, plan, identity).decide(ask)
         walk = self.trunks.walk(plan.value)
-        return RoutedCall(walk, self._sides, plan, call, identity, self._session(plan.value)).begin(ask)
+        session = self._session(plan.value)
+        return RoutedCall(walk, self._sides, plan, call, identity, session, self.keeping).begin(ask)
 
     def find(self, ask: Ask) -> tuple[Call, Identity | None, Plan] | None:
         """The call that a request makes, who makes it, and its route; None where no route is for it."""

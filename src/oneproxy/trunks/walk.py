@@ -35,7 +35,6 @@ class Walk:
         "_began_at",
         "_ends",
         "_is_full",
-        "_key",
         "_provider",
         "_tried",
         "_trunks",
@@ -43,15 +42,14 @@ class Walk:
         "attempt",
     )
 
-    def __init__(self, trunks: "Trunks", provider: str, key: str = "") -> None:
-        """provider: the name of the first one. key: as for `Attempt`."""
+    def __init__(self, trunks: "Trunks", provider: str) -> None:
+        """provider: the name of the first one."""
         self._trunks = trunks
         self._provider = trunks.find(provider)
         self._visited: list[ProviderState] = []
         self._tried: list[GatewayState] = []
         self._ends: list[End] = []
         self._is_full = False
-        self._key = key
         self._began_at = 0.0
         #: The gateway that has the call; None before `begin`, and at the end.
         self.attempt: Attempt | None = None
@@ -103,7 +101,7 @@ class Walk:
 
     def _try(self, now: float, provider: ProviderState, gateway: GatewayState) -> Attempt:
         self._tried.append(gateway)
-        self.attempt = provider.begin(now, gateway, self._key)
+        self.attempt = provider.begin(now, gateway)
         return self.attempt
 
     def _count(self, provider: ProviderState, why: Why) -> None:

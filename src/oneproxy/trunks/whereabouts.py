@@ -17,24 +17,30 @@ EVERY_S: Final = 60.0
 
 
 class Whereabouts:
-    """Keeps `peers` told where names lead."""
+    """Keeps `peers` told where names lead.
 
-    __slots__ = ("_find", "_next_at", "_peers", "_seen")
+    on_sooner: called when `deadline` has become sooner.
+    """
+
+    __slots__ = ("_find", "_next_at", "_peers", "_seen", "on_sooner")
 
     def __init__(self, peers: Peers, find: Find) -> None:
         self._peers = peers
         self._find = find
         self._next_at = 0.0
+        self.on_sooner: Callable[[], None] | None = None
         #: By name: the addresses that its own name and its services (RFC 3263 4.1) led to.
         self._seen: dict[str, dict[Hop, list[str]]] = {}
 
     def take(self) -> None:
         """The site has changed: ask at once."""
         self._next_at = 0.0
+        if self.on_sooner is not None:
+            self.on_sooner()
 
-    def deadline(self) -> float:
-        """When `expire` is wanted next; 0 for now."""
-        return self._next_at
+    def deadline(self) -> float | None:
+        """When `expire` is wanted next; None where no gateway has a name."""
+        return self._next_at if self._peers.names else None
 
     def expire(self, now: float) -> None:
         """Ask, if it is time."""

@@ -123,7 +123,7 @@ def test_a_call_that_is_cancelled_is_given_up_with_the_487() -> None:
 def test_a_full_table_refuses_the_call() -> None:
     world = Watched()
     world.answer()
-    world.engine._following._capacity = 1  # what [capacity] says
+    world.engine.following._capacity = 1  # what [capacity] says
     world.caller.send(request("INVITE", "sip:bob@example.com", call_id="call-2", branch="z9hG4bKb"))
     assert world.caller.take_response(503).get("retry-after") == "10"
     assert world.callee.has_nothing

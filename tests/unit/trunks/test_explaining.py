@@ -4,7 +4,8 @@ from asking import ask_of, request_of, uri_of
 from oneproxy.engine.decisions import Ask
 from oneproxy.site.model import Format, Gateway, Provider, Route
 from oneproxy.trunks.call import Call
-from oneproxy.trunks.explaining import Explained, explain_call, explain_walk
+from oneproxy.trunks.candidate import Candidate, Why
+from oneproxy.trunks.explaining import Explained, describe, explain_call, explain_walk
 from oneproxy.trunks.gateway import GatewayState
 from oneproxy.trunks.identity import find_identity
 from oneproxy.trunks.outgoing import Side
@@ -204,3 +205,8 @@ def test_one_that_is_believed_not_to_work_is_the_last_resort() -> None:
 def test_a_provider_that_is_not_there_is_said() -> None:
     found = explained(trunks(PROVIDER), {"": Route("", provider="nobody")})
     assert found.steps[-1] == ("choice", "no gateway: no-provider")
+
+
+def test_every_reason_has_its_words() -> None:
+    for why in Why:
+        assert describe(Candidate("a", 1.0, 0, 0, 1.0, why), "order").partition(",")[0]

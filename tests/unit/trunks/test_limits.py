@@ -4,7 +4,6 @@ import pytest
 
 from oneproxy.trunks.attempt import Attempt
 from oneproxy.trunks.candidate import Why
-from oneproxy.trunks.trunks import Held
 from trunking import NOW, at, begun, gateway, name_of, provider, provider_of, site, state_of, trunks
 
 
@@ -105,42 +104,43 @@ def test_a_provider_that_was_gone_from_the_site_comes_back_with_its_calls() -> N
     assert provider_of(made).choose(NOW) is state_of(made, "a")
 
 
-def test_calls_that_nobody_knows_of_any_more_are_swept() -> None:
-    made = trunks(provider("a", name="p"), provider("b", name="q"))
-    lost, known, other = at(made, "a"), at(made, "a"), at(made, "b", provider="q")
-    made.take(site(provider("b", name="q")))
-    assert made.sweep(NOW, lambda attempt: attempt is lost or attempt is other) == 2
-    assert [one.is_over for one in (lost, known, other)] == [True, False, True]
-    assert made.sweep(NOW, lambda attempt: True) == 1
-    assert made.sweep(NOW, lambda attempt: True) == 0
-
-
 def test_calls_go_on_counting_after_a_restart() -> None:
-    made = trunks(provider(gateway("a", max_calls=2), "b", choice="order"))
-    for key in ("one", "two", "three"):
-        attempt = made.walk("p", key).begin(NOW)
-        assert isinstance(attempt, Attempt)
-        attempt.answered(NOW + 1)
-    made.walk("p", "rings yet").begin(NOW)
-    kept = made.held()
-    assert sorted(kept) == [
-        Held("p", "a", "one", NOW),
-        Held("p", "a", "two", NOW),
-        Held("p", "b", "three", NOW),
-    ]
     again = trunks(provider(gateway("a", max_calls=2, max_calls_per_s=1), "c", choice="order"))
-    again.adopt([*kept, *kept, Held("gone", "g", "four", NOW)])
+    adopted = [again.adopt("p", name, NOW) for name in ("a", "a", "b")]
+    assert all(one.is_answered and one.is_reached and not one.is_over for one in adopted)
     assert len(provider_of(again).held) == 3
     assert name_of(again.walk("p").begin(NOW + 9)) == "c"
-    assert again.end_adopted(NOW + 10, "one")
-    assert not again.end_adopted(NOW + 10, "one")
-    assert not again.end_adopted(NOW + 10, "four")
+    adopted[0].end(NOW + 10)
+    adopted[0].end(NOW + 10)
     # Nothing of them counts as a call that began now.
     assert name_of(again.walk("p").begin(NOW + 10)) == "a"
-    assert sorted(held.key for held in again.held()) == ["three", "two"]
-    assert again.sweep(NOW, lambda attempt: True) == 4
-    assert not again.end_adopted(NOW + 11, "two")
-    assert state_of(again, "a").waiting == 0
+    assert (state_of(again, "a").calls, state_of(again, "a").waiting) == (2, 1)
+    for one in adopted:
+        one.end(NOW + 11)
+    assert (state_of(again, "a").calls, state_of(again, "b").calls) == (1, 0)
+    assert provider_of(again).full == 0
+
+
+def test_a_call_that_goes_on_at_a_gateway_gone_from_the_site_is_one_of_its_provider() -> None:
+    again = trunks(provider(gateway("a"), max_calls=1))
+    adopted = again.adopt("p", "gone", NOW)
+    assert provider_of(again).choose(NOW) is Why.FULL
+    again.take(site(provider(gateway("a"), gateway("gone", max_calls=1))))
+    assert state_of(again, "gone").calls == 1
+    adopted.end(NOW)
+    assert provider_of(again).choose(NOW) is not Why.FULL
+
+
+def test_a_call_that_goes_on_at_a_provider_gone_from_the_site_counts_when_that_is_back() -> None:
+    again = trunks(provider("a"))
+    adopted = again.adopt("gone", "g", NOW)
+    assert again.find("gone") is None
+    assert [one.site.name for one in again.providers()] == ["p"]
+    back = site(provider("a"), provider(gateway("g", max_calls=1), name="gone"))
+    again.take(back)
+    assert provider_of(again, "gone").choose(NOW) is Why.FULL
+    adopted.end(NOW)
+    assert provider_of(again, "gone").choose(NOW) is state_of(again, "g", "gone")
 
 
 def test_after_a_million_calls_the_count_is_right() -> None:

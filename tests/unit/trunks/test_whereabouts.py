@@ -80,3 +80,18 @@ def test_an_answer_for_a_gateway_that_is_gone_is_nobodys() -> None:
     whereabouts.expire(NOW + 1)
     names.waiting[0](NOW, [("UDP", "192.0.2.7", 5060)])
     assert peers.find("192.0.2.7", 5060) is None
+
+
+def test_where_no_gateway_has_a_name_nothing_is_due() -> None:
+    _, _, whereabouts = made("192.0.2.7")
+    assert whereabouts.deadline() is None
+
+
+def test_a_changed_site_makes_it_due_at_once() -> None:
+    _, _, whereabouts = made("gw.example.net")
+    told: list[float | None] = []
+    whereabouts.on_sooner = lambda: told.append(whereabouts.deadline())
+    whereabouts.expire(NOW)
+    assert whereabouts.deadline() == NOW + EVERY_S
+    whereabouts.take()
+    assert told == [0.0]

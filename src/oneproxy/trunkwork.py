@@ -1,0 +1,121 @@
+"""The node's part that keeps its gateways known: registered at, probed, and found by name; and their calls
+over a restart."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import structlog
+
+from oneproxy.engine.core import Engine
+from oneproxy.engine.flow import Listener
+from oneproxy.engine.routing import hop_of
+from oneproxy.records.keeper import Keeper
+from oneproxy.sip.uri import escape_user, unescape
+from oneproxy.site.model import Machine, Site
+from oneproxy.transport.alarm import Alarm
+from oneproxy.transport.driver import Driver
+from oneproxy.trunks.probes import Probes
+from oneproxy.trunks.registration import Standing
+from oneproxy.trunks.registration_states import State
+from oneproxy.trunks.registrations import Registrations
+from oneproxy.trunks.step import TrunkStep
+from oneproxy.trunks.whereabouts import Find, Whereabouts
+
+log: Final = structlog.get_logger()
+
+
+class TrunkWork:
+    """All that is done for gateways beside calls."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        index: int,
+        secret: bytes,
+        step: TrunkStep,
+        engine: Engine,
+        listeners: Sequence[Listener],
+    ) -> None:
+        """index: of the node on this machine. secret: the farm's."""
+        random = Random()
+
+        def contact_of(uri: str, user: str) -> str:
+            return contact(listeners, uri, user)
+
+        self._step = step
+        self._following = engine.following
+        send = engine.originate
+        self.registrations = Registrations(machine.name, secret, step.trunks, send, contact_of, random)
+        self.registrations.on_told = _tell
+        self._probes = Probes(step.trunks, send, contact_of, random)
+        self._whereabouts: Whereabouts | None = None
+        self._now: Callable[[], float] = float
+        self._alarm: Alarm | None = None
+        journal = Path(machine.last_site).parent / f"oneproxy-calls-{machine.name}-{index}.journal"
+        self._keeper = Keeper(str(journal), self._following.standing)
+        self._following.on_changed = self._keeper.changed
+        step.keeping = self._keeper
+
+    @property
+    def lost(self) -> int:
+        """Entries of the journal that could not be written."""
+        return self._keeper.lost
+
+    def resume(self, now: float) -> None:
+        """Follow again what was on when the process before this one ended; before anything is received."""
+        self._keeper.start(now, self._following.adopt, self._step.trunks.adopt)
+
+    def start(self, driver: Driver, find: Find, site: Site) -> None:
+        """Begin. driver: started. find: as `transport.names.Names.find`."""
+        self._now = driver.now
+        self._whereabouts = Whereabouts(self._step.peers, find)
+        self.take(site)
+        sleepers = (self.registrations, self._probes, self._whereabouts)
+        self._alarm = Alarm(driver, asyncio.get_running_loop(), sleepers)
+
+    def take(self, site: Site) -> None:
+        """The site has changed, and the steps know it."""
+        if self._whereabouts is None:
+            return
+        now = self._now()
+        self.registrations.take(now, site)
+        self._probes.take(now, site)
+        self._whereabouts.take()
+
+    def stop(self) -> None:
+        """Do nothing any more. What is registered stays so: the next start goes on with it."""
+        if self._alarm is not None:
+            self._alarm.stop()
+        self._keeper.close()
+
+
+def contact(listeners: Sequence[Listener], uri: str, user: str) -> str:
+    """The URI under which a gateway reaches a user here: by the listener that requests to it leave from."""
+    hop = hop_of(uri)
+    transport = "UDP" if hop is None or hop[0] == "" else hop[0]
+    if transport == "SIPS":
+        transport = "TLS"
+    is_ipv6 = hop is not None and ":" in hop[1]
+    fitting = [one for one in listeners if one.transport == transport] or list(listeners)
+    one = next((one for one in fitting if (":" in one.host) == is_ipv6), fitting[0])
+    scheme = "sips" if uri[:5].lower() == "sips:" else "sip"
+    named = "" if transport == "UDP" or scheme == "sips" else f";transport={one.transport.lower()}"
+    at = f"{escape_user(unescape(user))}@" if user else ""
+    return f"{scheme}:{at}{one.sent_by}{named}"
+
+
+def _tell(provider: str, gateway: str, standing: Standing) -> None:
+    """A registration stands otherwise than before."""
+    what = {
+        "provider": provider,
+        "gateway": gateway,
+        "status": standing.status,
+        "reason": standing.reason[:128],
+    }
+    if standing.state is State.REGISTERED:
+        log.info("registered", **what)
+    else:
+        log.warning("not registered", **what, error=standing.error, failures=standing.failures)
