@@ -77,7 +77,7 @@ def explain_access(parts: Parts, ask: Ask) -> Told:
         return Told(steps)
     request, domains = ask.request, parts.domains
     if ask.peer is not None and request.method != "REGISTER":
-        return _without(steps, "a gateway may call, by routes for its calls alone anybody but users here")
+        return _without(steps, "a gateway needs none, and gets out by routes for its calls alone")
     served = domains.find(ask.uri)
     if request.method == "REGISTER" and served is not None:
         return _explain_registrant(parts, ask, parts.realms[served[0].name], steps)
