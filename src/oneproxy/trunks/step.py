@@ -24,7 +24,7 @@ from oneproxy.trunks.conditions import OnWire
 from oneproxy.trunks.gateway import GatewayState
 from oneproxy.trunks.identity import Identity, find_identity
 from oneproxy.trunks.inbound import Arrival, Peers
-from oneproxy.trunks.numbers import number_or_user
+from oneproxy.trunks.numbers import dialled_number, number_or_user
 from oneproxy.trunks.outgoing import Side, make_outgoing
 from oneproxy.trunks.rewriting import Form
 from oneproxy.trunks.routed import Keeping, RoutedCall
@@ -204,7 +204,7 @@ class TrunkStep:
         if arrival is not None:
             number, sides = arrival.number(request, uri), arrival.sides
         else:
-            number = number_or_user(uri)
+            number = number_or_user(uri) if is_user else dialled_number(uri)
             if country:
                 number = self._form(country).read(number)
         caller = ask.subscriber or ""
