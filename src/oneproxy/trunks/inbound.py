@@ -70,16 +70,28 @@ class Arrival:
 class Peers:
     """The gateways by where they send from."""
 
-    __slots__ = ("_any", "_by_address", "_by_length", "_by_name", "_known", "_named")
+    __slots__ = (
+        "_any",
+        "_arrivals",
+        "_by_address",
+        "_by_length",
+        "_by_name",
+        "_known",
+        "_named",
+        "_names_at",
+    )
 
     def __init__(self, peers: Iterable[Peer] = ()) -> None:
         self._by_address: dict[int, list[Peer]] = {}
         self._by_length: list[tuple[int, dict[int, list[Peer]]]] = []
         #: By the host of the URI, where that is a name: whose certificate and addresses count.
         self._by_name: dict[str, list[Peer]] = {}
-        #: What names lead to, as it was told.
+        #: What names lead to, as it was told; and which of them lead to an address.
         self._named: dict[str, tuple[int, ...]] = {}
-        self._known: dict[tuple[str, int, str], Arrival | None] = {}
+        self._names_at: dict[int, list[str]] = {}
+        #: By address and certificate, whatever the port: strangers come from as many as they like.
+        self._known: dict[tuple[str, str], _Found] = {}
+        self._arrivals: dict[tuple[str, int, str], Arrival] = {}
         self._any = False
         self.take(peers)
 
@@ -99,11 +111,14 @@ class Peers:
         self._by_length = [(_BITS - length, lengths[length]) for length in sorted(lengths, reverse=True)]
         self._any = bool(self._by_address or self._by_name or lengths)
         self._named = {name: found for name, found in self._named.items() if name in self._by_name}
-        self._known = {}
+        self._names_at = {}
+        for name, found in self._named.items():
+            self._lead(name, found)
+        self._forget()
 
     def __contains__(self, host: object) -> bool:
         """Whether some gateway sends from this IP address."""
-        return isinstance(host, str) and self.find(host, _USUAL_PORT) is not None
+        return self._any and isinstance(host, str) and self._found(host, "") is not _NOBODY
 
     def is_client(self, name: str) -> bool:
         """Whether a gateway has this name, which its TLS certificate may show."""
@@ -118,9 +133,16 @@ class Peers:
         """A host name leads to these IP addresses from now on."""
         if name in self._by_name:
             found = tuple([_number(address) for address in addresses])
-            if self._named.get(name) != found:
+            before = self._named.get(name, ())
+            if before != found:
                 self._named[name] = found
-                self._known = {}
+                for number in dict.fromkeys(before):
+                    names = self._names_at[number]
+                    names.remove(name)
+                    if not names:
+                        del self._names_at[number]
+                self._lead(name, found)
+                self._forget()
 
     def find(self, host: str, port: int, client: str = "") -> Arrival | None:
         """The gateways that send from an IP address; None where none does.
@@ -130,27 +152,64 @@ class Peers:
         """
         if not self._any:
             return None
+        found = self._found(host, client)
+        if found is _NOBODY:
+            return None
         key = host, port, client
-        if key not in self._known:
+        arrival = self._arrivals.get(key)
+        if arrival is None:
+            if len(self._arrivals) >= _REMEMBERED:
+                self._arrivals.clear()
+            arrival = self._arrivals[key] = Arrival(found.likeliest(port))
+        return arrival
+
+    def _lead(self, name: str, found: tuple[int, ...]) -> None:
+        for number in dict.fromkeys(found):
+            self._names_at.setdefault(number, []).append(name)
+
+    def _forget(self) -> None:
+        self._known, self._arrivals = {}, {}
+
+    def _found(self, host: str, client: str) -> "_Found":
+        found = self._known.get((host, client))
+        if found is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            peers = self._look_up(host, port, client)
-            self._known[key] = Arrival(peers) if peers else None
-        return self._known[key]
+            found = self._known[host, client] = self._look_up(host, client)
+        return found
 
-    def _look_up(self, host: str, port: int, client: str) -> tuple[Peer, ...]:
+    def _look_up(self, host: str, client: str) -> "_Found":
+        by_name = self._by_name.get(client.lower(), []) if client else []
         number = _number(host)
-        found: list[Peer] = list(self._by_name.get(client.lower(), ()))
-        if number >= 0:
-            at_address = list(self._by_address.get(number, ()))
-            for name, addresses in self._named.items():
-                if number in addresses:
-                    at_address += self._by_name[name]
-            found += [peer for peer in at_address if peer.port == port]
-            found += [peer for peer in at_address if peer.port != port]
-            for shift, networks in self._by_length:
-                found += networks.get(number >> shift, ())
-        return tuple(dict.fromkeys(found))
+        if number < 0:
+            return _Found(by_name, [], []) if by_name else _NOBODY
+        at_address = self._by_address.get(number, [])
+        for name in self._names_at.get(number, ()):
+            at_address = at_address + self._by_name[name]
+        nearby: list[Peer] = []
+        for shift, networks in self._by_length:
+            nearby += networks.get(number >> shift, ())
+        return _Found(by_name, at_address, nearby) if by_name or at_address or nearby else _NOBODY
+
+
+class _Found:
+    """The gateways of one place: by their certificate, their address, their networks."""
+
+    __slots__ = ("_at_address", "_by_name", "_nearby")
+
+    def __init__(self, by_name: list[Peer], at_address: list[Peer], nearby: list[Peer]) -> None:
+        self._by_name = by_name
+        self._at_address = at_address
+        self._nearby = nearby
+
+    def likeliest(self, port: int) -> tuple[Peer, ...]:
+        """All of them, those that send from this port before others of the address."""
+        same = [peer for peer in self._at_address if peer.port == port]
+        others = [peer for peer in self._at_address if peer.port != port]
+        return tuple(dict.fromkeys([*self._by_name, *same, *others, *self._nearby]))
+
+
+_NOBODY: Final = _Found([], [], [])
 
 
 def may_go_out(ask: Ask) -> bool:

@@ -8,8 +8,12 @@ Only what says that it is a number is taken for one: a tel URI, a SIP URI with "
 (RFC 3261 19.1.6), or a user that begins with "+". A user "7-11" is what it is.
 """
 
+from typing import Final
+
 from oneproxy.sip.uri import Uri, unescape
 from oneproxy.site.users import DIGITS, SEPARATORS
+
+_KEYPAD: Final = "0123456789*#"
 
 
 class Number:
@@ -38,6 +42,16 @@ def number_or_user(uri: Uri) -> str:
     if number is None:
         return unescape(uri.user or "")
     return number.context + number.digits if number.context[:1] == "+" else number.digits
+
+
+def dialled_number(uri: Uri) -> str:
+    """The same of a URI that is for no user here: digits are a number though nothing says so.
+
+    "1-900-555" would not have the prefix "1900", and the gateway takes it for that number.
+    """
+    written = number_or_user(uri)
+    digits = written.translate(SEPARATORS)
+    return digits if digits and not digits.strip(_KEYPAD) else written
 
 
 def is_number(uri: Uri) -> bool:

@@ -8,6 +8,7 @@ their calls, get out to providers and targets: anybody else would talk on our ac
 """
 
 from collections.abc import Callable, Mapping, Set
+from operator import is_
 from random import Random
 from typing import Final, Protocol
 
@@ -24,7 +25,7 @@ from oneproxy.trunks.explaining import Explained, explain_call
 from oneproxy.trunks.gateway import GatewayState
 from oneproxy.trunks.identity import Identity, find_identity
 from oneproxy.trunks.inbound import Arrival, Peers, may_go_out
-from oneproxy.trunks.numbers import number_or_user
+from oneproxy.trunks.numbers import dialled_number, number_or_user
 from oneproxy.trunks.outgoing import Side, make_outgoing
 from oneproxy.trunks.rewriting import Form
 from oneproxy.trunks.routed import Keeping, RoutedCall
@@ -73,6 +74,7 @@ class TrunkStep:
         "_forms",
         "_is_user",
         "_on_wire",
+        "_providers",
         "_routes",
         "_sessions",
         "_sides",
@@ -104,6 +106,8 @@ class TrunkStep:
         self.routes = Routes(site.routes, on_wire, lengths)
         self.trunks = Trunks(_NO_SITE, random)
         self.peers = Peers()
+        #: The providers that tables were made of last.
+        self._providers: list[Provider] = []
         #: Who keeps answered calls beyond this process.
         self.keeping: Keeping | None = None
         self._sides = Sides(random)
@@ -120,8 +124,13 @@ class TrunkStep:
         self._routes = site.routes
         self.routes.take(site)
         self.trunks.take(site)
-        self.peers.take(peers_of(site))
-        self._sides.take(site)
+        providers = list(site.providers.values())
+        if len(providers) != len(self._providers) or not all(map(is_, providers, self._providers)):
+            # Most changes of a site are of other entries, and a thousand gateways take 15 ms.
+            self._providers = providers
+            self.peers.take(peers_of(site))
+            self._sides.take(site)
+            self._sessions = {name: kept for name, kept in self._sessions.items() if name in site.providers}
 
     def arrival(self, flow: Flow) -> Arrival | None:
         """The gateways that send from where a flow leads; None for anybody else."""
@@ -215,7 +224,7 @@ class TrunkStep:
         if arrival is not None:
             number, sides = arrival.number(request, uri), arrival.sides
         else:
-            number = number_or_user(uri)
+            number = number_or_user(uri) if is_user else dialled_number(uri)
             if country:
                 number = self._form(country).read(number)
         caller = ask.subscriber or ""

@@ -96,3 +96,22 @@ def test_the_number_is_read_where_the_gateway_puts_it(
     arrival = Peers([Peer("a", "a1", "sip:192.0.2.9", format_=format_)]).find("192.0.2.9", 5060)
     assert arrival is not None
     assert arrival.number(request, uri_of(uri)) == number
+
+
+def test_strangers_cost_one_look_whatever_port_they_send_from_and_take_no_memory_for_it() -> None:
+    peers = Peers([Peer("p", f"g{one}", f"sip:gw{one}.example") for one in range(100)])
+    for port in range(1, 2000):
+        assert peers.find("203.0.113.9", port) is None
+    assert len(peers._known) == 1
+    assert not peers._arrivals
+
+
+def test_names_that_move_leave_nothing_behind_where_they_were() -> None:
+    peers = Peers([Peer("p", "g0", "sip:gw.example"), Peer("p", "g1", "sip:gw2.example")])
+    peers.resolved("gw2.example", ["203.0.113.1"])
+    for number in range(1, 200):
+        peers.resolved("gw.example", [f"203.0.113.{number}", f"203.0.113.{number}"])
+        assert peers.find(f"203.0.113.{number}", 5060) is not None
+    assert peers.find("203.0.113.7", 5060) is None
+    assert peers.find("203.0.113.1", 5060) is not None
+    assert len(peers._names_at) == 2

@@ -172,6 +172,18 @@ def test_nobody_from_outside_gets_out_however_he_writes_it(uri: str, method: str
     assert world.peer(GATEWAY).has_nothing
 
 
+@pytest.mark.parametrize(
+    "user", ["1900555", "1-900-555", "1.900.555", "1(900)555", "1%20900555", "1%2D900555"]
+)
+def test_no_way_of_writing_a_number_gets_around_the_route_that_refuses_it(user: str) -> None:
+    routes = (Route("1900", refuse=603), Route("1", provider="p"), Route("", provider="p"))
+    world = Routed(site((provider("p", gateway("g0")),), routes))
+    world.peer(CALLER).send(dial(user))
+    world.peer(CALLER).take_response(603)
+    world.peer(CALLER).send(dial("7-eleven", branch="z9hG4bK2", call_id="call-2"))
+    assert world.peer(GATEWAY).take_request("INVITE").uri == f"sip:7-eleven@{GATEWAY}"
+
+
 def test_a_gateway_does_not_get_out_by_a_route_of_its_own_making() -> None:
     """Its Route leads elsewhere, or through us to another one."""
     world = world_of(gateway("g0"), gateway("g1"))
