@@ -94,8 +94,10 @@ class Health:
     def copy(self) -> "Health":
         """Another one in the same state, on which something may be tried."""
         other = Health()
-        for name in self.__slots__:
-            setattr(other, name, getattr(self, name))
+        other.state, other.since, other.until = self.state, self.since, self.until
+        other.ejections, other.run, other.rest_until = self.ejections, self.run, self.rest_until
+        other.proved, other.trying, other.canary_at = self.proved, self.trying, self.canary_at
+        other._silences, other._answers = self._silences, self._answers
         return other
 
     def on(self, now: float, event: Input, rules: Provider) -> bool:

@@ -432,3 +432,13 @@ def test_what_is_not_in_the_table_changes_nothing() -> None:
                 health.state = state
                 assert not health.on(NOW, event, provider())
                 assert health.state is state
+
+
+def test_a_copy_is_in_the_same_state_in_all_that_there_is() -> None:
+    health = Health()
+    for number, name in enumerate(Health.__slots__):
+        setattr(health, name, number + 7)
+    copied = health.copy()
+    assert [getattr(copied, name) for name in Health.__slots__] == [
+        n + 7 for n in range(len(Health.__slots__))
+    ]
