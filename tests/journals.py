@@ -25,6 +25,7 @@ class Book:
         self.path = path
         self.stands: dict[int, bytes] = {}
         self.last = 0
+        self._changes: list[bytes] = []
         self._floor = floor
         self._journal: Journal | None = None
 
@@ -43,6 +44,7 @@ class Book:
         """As a process that starts."""
         found = read(str(self.path))
         self.stands, self.last = found.standing, found.last
+        self._changes.clear()
         self._journal = Journal(str(self.path), self, found.good)
         self._journal.floor = self._floor
 
@@ -69,6 +71,16 @@ class Book:
             if number in self.stands:
                 yield encode(Kind.STANDS, number, self.stands[number])
 
+    def changes(self) -> list[bytes]:
+        """As `Whole.changes`."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def put(self, entry: bytes) -> None:
+        """Something has changed."""
+        self._changes.append(entry)
+        self.journal.wake()
+
     def begin(self, data: bytes = b"x" * 100) -> int:
         """A call is answered."""
         self.last += 1
@@ -78,16 +90,16 @@ class Book:
     def change(self, number: int, data: bytes) -> None:
         """A call is refreshed."""
         self.stands[number] = data
-        self.journal.put(encode(Kind.STANDS, number, data))
+        self.put(encode(Kind.STANDS, number, data))
 
     def end(self, number: int) -> None:
         """A call is over."""
         del self.stands[number]
-        self.journal.put(encode(Kind.ENDED, number))
+        self.put(encode(Kind.ENDED, number))
 
     async def written(self) -> None:
         """Wait until nothing waits to be written."""
-        await until(lambda: not self.journal._puts)
+        await until(lambda: not self._changes)
 
     async def settled(self) -> None:
         """Wait until no compaction is on."""

@@ -15,6 +15,8 @@ from oneproxy.admin.office import Office
 from oneproxy.admin.tokens import Tokens
 from oneproxy.ipc.desk import (
     PAGE,
+    AskExplain,
+    AskGateways,
     AskHealth,
     BanFound,
     BanLifted,
@@ -24,7 +26,9 @@ from oneproxy.ipc.desk import (
     BindingsFound,
     Differences,
     DifferencesFound,
+    Explained,
     Found,
+    GatewaysFound,
     HealthFound,
     LiftBan,
     ListBans,
@@ -32,6 +36,7 @@ from oneproxy.ipc.desk import (
     Looked,
     LookUp,
     NodeHealth,
+    ProviderFound,
     Question,
     Refused,
     Rows,
@@ -100,6 +105,8 @@ class MemoryDesk:
         self.bindings: dict[tuple[str, str], Binding] = {}
         self.bans: dict[str, BanFound] = {}
         self.health = HealthFound("", "", 1, [NodeHealth(1, 0, True, 0, "edge-1")])
+        self.providers: list[ProviderFound] = []
+        self.explained: Found = Explained([])
         #: The first one that is kept.
         self.oldest = 1
         self.questions: list[Question] = []
@@ -188,6 +195,10 @@ class MemoryDesk:
                 return BanLifted(int(self.bans.pop(name, None) is not None), self.health.silent)
             case AskHealth():
                 return self.health
+            case AskGateways():
+                return GatewaysFound(self.providers, 0, self.health.silent)
+            case AskExplain():
+                return self.explained
             case _:
                 raise AssertionError(question)
 

@@ -59,8 +59,8 @@ def dial(number: str, *headers: str, method: str = "INVITE", **changed: Any) -> 
 class Routed(World):
     """The engine with the policy of a node over it, which has this site."""
 
-    def __init__(self, of: Site, calls: int = 0) -> None:
-        super().__init__(calls=calls)
+    def __init__(self, of: Site, calls: int = 0, transactions: int = 1000) -> None:
+        super().__init__(calls=calls, transactions=transactions)
         self.location = Location(1000)
         self.policy: Order = build(
             of, SECRET, {PROXY, f"{PROXY}:5060"}, self.location, self._save, self._answer

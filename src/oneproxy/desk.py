@@ -15,19 +15,24 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from oneproxy.deskwork import DATABASE, DeskWork, Reading
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
     PAGE,
     Answer,
+    AskExplain,
+    AskGateways,
     AskHealth,
     BanFound,
     BanLifted,
     BansFound,
     Bind,
     BindingsFound,
+    Explained,
     Found,
+    GatewaysFound,
     HealthFound,
     Inquiry,
     LiftBan,
@@ -35,9 +40,11 @@ from oneproxy.ipc.desk import (
     Look,
     Looked,
     LookUp,
+    NodeExplained,
     NodeFound,
     NodeHealth,
     NodeQuestion,
+    ProviderFound,
     Query,
     Question,
     Refused,
@@ -161,6 +168,10 @@ class Desk:
                 return BanLifted(sum(lifted), silent)
             case AskHealth():
                 return await self._health(question)
+            case AskGateways():
+                return _merge_gateways(*await self._inquire(question))
+            case AskExplain():
+                return _merge_explained(*await self._inquire(question))
             case _:
                 return await self._read(question)
 
@@ -259,6 +270,30 @@ def _merge_bans(found: Iterable[tuple[str, NodeFound]], silent: tuple[str, ...])
                 by_name[ban.name] = ban
     bans = [by_name[name] for name in sorted(by_name)]
     return BansFound(bans[:PAGE], silent)
+
+
+def _merge_gateways(found: Iterable[tuple[str, NodeFound]], silent: tuple[str, ...]) -> GatewaysFound:
+    """What each node knows, by its name: calls and health are its own."""
+    providers: list[ProviderFound] = []
+    left_out = 0
+    for node, one in sorted(found, key=_node):
+        if isinstance(one, GatewaysFound):
+            providers += [replace(provider, node=node) for provider in one.providers]
+            left_out += one.left_out
+    return GatewaysFound(providers, left_out, silent)
+
+
+def _merge_explained(found: Iterable[tuple[str, NodeFound]], silent: tuple[str, ...]) -> Found:
+    """What each node says; or what is wrong with the question, which they agree on."""
+    nodes = [
+        replace(one, node=node) for node, one in sorted(found, key=_node) if isinstance(one, NodeExplained)
+    ]
+    fault = next((one.fault for one in nodes if one.fault), "")
+    return Refused("unfit", fault) if fault else Explained(nodes, silent)
+
+
+def _node(found: tuple[str, NodeFound]) -> str:
+    return found[0]
 
 
 def _name(health: NodeHealth) -> str:

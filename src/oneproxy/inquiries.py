@@ -1,28 +1,36 @@
-"""The node's part that answers what the recorder is asked and only nodes know: bans, and how it fares.
+"""The node's part that answers what the recorder is asked and only nodes know: bans, gateways, what
+would become of a call, and how it fares.
 
 Bans are in the order of their names already, and a page of them is read at once. Where thousands
 are over, they are let go of a few in each turn of the loop: no message waits for them.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from oneproxy.access.bans import Ban
+from oneproxy.engine.flow import Listener
 from oneproxy.ipc.desk import (
     PAGE,
+    AskExplain,
+    AskGateways,
     AskHealth,
     BanFound,
     BanLifted,
     BansFound,
+    GatewaysFound,
     Inquiry,
     LiftBan,
     ListBans,
+    NodeExplained,
     NodeHealth,
     NodeQuestion,
     Report,
 )
+from oneproxy.policy.explaining import Explainer, Question, make_ask
 from oneproxy.policy.live import on_wire
+from oneproxy.policy.order import Order
 
 
 class Banned(Protocol):
@@ -46,7 +54,10 @@ class Banned(Protocol):
 
 
 class Inquiries:
-    """Answers inquiries about `bans`, and by `health`. report: hands an answer to the recorder."""
+    """Answers inquiries about `bans`, and by `health`, `gateways` and `explain`.
+
+    report: hands an answer to the recorder.
+    """
 
     def __init__(
         self,
@@ -54,12 +65,16 @@ class Inquiries:
         health: Callable[[], NodeHealth],
         clock: Callable[[], float],
         report: Callable[[Report], None],
+        gateways: Callable[[], GatewaysFound],
+        explain: Callable[[AskExplain], NodeExplained],
     ) -> None:
         """clock: seconds since the epoch."""
         self._bans = bans
         self._health = health
         self._clock = clock
         self._report = report
+        self._gateways = gateways
+        self._explain = explain
         self._listing: set[asyncio.Task[None]] = set()
 
     def take(self, inquiry: Inquiry) -> None:
@@ -79,6 +94,10 @@ class Inquiries:
                 self._report(Report(inquiry.number, BanLifted(int(lifted))))
             case AskHealth():
                 self._report(Report(inquiry.number, self._health()))
+            case AskGateways():
+                self._report(Report(inquiry.number, self._gateways()))
+            case AskExplain():
+                self._report(Report(inquiry.number, self._explain(question)))
 
     async def _list(self, number: int, after: str) -> None:
         # Nobody could tell us: each turn of the loop ends some.
@@ -91,3 +110,17 @@ def page_of(bans: Banned, after: str) -> BansFound:
     """The next PAGE of bans behind a name, in the order of their names."""
     page = bans.page(after, PAGE)
     return BansFound([BanFound(ban.name, ban.kind, ban.since, ban.until, ban.why) for ban in page])
+
+
+def explain_to_people(
+    order: Order | None, question: AskExplain, listeners: Sequence[Listener], now: float
+) -> NodeExplained:
+    """What `order` would do with a request at this moment; None: there is no site yet."""
+    if order is None:
+        return NodeExplained([], "this node has no site yet")
+    asked = Question(question.from_, question.to, question.source, question.transport, question.method)
+    ask = make_ask(asked, listeners, now)
+    if isinstance(ask, str):
+        return NodeExplained([], "", fault=ask)
+    told = Explainer(order).explain(ask)
+    return NodeExplained(told.steps, told.verdict, told.gateway, told.targets, told.status)

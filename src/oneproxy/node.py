@@ -23,9 +23,10 @@ from oneproxy.engine.decisions import Ask, Decision
 from oneproxy.engine.dialog import DialogMark
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.engine.routing import Own
-from oneproxy.inquiries import Inquiries
+from oneproxy.gateway_views import view_of
+from oneproxy.inquiries import Inquiries, explain_to_people
 from oneproxy.ipc import child
-from oneproxy.ipc.desk import NodeHealth
+from oneproxy.ipc.desk import AskExplain, GatewaysFound, NodeExplained, NodeHealth
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Follow, SitePart, SiteVersion, Start
 from oneproxy.listening import (
@@ -100,7 +101,9 @@ class Node:
         self._has_site: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._policy: Order | None = None
         self._loaded_once = False
-        self._inquiries = Inquiries(self._bans, self._health, self._clock.now, self._link.report)
+        self._inquiries = Inquiries(
+            self._bans, self._health, self._clock.now, self._link.report, self._gateways, self._explain
+        )
         self._link.on_inquiry = self._inquiries.take
         self._counted: dict[str, int] = {}
         self._faults = logs.RateLimited(log)
@@ -278,6 +281,13 @@ class Node:
 
     def _health(self) -> NodeHealth:
         return NodeHealth(self._live.version, self._location.count, self._loaded_once, len(self._bans))
+
+    def _gateways(self) -> GatewaysFound:
+        registrations = () if self._policy is None else self._trunks.registrations.standings()
+        return view_of(self._policy, self._clock.now(), registrations)
+
+    def _explain(self, question: AskExplain) -> NodeExplained:
+        return explain_to_people(self._policy, question, self._listeners, self._clock.now())
 
     def _answer(self, ask: Ask, decision: Decision) -> None:
         """A decision that policy had to wait for."""

@@ -108,7 +108,7 @@ class Recorder:
         self._paused = False
         #: Commits groups without the thread, where the database can do that and all is well.
         self.direct: Aside | None = None
-        #: Answers the admin process, where there is one.
+        #: Answers the admin process, where there is one, and commands.
         self.desk: Desk | None = None
 
     def protocol(self) -> asyncio.Protocol:
@@ -354,8 +354,7 @@ async def serve(begun: Begun, parent: child.Parent) -> None:
     else:
         recorder = Recorder(Unopened(begun.reason), begun.secret, start.token, Kept(kept))
     machine = start.machine
-    if machine.admin is not None:
-        recorder.desk = Desk(recorder, DeskWork(machine.proxy_database, machine.system_database))
+    recorder.desk = Desk(recorder, DeskWork(machine.proxy_database, machine.system_database))
     server = await listen(start.endpoint, recorder.protocol)
     working = asyncio.create_task(recorder.serve())
     beside = asyncio.create_task(_beside(recorder, begun))

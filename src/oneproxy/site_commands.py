@@ -85,7 +85,7 @@ def versions(config: Config = None, most: Most = 20) -> None:
     with _sites(config, reading=True) as sites:
         found = sites.versions(most)
     head = ("version", "when (UTC)", "who", "added", "changed", "removed", "comment")
-    _print_table(head, [_row(one) for one in found])
+    print_table(head, [_row(one) for one in found])
 
 
 def rollback(to: Number, config: Config = None, comment: Comment = "") -> None:
@@ -239,7 +239,7 @@ def _row(version: Version) -> tuple[str, ...]:
     return (str(version.version), when, version.who, *map(str, counts), version.comment)
 
 
-def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """On a terminal a table, elsewhere a line for each row, its values parted by tabs."""
     from oneproxy.site.difference import shown
 

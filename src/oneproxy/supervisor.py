@@ -24,6 +24,7 @@ import structlog
 from oneproxy import compiled
 from oneproxy.ipc.messages import Failed, FromChild, Ready, Start, Stop, Wanted
 from oneproxy.ipc.place import Place
+from oneproxy.ipc.running import Notice, asking_token
 from oneproxy.ipc.stream import Decoder, StreamError, encode
 from oneproxy.site import last
 from oneproxy.site.model import Configuration, Machine, Version
@@ -35,8 +36,9 @@ LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 30.0
 #: A child that is not ready by then is ended: a slow disk's migration fits in.
 START_S: Final = 60.0
-#: Beyond its drain a node gets this long to end, and a recorder this long to commit.
-GRACE_S: Final = 2.0
+#: Beyond its drain a node gets this long to end, and a recorder this long to commit. On a machine that
+#: is busy with other things, an admin process that still loads its libraries takes two seconds of it.
+GRACE_S: Final = 5.0
 RECORDER_STOP_S: Final = 5.0
 #: A child says one line at a time.
 MAX_REPORT: Final = 64 * 1024
@@ -238,12 +240,14 @@ class Supervisor:
         beside: Role | None = None,
     ) -> None:
         """site: for the first one, the recorder. beside: one that nobody waits for, the admin process."""
-        start = Start(machine, endpoint, secrets.token_hex(16))
+        self.token = secrets.token_hex(16)
+        start = Start(machine, endpoint, self.token)
         self.beside: Child | None = None
         if beside is not None:
             # Who speaks with the world has no use for passwords of databases and the farm's secret.
             plain = msgspec.structs.replace(machine, proxy_database="", system_database="", farm_key="")
-            self.beside = Child(beside, msgspec.structs.replace(start, machine=plain))
+            asking = msgspec.structs.replace(start, machine=plain, token=asking_token(self.token))
+            self.beside = Child(beside, asking)
         with_site = msgspec.structs.replace(start, site=site)
         self.children = [Child(role, start if place else with_site) for place, role in enumerate(roles)]
 
@@ -334,6 +338,17 @@ def _put_down(configuration: Configuration, place: Place, site: Wanted) -> Wante
     return msgspec.structs.replace(site, path=path)
 
 
+def _put_up_notice(machine: Machine, place: Place, supervisor: Supervisor) -> list[Notice]:
+    """Say where commands may ask; none where no file can be written there."""
+    try:
+        return [Notice(machine.last_site, place.endpoint, supervisor.token)]
+    except OSError as error:
+        log.warning(
+            "commands cannot ask this OneProxy", reason=str(error), way_out="`last_site` in [database]"
+        )
+        return []
+
+
 def run(
     configuration: Configuration,
     drain_s: float = 5.0,
@@ -350,7 +365,10 @@ def run(
     machine = configuration.machine
     nodes = machine.processes or os.cpu_count() or 1
 
+    notices: list[Notice] = []
+
     def ready(details: list[str], asked: bool) -> None:
+        notices.extend(_put_up_notice(machine, place, supervisor))
         log.info("serving", name=machine.name, nodes=nodes)
         if on_ready is not None:
             on_ready(details, asked)
@@ -374,4 +392,6 @@ def run(
         supervisor = Supervisor(machine, place.endpoint, roles, site, beside)
         return asyncio.run(supervise(supervisor, drain_s, ready, sys.stderr))
     finally:
+        for notice in notices:
+            notice.remove()
         place.close()

@@ -48,7 +48,9 @@ class TrunkWork:
         self._step = step
         self._following = engine.following
         send = engine.originate
-        self.registrations = Registrations(machine.name, secret, step.trunks, send, contact_of, random)
+        self.registrations = Registrations(
+            f"{machine.name}-{index}", secret, step.trunks, send, contact_of, random
+        )
         self.registrations.on_told = _tell
         self._probes = Probes(step.trunks, send, contact_of, random)
         self._whereabouts: Whereabouts | None = None

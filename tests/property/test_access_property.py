@@ -1,6 +1,6 @@
 """Whatever stands in an Authorization header: an answer, never an exception, never a way in."""
 
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from asking import credentials, nonce_in, register, subscriber
@@ -28,6 +28,8 @@ header_text = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_si
 @example('Digest realm="example.com"')
 @example('Digest realm="example.com", username="\xff", nonce="\xff", uri="sip:example.com", response="\xff"')
 def test_no_text_is_a_way_in(text: str) -> None:
+    # That one is the proof itself, under its own name.
+    assume(text.rpartition(",")[2].strip().lower() != "response")
     for value in (text, f'Digest realm="example.com", {text}', RIGHT.replace("response=", f"{text}=")):
         ask = register(f"Authorization: {value}")
         assert isinstance(STEP.decide(ask), Reply)

@@ -1,4 +1,4 @@
-"""Kamailio as the registrar and proxy of a carrier: it asks for a digest and keeps bindings in its memory."""
+"""Kamailio as the registrar and proxy of a carrier: it asks for a digest, and has bindings in its memory."""
 
 import shutil
 from pathlib import Path
@@ -65,9 +65,7 @@ request_route {{
             exit;
         }}
         consume_credentials();
-        record_route();
-        $du = "sip:{answerer}";
-        t_relay();
+        {called}
         exit;
     }}
     if (!is_method("REGISTER")) exit;
@@ -80,12 +78,14 @@ request_route {{
     exit;
 }}
 """
+_BUSY: Final = 'sl_send_reply("486", "Busy Here");'
 
 
 class Registrar(Server):
     """Started, killed and started again like OneProxy; what it has is gone then.
 
-    password: of everybody. answerer: "host:port" of who takes calls that prove it.
+    password: of everybody. answerer: "host:port" of who takes calls that prove it; without
+    one everybody is busy.
     """
 
     def __init__(
@@ -93,10 +93,9 @@ class Registrar(Server):
     ) -> None:
         super().__init__(folder, subscribers={}, host=host)
         self._own = folder / "kamailio.cfg"
+        called = f'record_route(); $du = "sip:{answerer}"; t_relay();' if answerer else _BUSY
         self._own.write_text(
-            _CONFIGURATION.format(
-                address=self.address, realm=REALM, password=password, answerer=answerer or "127.0.0.1:9"
-            )
+            _CONFIGURATION.format(address=self.address, realm=REALM, password=password, called=called)
         )
 
     def command(self) -> list[str]:

@@ -4,7 +4,7 @@ import csv
 import itertools
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +53,7 @@ class Sipp:
 
     server: "host:port" for a caller, None for a called party. lost: per cent of the
     datagrams that it drops, in each direction. transport: "udp" or "tcp", on one connection.
+    host: its own address. variables: those of the scenario's <Global>.
     """
 
     def __init__(
@@ -67,17 +68,26 @@ class Sipp:
         lost: int = 0,
         timeout_s: int = 180,
         transport: str = "udp",
+        host: str = "127.0.0.1",
+        variables: Mapping[str, int] | None = None,
         options: Sequence[str] = (),
     ) -> None:
         name = f"{scenario}-{next(_RUNS)}"
-        self.port = free_port()
+        self.host = host
+        self.port = free_port(host)
+        #: What the <log> actions of the scenario write; there from the first line on.
+        self.log = folder / f"{name}.log"
         self._transport = transport
         self._statistics = folder / f"{name}.csv"
         self._errors = folder / f"{name}.errors"
-        command = ["sipp", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", "127.0.0.1", "-p", str(self.port)]
+        command = ["sipp", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", host, "-p", str(self.port)]
         command += ["-t", "t1" if transport == "tcp" else "u1"]
         command += ["-nostdin", "-trace_stat", "-stf", str(self._statistics), "-fd", "1"]
-        command += ["-trace_err", "-error_file", str(self._errors), *options]
+        command += ["-trace_err", "-error_file", str(self._errors)]
+        command += ["-trace_logs", "-log_file", str(self.log)]
+        for variable, value in (variables or {}).items():
+            command += ["-set", variable, str(value)]
+        command += options
         # Without deadcall_wait, a caller lingers for the late answers of its last calls.
         caller = (
             [server, "-timeout", str(timeout_s), "-timeout_error", "-deadcall_wait", "0"] if server else []
@@ -103,6 +113,16 @@ class Sipp:
             if time.monotonic() > give_up or self._process.poll() is not None:
                 raise TimeoutError(f"SIPp does not listen on {self.port}: {self._error_text()}")
             time.sleep(0.02)
+
+    @property
+    def address(self) -> str:
+        """Where it is: "host:port"."""
+        return f"{self.host}:{self.port}"
+
+    def kill(self) -> None:
+        """End it as a crash does: what it was doing stays undone."""
+        self._process.kill()
+        self._process.wait()
 
     def result(self) -> Result:
         """Wait until it has ended and read its statistics."""
@@ -137,8 +157,7 @@ class Sipp:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
 
 
 def _milliseconds(text: str) -> float:

@@ -26,7 +26,7 @@ async def main():
                 if number - 300 in book.stands:
                     book.end(number - 300)
             await asyncio.sleep(0)
-            if not book.journal._puts:
+            if not book._changes:
                 print(book.last, flush=True)
 
 asyncio.run(main())

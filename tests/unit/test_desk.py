@@ -16,9 +16,12 @@ from oneproxy.admin.asking import RecorderAwayError, RecorderDesk
 from oneproxy.desk import Desk, _fate
 from oneproxy.deskwork import DATABASE, DeskWork, Reading
 from oneproxy.ipc import messages
+from oneproxy.ipc.asking import ask_once
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
     PAGE,
+    AskExplain,
+    AskGateways,
     AskHealth,
     BanFound,
     BanLifted,
@@ -28,7 +31,9 @@ from oneproxy.ipc.desk import (
     BindingsFound,
     Differences,
     DifferencesFound,
+    Explained,
     Found,
+    GatewaysFound,
     HealthFound,
     Inquiry,
     LiftBan,
@@ -36,7 +41,9 @@ from oneproxy.ipc.desk import (
     Look,
     Looked,
     LookUp,
+    NodeExplained,
     NodeHealth,
+    ProviderFound,
     Query,
     Refused,
     Report,
@@ -54,6 +61,7 @@ from oneproxy.ipc.desk import (
 )
 from oneproxy.ipc.endpoint import connect, listen
 from oneproxy.ipc.link import Link
+from oneproxy.ipc.running import asking_token
 from oneproxy.ipc.stream import Decoder, encode
 from oneproxy.recorder import Recorder
 from oneproxy.registrar.bindings import STATIC, Binding, Change, Fate, meaning
@@ -433,6 +441,12 @@ def test_what_only_nodes_know_is_asked_of_all_of_them(play: Play) -> None:
                         return Report(inquiry.number, BanLifted(int(any(one.name == lifted for one in kept))))
                     case AskHealth():
                         return Report(inquiry.number, NodeHealth(7, len(kept), True))
+                    case AskGateways():
+                        provider = ProviderFound("carrier", len(kept), 0, 0, 0, 0, [])
+                        return Report(inquiry.number, GatewaysFound([provider], len(kept)))
+                    case AskExplain(to=to):
+                        fault = "to: none" if not to else ""
+                        return Report(inquiry.number, NodeExplained([("a", "b")], to, fault=fault))
 
             answering(link, answer)
         assert await stage.desk.ask(ListBans()) == BansFound([bans["edge-2"][0], bans["edge-1"][0]])
@@ -441,6 +455,15 @@ def test_what_only_nodes_know_is_asked_of_all_of_them(play: Play) -> None:
         assert await stage.desk.ask(AskHealth()) == HealthFound(
             "", "", 0, [NodeHealth(7, 2, True, 0, "edge-1"), NodeHealth(7, 1, True, 0, "edge-2")]
         )
+        # What nodes know of gateways and choose by is their own.
+        providers = [
+            ProviderFound("carrier", calls, 0, 0, 0, 0, [], node)
+            for calls, node in ((2, "edge-1"), (1, "edge-2"))
+        ]
+        assert await stage.desk.ask(AskGateways()) == GatewaysFound(providers, 3)
+        said = [NodeExplained([("a", "b")], "bob", node=node) for node in ("edge-1", "edge-2")]
+        assert await stage.desk.ask(AskExplain("alice", "bob")) == Explained(said)
+        assert await stage.desk.ask(AskExplain("alice", "")) == Refused("unfit", "to: none")
 
     play(scene)
 
@@ -476,6 +499,28 @@ def test_the_admin_process_is_not_told_the_farms_secret_and_says_nothing_that_no
         welcome, ended = await said(encode(messages.Hello("edge", "token")), encode(Query(1, Look())))
         assert [type(one) for one in welcome] == [messages.Welcome]
         assert ended
+
+    play(scene)
+
+
+def test_a_command_asks_by_a_token_that_lets_no_node_in(play: Play) -> None:
+    async def scene(stage: Theatre) -> None:
+        token = asking_token("token")
+        assert isinstance(await ask_once("unix:socket", token, Look()), Looked)
+        await until(lambda: len(stage.recorder.peers) == 1)
+        assert await said(encode(messages.Hello("edge", token))) == ([], True)
+        with pytest.raises(ConnectionError):
+            await ask_once("unix:socket", "wrong", Look())
+
+    play(scene)
+
+
+def test_a_command_waits_no_longer_than_it_may(play: Play) -> None:
+    async def scene(stage: Theatre) -> None:
+        link, _ = await stage.node("edge-1")
+        link.on_inquiry = lambda _: None
+        with pytest.raises(TimeoutError):
+            await ask_once("unix:socket", asking_token("token"), AskGateways(), 0.05)
 
     play(scene)
 

@@ -2,24 +2,76 @@
 
 import asyncio
 
+import pytest
+
+from asking import LISTENER, NOW, subscriber
+from oneproxy import gateway_views
 from oneproxy.access.bans import ACCOUNT, SOURCE, Ban, Bans, Shut
-from oneproxy.inquiries import Inquiries
+from oneproxy.gateway_views import view_of
+from oneproxy.inquiries import Inquiries, explain_to_people
 from oneproxy.ipc.desk import (
     PAGE,
+    AskExplain,
+    AskGateways,
     AskHealth,
     BanFound,
     BanLifted,
     BansFound,
+    GatewayFound,
+    GatewaysFound,
     Inquiry,
     LiftBan,
     ListBans,
+    NodeExplained,
     NodeHealth,
     NodeQuestion,
+    ProviderFound,
     Report,
+    StandingFound,
 )
+from oneproxy.policy.build import build
+from oneproxy.policy.order import Order
+from oneproxy.registrar.location import Location
+from oneproxy.site.model import Domain, Gateway, Provider, Registration, Route, Site
+from oneproxy.trunks.gateway import ENDS
+from oneproxy.trunks.registration import Standing
+from oneproxy.trunks.registration_states import State
+from oneproxy.trunks.registrations import Listed
+from oneproxy.trunks.step import TrunkStep
 from waiting import PATIENCE_S
 
-NOW = 1_700_000_000.0
+REGISTERED = Registration("sip:me@carrier.example", "me", "secret")
+
+
+SITE = Site(
+    {"example.com": Domain("example.com")},
+    {"alice@example.com": subscriber("alice@example.com")},
+    providers={
+        "carrier": Provider(
+            "carrier",
+            max_calls=9,
+            gateway=(
+                Gateway("a1", "sip:peer:hush@198.51.100.10:5060", max_calls=30, register=REGISTERED),
+                Gateway("a2", "sip:198.51.100.11", drain=True),
+            ),
+        )
+    },
+    routes={"+351": Route("+351", provider="carrier")},
+)
+
+
+def policy_of(site: Site) -> Order:
+    def unused(*_: object) -> bool:
+        raise AssertionError("nothing is stored or answered")
+
+    return build(site, b"farm", {"192.0.2.1:5060"}, Location(10), unused, lambda *_: None)
+
+
+POLICY = policy_of(SITE)
+
+
+def explained(question: AskExplain) -> NodeExplained:
+    return explain_to_people(POLICY, question, [LISTENER], NOW)
 
 
 def banned(count: int, shut: Shut | None = None) -> Bans:
@@ -34,7 +86,10 @@ async def ask(bans: Bans, question: NodeQuestion, now: float = NOW) -> object:
     """What is reported."""
     reports: asyncio.Queue[Report] = asyncio.Queue()
     health = NodeHealth(3, 7, True, len(bans))
-    Inquiries(bans, lambda: health, lambda: now, reports.put_nowait).take(Inquiry(9, question))
+    inquiries = Inquiries(
+        bans, lambda: health, lambda: now, reports.put_nowait, lambda: view_of(POLICY, now), explained
+    )
+    inquiries.take(Inquiry(9, question))
     report = await asyncio.wait_for(reports.get(), PATIENCE_S)
     assert report.number == 9
     return report.found
@@ -92,3 +147,67 @@ def test_a_ban_is_lifted_by_its_name_and_an_accounts_as_people_write_it() -> Non
 
 def test_a_node_says_how_it_fares() -> None:
     assert asyncio.run(ask(banned(2), AskHealth())) == NodeHealth(3, 7, True, 2)
+
+
+def test_a_node_says_how_its_gateways_fare_without_their_passwords() -> None:
+    found = asyncio.run(ask(banned(0), AskGateways()))
+    none = dict.fromkeys(ENDS, 0)
+    a1 = GatewayFound(
+        "a1", "sip:peer:***@198.51.100.10:5060", "up", 0, 0, 0, 30, 0, 20.0, 1.0, none, False, 0
+    )
+    a2 = GatewayFound("a2", "sip:198.51.100.11", "up", 0, 0, 0, 0, 0, 20.0, 1.0, none, True, 0)
+    assert found == GatewaysFound([ProviderFound("carrier", 0, 9, 0, 0, 0, [a1, a2])])
+
+
+def test_gateways_are_shown_with_their_calls_and_their_health() -> None:
+    policy = policy_of(SITE)
+    trunks = next(one for one in policy.steps if isinstance(one, TrunkStep)).trunks
+    provider = trunks.find("carrier")
+    assert provider is not None
+    walk = trunks.walk("carrier")
+    walk.begin(NOW)
+    for _ in range(3):
+        provider.probed(NOW, "a1", 408, "timeout")
+    (shown,) = view_of(policy, NOW).providers
+    a1 = shown.gateways[0]
+    assert (shown.calls, a1.calls, a1.waiting, a1.state, a1.since) == (1, 1, 1, "down", NOW)
+    walk.failed(NOW + 1, 503, None, 30)
+    (shown,) = view_of(policy, NOW + 1).providers
+    a1 = shown.gateways[0]
+    assert (a1.calls, a1.ends["5xx"], a1.rest_until, a1.success < 1.0) == (0, 1, NOW + 31, True)
+    assert view_of(policy, NOW + 32).providers[0].gateways[0].rest_until == 0
+
+
+def test_how_a_gateway_is_registered_at_is_shown() -> None:
+    standing = Standing(State.WAITING, 403, "Forbidden", "", NOW, NOW + 60, 0.0, 1)
+
+    listed = Listed("carrier", "a1", "sip:me@carrier.example", standing)
+    (shown,) = view_of(POLICY, NOW, [listed]).providers
+    found = StandingFound("waiting", "sip:me@carrier.example", 403, "Forbidden", "", NOW + 60, 0.0)
+    assert [one.standing for one in shown.gateways] == [found, None]
+
+
+def test_more_gateways_than_an_answer_holds_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_views, "MAX_GATEWAYS", 1)
+    found = view_of(POLICY, NOW)
+    assert ([len(one.gateways) for one in found.providers], found.left_out) == ([1], 1)
+
+
+def test_a_node_without_a_site_has_no_gateways_and_explains_nothing() -> None:
+    assert view_of(None, NOW) == GatewaysFound([])
+    found = explain_to_people(None, AskExplain("a@b.c", "d@e.f"), [LISTENER], NOW)
+    assert found == NodeExplained([], "this node has no site yet")
+
+
+def test_a_node_explains_what_would_become_of_a_call() -> None:
+    found = asyncio.run(ask(banned(0), AskExplain("alice@example.com", "+351912345678", "192.0.2.7")))
+    assert isinstance(found, NodeExplained)
+    assert found.verdict == "to carrier/a1 as sip:peer@198.51.100.10:5060"
+    assert (found.gateway, found.fault) == ("carrier/a1", "")
+    assert ("choice", "carrier/a1") in found.steps
+
+
+def test_what_is_wrong_with_a_question_is_said() -> None:
+    found = asyncio.run(ask(banned(0), AskExplain("alice", "bob@example.com")))
+    fault = "from: found 'alice'; allowed a SIP or tel URI, or user@domain"
+    assert found == NodeExplained([], "", fault=fault)

@@ -404,7 +404,7 @@ def gone(pid: int) -> bool:
 def test_run_starts_the_nodes_of_the_configuration_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with running(tmp_path) as process:
         assert len(pids(process)) == 2
-        (place,) = tmp_path.glob("oneproxy-*")
+        (place,) = tmp_path.glob("oneproxy-[0-9]*")
         assert place.name.startswith(f"oneproxy-{process.pid}-")
         process.terminate()
         assert process.wait(PATIENCE_S) == 0
@@ -416,10 +416,10 @@ def test_the_children_of_a_killed_supervisor_end_and_the_next_one_clears_up(tmp_
         nodes = pids(process)
         process.kill()
     until_now(lambda: all(map(gone, nodes)))
-    assert len(list(tmp_path.glob("oneproxy-*"))) == 1
+    assert len(list(tmp_path.glob("oneproxy-[0-9]*"))) == 1
     with running(tmp_path) as process:
         assert len(pids(process)) == 2
-        (place,) = tmp_path.glob("oneproxy-*")
+        (place,) = tmp_path.glob("oneproxy-[0-9]*")
         assert place.name.startswith(f"oneproxy-{process.pid}-")
         process.terminate()
 

@@ -102,6 +102,15 @@ class Guard:
                 return causes.FLOOD
         return ""
 
+    def foresee(self, host: str, now: float) -> str:
+        """What `admit` would say of one more request, which is not counted."""
+        source = source_of(host)
+        if self.bans.find(source, now) is not None:
+            return causes.BANNED
+        limit = self._flood.requests
+        is_counted = limit and host not in self._gateways
+        return causes.FLOOD if is_counted and self._requests.count(source, now) + 1 > limit else ""
+
     def admit_account(self, aor: str, now: float) -> str:
         """Count a request of an account that was proved; "" or why it is refused."""
         ban = self.bans.find(aor, now)
@@ -112,6 +121,14 @@ class Guard:
             self._close(aor, REQUESTS, now)
             return causes.FLOOD
         return ""
+
+    def foresee_account(self, aor: str, now: float) -> str:
+        """What `admit_account` would say of one more request, which is not counted."""
+        ban = self.bans.find(aor, now)
+        if ban is not None and ban.why != WRONG_PASSWORDS:
+            return causes.BANNED
+        limit = self._flood.account_requests
+        return causes.FLOOD if limit and self._account_requests.count(aor, now) + 1 > limit else ""
 
     def believes(self, source: str) -> bool:
         """Whether a proof on a nonce that was made for nobody, or another, counts for `source`.

@@ -7,7 +7,7 @@ number of rules, and the hosts seen last are remembered.
 """
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from oneproxy.site.model import Rule
@@ -81,6 +81,23 @@ class Rules:
             action = known[method] = self._look_up(host, method)
         return action
 
+    def explain(self, host: str, clients: Sequence[str], method: str) -> tuple[str, str]:
+        """The rule that `find` goes by, as people write it, and its action; "" and NONE where none fits."""
+        wanted = method if method in self._named else _OTHERS
+        if clients and self._by_client:
+            action = self._of_clients(clients, wanted)
+            for client in clients if action else ():
+                actions = self._by_client.get(client, {})
+                if (actions.get(wanted) or actions.get(_OTHERS)) == action:
+                    return f"client {client}{_for_method(actions, wanted)}", action
+        number = _number(host)
+        for shift, networks in self._lengths_for(number):
+            actions = networks.get(number >> shift, {})
+            action = actions.get(wanted) or actions.get(_OTHERS) or NONE
+            if action:
+                return f"{_network(number >> shift, shift)}{_for_method(actions, wanted)}", action
+        return "", NONE
+
     def spares(self, host: str) -> bool:
         """Whether somebody at this address, or in its IPv6 network of 64 bits, is trusted.
 
@@ -106,19 +123,34 @@ class Rules:
 
     def _look_up(self, host: str, method: str) -> str:
         number = _number(host)
-        if number < 0:
-            return NONE
-        # "::/0" is all of IPv6, and nothing of the IPv4 that lies in it here.
-        widest = _BITS - _MAPPED_BITS if number >> (_BITS - _MAPPED_BITS) == 0xFFFF else _BITS
-        for shift, networks in self._by_length:
-            if shift > widest:
-                break
+        for shift, networks in self._lengths_for(number):
             actions = networks.get(number >> shift)
             if actions is not None:
                 action = actions.get(method) or actions.get(_OTHERS)
                 if action is not None:
                     return action
         return NONE
+
+    def _lengths_for(self, number: int) -> list[tuple[int, dict[int, _Actions]]]:
+        """The tables that an address may stand in; -1 stands in none."""
+        if number < 0:
+            return []
+        if number >> (_BITS - _MAPPED_BITS) != 0xFFFF:
+            return self._by_length
+        # "::/0" is all of IPv6, and nothing of the IPv4 that lies in it here.
+        return [one for one in self._by_length if one[0] <= _BITS - _MAPPED_BITS]
+
+
+def _for_method(actions: _Actions, wanted: str) -> str:
+    return f" for {wanted}" if wanted != _OTHERS and wanted in actions else ""
+
+
+def _network(first: int, shift: int) -> str:
+    """The first bits of a network, as people write it."""
+    number, length = first << shift, _BITS - shift
+    if number >> (_BITS - _MAPPED_BITS) == 0xFFFF and length >= _MAPPED_BITS:
+        return str(IPv4Network((number & 0xFFFFFFFF, length - _MAPPED_BITS)))
+    return str(IPv6Network((number, length)))
 
 
 def _number(host: str) -> int:

@@ -14,13 +14,14 @@ from typing import Final
 
 from oneproxy.access import causes
 from oneproxy.access.bans import ACCOUNT, SOURCE, Ban, Bans
+from oneproxy.access.explaining import Parts, Told, explain_access, explain_screen
 from oneproxy.access.guard import Guard, Registered
 from oneproxy.access.nonces import Nonces
 from oneproxy.access.owners import Owners
 from oneproxy.access.replays import Replays
 from oneproxy.access.rules import DENY, TRUST, Rules
 from oneproxy.access.sources import source_of, source_of_binding
-from oneproxy.access.verify import PROVED, Domains, Realm, Verifier
+from oneproxy.access.verify import CALLERS, PROVED, Domains, Realm, Verifier
 from oneproxy.engine.decisions import Ask, Decision, Reply
 from oneproxy.engine.flow import Flow
 from oneproxy.sip.identity import trusted_lines
@@ -28,9 +29,6 @@ from oneproxy.sip.malformed import REASONS, Malformed
 from oneproxy.sip.read import address_uri
 from oneproxy.sip.uri import Uri
 from oneproxy.site.model import Domain, Site, Subscriber
-
-#: Schemes of who may call.
-CALLERS: Final = frozenset(("sip", "sips", "tel"))
 
 _FORBIDDEN: Final = (403, "Forbidden", ())
 #: Nothing is remembered for these, whoever they are given to: each is the same when asked again.
@@ -174,6 +172,29 @@ class Access:
             return None
         cause = self._guard.admit(flow.host, ask.now)
         return REFUSED[cause] if cause else None
+
+    def explain_screen(self, ask: Ask) -> Told:
+        """What `screen` would say of a request, and why. ask: made to be explained, for nothing else."""
+        return explain_screen(self._parts(), ask)
+
+    def explain(self, ask: Ask) -> Told:
+        """What `decide` would say of it, where who the From says proves his password if he has one.
+
+        Neither counted nor challenged: no flood guard, nonce or memory of them is the worse for it.
+        """
+        return explain_access(self._parts(), ask)
+
+    def _parts(self) -> Parts:
+        return Parts(
+            self._rules,
+            self._guard,
+            self._domains,
+            self._owners,
+            self._verifier,
+            self._realms,
+            self._methods,
+            self._neighbour,
+        )
 
     def trusts(self, flow: Flow, method: str) -> bool:
         """Whether what comes on `flow` may say who somebody is (RFC 3325)."""

@@ -26,6 +26,8 @@ from oneproxy.site.model import Domain, Subscriber
 #: on the way may each have asked (RFC 3261 22.3); a header full of them is an attack.
 MAX_PROOFS: Final = 4
 
+#: Schemes of who may call.
+CALLERS: Final = frozenset(("sip", "sips", "tel"))
 #: Nothing is wrong.
 PROVED: Final = ""
 #: Of several credentials the best counts; those that stand behind are better.
@@ -120,6 +122,17 @@ class Verifier:
             if _RANKS[cause] > _RANKS[best]:
                 best = cause
         return best, ""
+
+    def foresee(self, aor: str, realm: Realm, host: str, now: float) -> str:
+        """PROVED, or why not, where `aor` answers a challenge with its right password."""
+        subscriber = self._subscribers.get(aor)
+        if subscriber is None:
+            return causes.UNKNOWN_USER
+        if realm.algorithms.isdisjoint(subscriber.ha1):
+            return causes.WRONG_PASSWORD
+        guard = self._guard
+        is_closed = len(guard.bans) and guard.is_closed(aor, source_of(host), now)
+        return causes.ACCOUNT_CLOSED if is_closed else PROVED
 
     def _judge(self, value: str, ask: Ask, realm: Realm) -> tuple[str, str]:
         """What one header value is worth."""

@@ -13,17 +13,18 @@ from oneproxy.admin.asking import Desk
 from oneproxy.admin.bans import ban_routes
 from oneproxy.admin.editing import KINDS
 from oneproxy.admin.entries import change_routes, entry_routes
+from oneproxy.admin.gateways import gateway_routes
 from oneproxy.admin.health import health_routes
 from oneproxy.admin.limits import REQUEST_S, Journal, Limits
 from oneproxy.admin.locations import location_routes
-from oneproxy.admin.models import TABLES, Edits, NewBinding, Problem
+from oneproxy.admin.models import TABLES, Edits, Explain, NewBinding, Problem
 from oneproxy.admin.office import Office
 from oneproxy.admin.problem import MEDIA_TYPE, add_handlers
 from oneproxy.admin.tokens import Tokens, reader
 from oneproxy.admin.versions import export_routes, version_routes
 from oneproxy.site.model import Token
 
-_BODIES: Final[tuple[type[BaseModel], ...]] = (*TABLES.values(), Edits, NewBinding, Problem)
+_BODIES: Final[tuple[type[BaseModel], ...]] = (*TABLES.values(), Edits, Explain, NewBinding, Problem)
 
 
 def make_app(desk: Desk, tokens: Sequence[Token], request_s: float = REQUEST_S) -> FastAPI:
@@ -60,6 +61,7 @@ def _v1() -> APIRouter:
         export_routes(),
         location_routes(),
         ban_routes(),
+        gateway_routes(),
         health_routes(),
     ):
         routes.include_router(others)

@@ -42,6 +42,10 @@ class Limits:
                 await ProblemError(503, "too-slow", detail).response()(scope, receive, send)
 
 
+#: Where a POST changes nothing: its body is a question.
+ASKING: Final = frozenset(("/v1/explain",))
+
+
 class Journal:
     """Around `app`: what asks for a change is logged, with who, what, from where and what became of it."""
 
@@ -50,7 +54,11 @@ class Journal:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        if (
+            scope["type"] != "http"
+            or scope["method"] in ("GET", "HEAD", "OPTIONS")
+            or scope["path"] in ASKING
+        ):
             await self._app(scope, receive, send)
             return
         status = 0

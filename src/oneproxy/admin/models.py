@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from oneproxy.site import schema
 
@@ -144,6 +144,95 @@ class Lifted(BaseModel):
     """At how many nodes the ban was lifted. silent: nodes that did not answer in time."""
 
     nodes: int
+    silent: list[str]
+
+
+class StandingInfo(BaseModel):
+    """How OneProxy is registered at a gateway. status, reason: the last answer; error: what stood for one."""
+
+    state: str
+    aor: str
+    status: int
+    reason: str
+    error: str
+    next_at: str | None
+    expires_at: str | None
+
+
+class GatewayInfo(BaseModel):
+    """A gateway as one node knows it. max_calls: null for no limit; success: 0 to 1."""
+
+    name: str
+    uri: str
+    state: str = Field(description="up, ejected, canary or down")
+    since: str | None
+    until: str | None = Field(description="when it is no longer ejected")
+    calls: int
+    max_calls: int | None
+    waiting: int = Field(description="calls that wait for a first response")
+    response_time_ms: float
+    success: float
+    ends: dict[str, int]
+    drained: bool
+    rest_until: str | None = Field(description="no calls before, as a Retry-After said")
+    registration: StandingInfo | None
+
+
+class ProviderInfo(BaseModel):
+    """A provider as one node knows it. full, unhealthy: calls that it had no gateway for."""
+
+    node: str
+    name: str
+    calls: int
+    max_calls: int | None
+    full: int
+    unhealthy: int
+    panics: int = Field(description="calls sent to a gateway that was believed not to work")
+    gateways: list[GatewayInfo]
+
+
+class ProviderList(BaseModel):
+    """Providers, node by node. left_out: gateways that there is no room for."""
+
+    items: list[ProviderInfo]
+    left_out: int
+    silent: list[str]
+
+
+class Explain(BaseModel):
+    """A request to explain. from, to: URIs, user@domain, or numbers; source: the IP address it comes from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_: str = Field(alias="from", max_length=1024)
+    to: str = Field(max_length=1024)
+    source: str = Field("", max_length=64)
+    transport: str = Field("udp", max_length=8)
+    method: str = Field("INVITE", max_length=32)
+
+
+class StepInfo(BaseModel):
+    """What was looked at, and what was found there."""
+
+    heading: str
+    text: str
+
+
+class ExplainedInfo(BaseModel):
+    """What one node would do. gateway: "provider/gateway"; targets: Request-URIs; status: of an answer."""
+
+    node: str
+    verdict: str
+    steps: list[StepInfo]
+    gateway: str | None
+    targets: list[str]
+    status: int | None
+
+
+class ExplainedList(BaseModel):
+    """What each node would do. silent: nodes that did not answer in time."""
+
+    items: list[ExplainedInfo]
     silent: list[str]
 
 

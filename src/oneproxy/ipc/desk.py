@@ -18,6 +18,8 @@ from oneproxy.site.model import Key, Row, Version
 
 #: Entries, bindings or bans in an answer; fewer of them: these are the last.
 PAGE: Final = 500
+#: Gateways of one node in an answer.
+MAX_GATEWAYS: Final = 5_000
 #: Entries that may differ in one version that is written from here.
 MAX_DIFFERING: Final = 100_000
 
@@ -216,6 +218,105 @@ class HealthFound(Struct, tag=True, frozen=True):
     silent: tuple[str, ...] = ()
 
 
+class AskGateways(Struct, tag=True, frozen=True):
+    """How do the gateways fare?"""
+
+
+class StandingFound(Struct, frozen=True):
+    """How a registration at a gateway stands; as `trunks.registration.Standing`."""
+
+    state: str
+    aor: str
+    status: int
+    reason: str
+    error: str
+    next_at: float
+    expires_at: float
+
+
+class GatewayFound(Struct, frozen=True):
+    """One gateway, as one node knows it. Instants are seconds since the epoch, 0 for none.
+
+    uri: without a password. state: "up", "ejected", "canary" or "down", since `since`; until: when an
+    ejection ends. max_calls: 0 for no limit. waiting: calls that wait for a first response, which is
+    expected within response_time_ms. success: the share of calls that it takes, 0 to 1. ends: how
+    often each kind of end came. rest_until: no calls before, as a Retry-After said. standing: None
+    where it is not registered at.
+    """
+
+    name: str
+    uri: str
+    state: str
+    since: float
+    until: float
+    calls: int
+    max_calls: int
+    waiting: int
+    response_time_ms: float
+    success: float
+    ends: dict[str, int]
+    drained: bool
+    rest_until: float
+    standing: StandingFound | None = None
+
+
+class ProviderFound(Struct, frozen=True):
+    """One provider, as one node knows it. node: its name, filled in by the recorder.
+
+    full, unhealthy: calls that found no room in it, and nobody who works; panics: calls that were
+    sent to a gateway that was believed not to work, since nothing else was left.
+    """
+
+    name: str
+    calls: int
+    max_calls: int
+    full: int
+    unhealthy: int
+    panics: int
+    gateways: list[GatewayFound]
+    node: str = ""
+
+
+class GatewaysFound(Struct, tag=True, frozen=True):
+    """Of one node, or of all that answered, by node and name. left_out: gateways beyond MAX_GATEWAYS."""
+
+    providers: list[ProviderFound]
+    left_out: int = 0
+    silent: tuple[str, ...] = ()
+
+
+class AskExplain(Struct, tag=True, frozen=True):
+    """What would become of this request? As `policy.explaining.Question`."""
+
+    from_: str
+    to: str
+    source: str = ""
+    transport: str = "udp"
+    method: str = "INVITE"
+
+
+class NodeExplained(Struct, tag=True, frozen=True):
+    """What one node says: what it looked at and found, and in one line what becomes of the request.
+
+    fault: what is wrong with the question, "" where nothing is.
+    """
+
+    steps: list[tuple[str, str]]
+    verdict: str
+    gateway: str = ""
+    targets: tuple[str, ...] = ()
+    status: int = 0
+    fault: str = ""
+    node: str = ""
+
+
+class Explained(Struct, tag=True, frozen=True):
+    """What the nodes say, each by what it knows: they need not choose the same gateway."""
+
+    nodes: list[NodeExplained]
+    silent: tuple[str, ...] = ()
+
+
 class Refused(Struct, tag=True, frozen=True):
     """No answer, for this reason. code: "database", "busy", "unfit"."""
 
@@ -237,6 +338,8 @@ Question = (
     | ListBans
     | LiftBan
     | AskHealth
+    | AskGateways
+    | AskExplain
 )
 Found = (
     Looked
@@ -251,10 +354,12 @@ Found = (
     | BansFound
     | BanLifted
     | HealthFound
+    | GatewaysFound
+    | Explained
     | Refused
 )
-NodeQuestion = ListBans | LiftBan | AskHealth
-NodeFound = BansFound | BanLifted | NodeHealth
+NodeQuestion = ListBans | LiftBan | AskHealth | AskGateways | AskExplain
+NodeFound = BansFound | BanLifted | NodeHealth | GatewaysFound | NodeExplained
 
 
 class Query(Struct, tag=True):

@@ -1,4 +1,4 @@
-"""The recorder's end of the connection of a node, or of the admin process.
+"""The recorder's end of the connection of a node, of the admin process, or of a command.
 
 Nothing is read beyond a small Hello until it brought the right token: where there is no
 Unix socket, everybody on the machine may connect.
@@ -12,6 +12,7 @@ import structlog
 
 from oneproxy.ipc.desk import Query, Report
 from oneproxy.ipc.messages import Fetch, Follow, Hello, Load, Save, ToRecorder, Welcome
+from oneproxy.ipc.running import COMMAND, asking_token
 from oneproxy.ipc.stream import Decoder, StreamError, encode
 
 #: Connections at once; more are closed as they come.
@@ -80,7 +81,7 @@ class Peer(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         #: The node's name; "" until it was welcomed.
         self.node = ""
-        #: Whether it is the admin process.
+        #: Whether it only asks, as the admin process and commands do.
         self.is_admin = False
         #: Whether the socket takes more pages; answers are few octets and always go.
         self.writable = True
@@ -133,7 +134,8 @@ class Peer(asyncio.Protocol):
 
     def _event(self, what: str) -> str:
         """What became of whom, for the log."""
-        return f"{'admin process' if self.is_admin else 'node'} {what}"
+        who = "node" if not self.is_admin else "command" if self.node == COMMAND else "admin process"
+        return f"{who} {what}"
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
@@ -169,7 +171,7 @@ class Peer(asyncio.Protocol):
             self._transport.close()
 
     def _greet(self, hello: Hello) -> None:
-        if not hmac.compare_digest(hello.token.encode(), self._recorder.token.encode()):
+        if not self._lets_in(hello):
             self._refuse("wrong token")
             return
         self.node = hello.node or "?"
@@ -179,6 +181,12 @@ class Peer(asyncio.Protocol):
         self.send(encode(Welcome(b"" if self.is_admin else self._recorder.secret)))
         self._recorder.greeted(self)
         log.info(self._event("connected"), node=self.node)
+
+    def _lets_in(self, hello: Hello) -> bool:
+        given, token = hello.token.encode(), self._recorder.token
+        if hmac.compare_digest(given, token.encode()):
+            return True
+        return hello.asks and hmac.compare_digest(given, asking_token(token).encode())
 
     def _refuse(self, reason: str) -> None:
         log.warning("connection refused", reason=reason, node=self.node)

@@ -94,6 +94,10 @@ class LocationStep:
             return Forward(targets, recurse) if targets else UNAVAILABLE
         return _Groups(self, domain, aor, bindings).decide(ask) or UNAVAILABLE
 
+    def unwaiting(self) -> "LocationStep":
+        """The same step, for people: what is not known yet it is not, and nobody waits for it."""
+        return LocationStep(self._location, self._domains, self._subscribers, self._flow_of, self._gruus)
+
     def _bound(self, domain: Domain, aor: str, now: float) -> list[Binding]:
         """The bindings of `aor` that may be called.
 

@@ -1,10 +1,10 @@
 """The journal of one node: what it says is in a file soon, and the loop waits for no disk.
 
-    put        what comes in one turn is written after it; where much comes, every 50 ms. A process
-               that is killed loses what was not written yet, and no more
+    wake       what has changed in one turn is written after it; where much changes, every 50 ms. A
+               process that is killed loses what was not written yet, and no more
     flush      a second after the first write that was not: a machine that loses power loses that
     compaction where the file has twice as many octets as what stands, and FLOOR at least. What stands
-               is written to a file beside it, piece by piece, while all that is put goes to both; a
+               is written to a file beside it, piece by piece, while all that changes goes to both; a
                thread has the machine keep it and puts it in the place of the other one
 
 Where the file can't be written (the disk is full), nothing is kept and calls go on. Every RETRY_S a
@@ -46,10 +46,14 @@ class Whole(Protocol):
         """How many octets the entries of what stands have, about."""
         ...
 
+    def changes(self) -> list[bytes]:
+        """Entries of what has changed since this was asked last."""
+        ...
+
     def entries(self) -> Iterator[bytes]:
         """An entry for each call that stands, as it is when the entry is asked for.
 
-        Calls that end or begin meanwhile are put besides, and may be in it or not.
+        Calls that end or begin meanwhile are among the changes, and may be here too or not.
         """
         ...
 
@@ -64,7 +68,7 @@ class Compaction:
         self.entries = entries
         #: Whether a thread is putting it in its place.
         self.is_sealing = False
-        #: Whether something that was put meanwhile is not in it.
+        #: Whether something that has changed meanwhile is not in it.
         self.is_spoilt = False
 
 
@@ -78,7 +82,6 @@ class Journal:
         "_is_closed",
         "_loop",
         "_path",
-        "_puts",
         "_retry",
         "_thread",
         "_troubles",
@@ -98,8 +101,7 @@ class Journal:
         #: The file that is there; None where it can't be written.
         self._file: Appended | None = None
         self._compaction: Compaction | None = None
-        #: What is to be written, since when that is awaited, and when it may be at once.
-        self._puts: list[bytes] = []
+        #: What is to write the changes, and when they may be written at once.
         self._writing: asyncio.Handle | None = None
         self._write_at = 0.0
         self._flushing: asyncio.TimerHandle | None = None
@@ -119,15 +121,16 @@ class Journal:
 
     @property
     def is_kept(self) -> bool:
-        """Whether what is put gets into a file."""
+        """Whether what changes gets into a file."""
         return self._file is not None
 
-    def put(self, entry: bytes) -> None:
-        """Add an entry."""
-        if self._file is None and self._compaction is None:
-            self.lost += 1
-            return
-        self._puts.append(entry)
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left to be written."""
+        return self._writing is None and self._compaction is None
+
+    def wake(self) -> None:
+        """Something has changed."""
         if self._writing is None:
             wait_s = self._write_at - self._loop.time()
             if wait_s > 0.0:
@@ -157,11 +160,10 @@ class Journal:
 
     def _write(self) -> None:
         self._writing = None
-        if not self._puts:
+        changes = self._whole.changes()
+        if not changes:
             return
-        data = b"".join(self._puts)
-        count = len(self._puts)
-        self._puts.clear()
+        data = b"".join(changes)
         self._write_at = self._loop.time() + EVERY_S
         compaction = self._compaction
         if compaction is not None and not compaction.is_spoilt:
@@ -173,7 +175,7 @@ class Journal:
             except OSError as error:
                 self._give_up(error)
         if self._file is None and (self._compaction is None or self._compaction.is_spoilt):
-            self.lost += count
+            self.lost += len(changes)
         if self._is_closed:
             return
         if self._flushing is None:

@@ -44,6 +44,8 @@ Adopt = Callable[[float, Standing, Watch], Call | None]
 #: Count a call again, of a provider, a gateway, since when: `trunks.trunks.Trunks.adopt`.
 Hold = Callable[[str, str, float], Held]
 
+_STANDS: Final = int(Kind.STANDS)
+_ENDED: Final = int(Kind.ENDED)
 _ENCODER: Final = Encoder()
 _DECODER: Final = Decoder(Kept)
 
@@ -83,12 +85,26 @@ class Keeper:
     path: the file. standing: what a call is followed again from (`Following.standing`).
     """
 
-    __slots__ = ("_calls", "_claimed", "_journal", "_last", "_path", "_standing", "size")
+    __slots__ = (
+        "_calls",
+        "_changed",
+        "_claimed",
+        "_ended",
+        "_journal",
+        "_last",
+        "_path",
+        "_standing",
+        "size",
+    )
 
     def __init__(self, path: str, standing: Callable[[Call], Standing | None]) -> None:
         self._path = path
         self._standing = standing
         self._calls: dict[Call, _Noted] = {}
+        #: What the journal is yet to be told: of these calls, and that those with these numbers are
+        #: over. All at once, when it writes: 50 in a row take 3.3 us for a call, each by itself 4.6.
+        self._changed: dict[Call, _Noted] = {}
+        self._ended: list[int] = []
         self._last = 0
         self._journal: Journal | None = None
         self._claimed = TAKEN
@@ -125,30 +141,36 @@ class Keeper:
         for number, data in found.standing.items():
             if not self._take(now, number, data, adopt, hold):
                 left_out += 1
-                journal.put(encode(Kind.ENDED, number))
+                self._ended.append(number)
+                journal.wake()
         if found.standing:
             log.info("calls followed again", file=self._path, calls=len(self._calls), left_out=left_out)
         return len(self._calls)
 
     def answered(self, call: Call, provider: str = "", gateway: str = "") -> None:
         """`call` has been answered; a gateway has it, or none."""
+        if self._journal is None:
+            return
         self._last += 1
-        noted = self._calls[call] = _Noted(self._last, provider, gateway)
-        self._put(call, noted)
+        self._calls[call] = self._changed[call] = _Noted(self._last, provider, gateway)
+        self._wake()
 
     def changed(self, _now: float, call: Call) -> None:
         """It has been refreshed, say (`Following.on_changed`)."""
         noted = self._calls.get(call)
         if noted is not None:
-            self._put(call, noted)
+            self._changed[call] = noted
+            self._wake()
 
     def ended(self, call: Call) -> None:
         """It is over."""
         noted = self._calls.pop(call, None)
         if noted is not None:
             self.size -= noted.size
-            if self._journal is not None:
-                self._journal.put(encode(Kind.ENDED, noted.number))
+            self._changed.pop(call, None)
+            if noted.size:
+                self._ended.append(noted.number)
+                self._wake()
 
     def close(self) -> None:
         """The node ends: the file has all that stands. It waits for the disk."""
@@ -158,10 +180,23 @@ class Keeper:
         give_back(self._claimed)
         self._claimed = TAKEN
 
+    def changes(self) -> list[bytes]:
+        """Entries of what has changed, as `records.journal.Whole` wants them."""
+        entries = [encode(_ENDED, number) for number in self._ended]
+        self._ended.clear()
+        for call, noted in self._changed.items():
+            entry = self._entry(call, noted)
+            if entry:
+                entries.append(entry)
+        self._changed.clear()
+        return entries
+
     def entries(self) -> Iterator[bytes]:
         """An entry for each call that stands, as `records.journal.Whole` wants it."""
-        for call, noted in list(self._calls.items()):
-            if call in self._calls:
+        # Not their items: to make a pair for each of many has garbage collected, which takes long.
+        for call in list(self._calls):
+            noted = self._calls.get(call)
+            if noted is not None:
                 entry = self._entry(call, noted)
                 if entry:
                     yield entry
@@ -183,10 +218,9 @@ class Keeper:
         self.size += noted.size
         return True
 
-    def _put(self, call: Call, noted: _Noted) -> None:
-        entry = self._entry(call, noted)
-        if entry and self._journal is not None:
-            self._journal.put(entry)
+    def _wake(self) -> None:
+        if self._journal is not None:
+            self._journal.wake()
 
     def _entry(self, call: Call, noted: _Noted) -> bytes:
         """What the journal says of a call now; b"" for one that is over."""
@@ -194,7 +228,7 @@ class Keeper:
         if standing is None:
             return b""
         data = _ENCODER.encode(Kept(standing, noted.provider, noted.gateway))
-        entry = encode(Kind.STANDS, noted.number, data)
+        entry = encode(_STANDS, noted.number, data)
         self.size += len(entry) - noted.size
         noted.size = len(entry)
         return entry

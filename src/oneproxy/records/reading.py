@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from oneproxy.records.entries import Decoder, Entry, Fault, Kind
+from oneproxy.records.entries import Decoder, Fault, Kind
 
 #: Octets that are read at once.
 _PIECE: Final = 1 << 20
@@ -66,13 +66,6 @@ def read(path: str) -> Found:
             "end of the journal left out", file=path, octets=size - decoder.at, reason=decoder.fault or "torn"
         )
     return found
-
-
-def entries(path: str) -> Iterator[Entry]:
-    """All good entries of a journal, in their order. Raises OSError."""
-    decoder = Decoder()
-    for piece in _pieces(path):
-        yield from decoder.feed(piece)
 
 
 def _pieces(path: str) -> Iterator[bytes]:

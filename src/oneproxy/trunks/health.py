@@ -91,6 +91,13 @@ class Health:
         self._silences = 0
         self._answers = 0
 
+    def copy(self) -> "Health":
+        """Another one in the same state, on which something may be tried."""
+        other = Health()
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        return other
+
     def on(self, now: float, event: Input, rules: Provider) -> bool:
         """Go over to the next state, if there is one; whether there was."""
         state = TRANSITIONS.get((self.state, event))

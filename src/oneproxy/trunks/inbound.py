@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from ipaddress import IPv6Network, ip_network
 from typing import Final
 
+from oneproxy.engine.decisions import Ask
 from oneproxy.sip.address import parse_address
 from oneproxy.sip.host import to_address
 from oneproxy.sip.malformed import Malformed
@@ -209,6 +210,11 @@ class _Found:
 
 
 _NOBODY: Final = _Found([], [], [])
+
+
+def may_go_out(ask: Ask) -> bool:
+    """Whether who asks may use providers and targets on our account."""
+    return ask.trusted or ask.subscriber is not None or isinstance(ask.peer, Arrival)
 
 
 def _called(request: Request, uri: Uri, called_in: str) -> str:

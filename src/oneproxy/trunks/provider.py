@@ -84,6 +84,10 @@ class ProviderState:
         """The gateway of this name."""
         return self._all.get(name)
 
+    def known(self) -> list[GatewayState]:
+        """All of the site, drained ones too, and those that are gone from it but have calls."""
+        return list(self._all.values())
+
     def adopt(self, name: str, started_at: float, is_answered: bool = True) -> Attempt:
         """A call that was on before, in another process maybe; its gateway may be gone from the site."""
         gateway = self._all.get(name)
@@ -139,6 +143,27 @@ class ProviderState:
         if is_full:
             return Why.FULL
         return Why.TRIED if tried and any(one in tried for one in self.gateways) else Why.DOWN
+
+    def explain(
+        self, now: float, tried: Sequence[GatewayState] = (), also: frozenset[State] = frozenset()
+    ) -> tuple[GatewayState | Why, list[Candidate]]:
+        """What `choose` would say now, and what would become of each gateway.
+
+        Nothing is changed by it: a choice made at the same time is this one. For people, not for
+        calls: it costs some ten times what a choice does.
+        """
+        told: list[Candidate] = []
+        drawing, self._random = self._random, Random()
+        self._random.setstate(drawing.getstate())
+        kept = [(gateway, gateway.health, gateway.turn) for gateway in self.gateways]
+        for gateway, health, _ in kept:
+            gateway.health = health.copy()
+        try:
+            return self.choose(now, tried, told, also), told
+        finally:
+            self._random = drawing
+            for gateway, health, turn in kept:
+                gateway.health, gateway.turn = health, turn
 
     def _pick(
         self,

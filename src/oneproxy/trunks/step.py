@@ -21,9 +21,10 @@ from oneproxy.sip.uri import Uri, escape_user, parse_uri
 from oneproxy.site.model import Domain, Provider, Route, Site
 from oneproxy.trunks.call import Call
 from oneproxy.trunks.conditions import OnWire
+from oneproxy.trunks.explaining import Explained, explain_call
 from oneproxy.trunks.gateway import GatewayState
 from oneproxy.trunks.identity import Identity, find_identity
-from oneproxy.trunks.inbound import Arrival, Peers
+from oneproxy.trunks.inbound import Arrival, Peers, may_go_out
 from oneproxy.trunks.numbers import dialled_number, number_or_user
 from oneproxy.trunks.outgoing import Side, make_outgoing
 from oneproxy.trunks.rewriting import Form
@@ -158,13 +159,26 @@ class TrunkStep:
                 status = int(plan.value)
                 return Reply(status, _REASONS.get(status, "Refused"), cause="route")
             case "redirect":
-                uri = self._sides.of_target(plan.value).uri_of(plan.called_number(call.number))
+                uri = self.target(plan).uri_of(plan.called_number(call.number))
                 return Reply(302, "Moved Temporarily", (f"Contact: <{uri}>",)) if uri else NO_NUMBER
             case "aor" | "domain":
-                self._lead(ask, call, plan)
+                self.lead(ask, call, plan)
                 return None
             case _:
                 return self._out(ask, call, identity, plan)
+
+    def explain(self, ask: Ask) -> Explained:
+        """What `decide` would say, and why; nothing is changed but `ask`, made to be explained.
+
+        Passed to the next steps is what has neither a `status` nor a `uri`.
+        """
+        if not self._routes:
+            return Explained([("route", "none: there are no routes")])
+        made = None if ask.request.method == "REGISTER" else self._call_of(ask)
+        if made is None:
+            return Explained([("route", "none is asked for: this is for a user here, or no number")])
+        call, identity = made
+        return explain_call(self, ask, call, identity)
 
     def _out(self, ask: Ask, call: Call, identity: Identity | None, plan: Plan) -> Decision:
         """To a provider or a target, for those who may."""
@@ -180,6 +194,12 @@ class TrunkStep:
 
     def find(self, ask: Ask) -> tuple[Call, Identity | None, Plan] | None:
         """The call that a request makes, who makes it, and its route; None where no route is for it."""
+        made = self._call_of(ask)
+        plan = None if made is None else self.routes.find(made[0])
+        return None if made is None or plan is None else (*made, plan)
+
+    def _call_of(self, ask: Ask) -> tuple[Call, Identity | None] | None:
+        """The call that a request makes, and who makes it; None for one that routes are not for."""
         uri = ask.uri
         if (uri.user is None and uri.scheme != "tel") or "gr" in uri.params:
             return None
@@ -209,8 +229,7 @@ class TrunkStep:
                 number = self._form(country).read(number)
         caller = ask.subscriber or ""
         call = Call(number, ask.now, domain, caller, calling, ask.flow.host, sides, is_user)
-        plan = self.routes.find(call)
-        return None if plan is None else (call, identity, plan)
+        return call, identity
 
     def _served(self, ask: Ask) -> tuple[Domain, str] | None:
         if ask.uri.host:
@@ -238,7 +257,7 @@ class TrunkStep:
             known = self._sessions[name] = site, made
         return known[1]
 
-    def _lead(self, ask: Ask, call: Call, plan: Plan) -> None:
+    def lead(self, ask: Ask, call: Call, plan: Plan) -> None:
         """To a user here: whom the next steps are asked for."""
         if plan.kind == "aor":
             aor = self._on_wire(plan.value)
@@ -250,7 +269,7 @@ class TrunkStep:
             ask.uri = uri
 
     def _to_target(self, ask: Ask, call: Call, plan: Plan, identity: Identity | None) -> Decision:
-        out = make_outgoing(ask.request, call, plan, self._sides.of_target(plan.value), identity)
+        out = make_outgoing(ask.request, call, plan, self.target(plan), identity)
         if out is None:
             return NO_NUMBER
         return Forward([Target(out.uri, headers=out.headers, dropped=out.dropped, source=BY_SITE)])
@@ -258,6 +277,10 @@ class TrunkStep:
     def side_of(self, provider: str, gateway: GatewayState) -> Side:
         """How a gateway wants its calls."""
         return self._sides.of(provider, gateway.site)
+
+    def target(self, plan: Plan) -> Side:
+        """How the target of a route wants its calls."""
+        return self._sides.of_target(plan.value)
 
 
 class Message:
@@ -302,8 +325,3 @@ class Message:
             out.uri, first_response_s=wait_s, headers=out.headers, dropped=out.dropped, source=BY_SITE
         )
         return Forward([target])
-
-
-def may_go_out(ask: Ask) -> bool:
-    """Whether who asks may use providers and targets on our account."""
-    return ask.trusted or ask.subscriber is not None or isinstance(ask.peer, Arrival)

@@ -95,6 +95,7 @@ READS = (
     "/v1/locations",
     "/v1/locations/alice@x.org",
     "/v1/bans",
+    "/v1/gateways",
 )
 WRITES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/subscribers", {"aor": "zoe@x.org", "password": "p"}),

@@ -293,6 +293,7 @@ def test_a_full_disk_is_told_once_and_calls_are_kept_again_when_there_is_room(tm
             book.begin()
             await book.settled()
             await until(lambda: book.journal._retry is not None)
+            await book.written()
             assert not book.journal.is_kept
         lost = book.journal.lost
         assert lost >= 9
@@ -350,6 +351,7 @@ def test_what_can_not_be_opened_is_tried_again(tmp_path: Path) -> None:
 
     async def scene(book: Book) -> None:
         book.begin(b"one")
+        await book.written()
         assert (book.journal.is_kept, book.journal.lost) == (False, 1)
         path.parent.mkdir()
         pass_time(RETRY_S)

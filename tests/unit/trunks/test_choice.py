@@ -31,6 +31,17 @@ def test_of_two_gateways_the_faster_one_has_the_call() -> None:
     assert [served(made, NOW + 1) for _ in range(20)] == ["b"] * 20
 
 
+@pytest.mark.parametrize("first_ms", [0.0, 19.0])
+def test_gateways_that_answer_at_once_share_the_calls_whatever_their_first_one_took(first_ms: float) -> None:
+    made = trunks(provider("a", "b"))
+    at(made, "a").responded(NOW + 0.001)
+    if first_ms:
+        # Where nothing is known of the other one it is the same: it is tried.
+        at(made, "b").responded(NOW + first_ms / 1000)
+    names = [served(made, NOW + 1 + number / 100, 1.0) for number in range(1000)]
+    assert 400 < names.count("b") < 600
+
+
 def test_calls_that_wait_make_a_gateway_cost_more() -> None:
     made = trunks(provider("a", "b"))
     at(made, "a").responded(NOW + 0.05)
@@ -201,14 +212,14 @@ def test_a_choice_tells_why_each_was_left_out() -> None:
 
 def test_a_choice_tells_the_scores_of_those_that_it_compared_and_who_was_not_drawn() -> None:
     made = trunks(provider("a", "b", "c"))
-    for name, ms in (("a", 10.0), ("b", 20.0), ("c", 30.0)):
+    for name, ms in (("a", 30.0), ("b", 40.0), ("c", 50.0)):
         at(made, name).answered(NOW + ms / 1000)
     seen: Counter[str] = Counter()
     for _ in range(50):
         found: list[Candidate] = []
         provider_of(made).choose(NOW + 0.5, (), found)
         by_name = {one.name: one for one in found}
-        assert [round(by_name[name].score) for name in "abc"] == [10, 20, 30]
+        assert [round(by_name[name].score) for name in "abc"] == [30, 40, 50]
         assert [by_name[name].calls for name in "abc"] == [1, 1, 1]
         compared = {one.name: one.score for one in found if one.why in (Why.CHOSEN, Why.COSTS_MORE)}
         assert len(compared) == 2

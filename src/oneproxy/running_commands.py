@@ -1,0 +1,190 @@
+"""The commands that ask a running OneProxy: gateways, explain.
+
+They find it by the file that it has put beside its last site (`ipc.running`), and need neither
+[admin] nor a token; the user of OneProxy alone may read that file. Tables on a terminal, plain
+lines in a pipe, with --json one document.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from oneproxy.commands import EXIT_MISTAKE, fail
+from oneproxy.site_commands import print_table, read_or_exit
+
+if TYPE_CHECKING:
+    from oneproxy.ipc.desk import Found, GatewayFound, NodeExplained, ProviderFound, Question
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="File that OneProxy runs with, if it does with one."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document, as the HTTP API gives it.")]
+From = Annotated[str, typer.Option("--from", metavar="URI", help="Who calls: user@domain, or a URI.")]
+To = Annotated[str, typer.Option("--to", metavar="URI", help="Whom: a number, user@domain, or a URI.")]
+Source = Annotated[
+    str, typer.Option("--source", metavar="IP", help="Where it comes from; without it, this machine.")
+]
+Method = Annotated[str, typer.Option("--method", metavar="METHOD", help="What is asked for.")]
+Transport = Annotated[str, typer.Option("--transport", metavar="NAME", help="udp, tcp, tls, ws or wss.")]
+
+_COLUMNS: Final = (
+    "node",
+    "gateway",
+    "uri",
+    "state",
+    "calls",
+    "waiting",
+    "response ms",
+    "success",
+    "failed",
+    "registered",
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make them commands of `app`."""
+    commands: list[Callable[..., Any]] = [gateways, explain]
+    for command in commands:
+        app.command()(command)
+
+
+def gateways(config: Config = None, as_json: Json = False) -> None:
+    """Show how each gateway fares: its state, calls, response time and registration."""
+    from oneproxy.admin.documents import gateways_told
+    from oneproxy.ipc.desk import AskGateways, GatewaysFound
+
+    found = _ask(config, AskGateways())
+    if not isinstance(found, GatewaysFound):
+        fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
+    if as_json:
+        _print_json(gateways_told(found))
+    else:
+        rows = [_row(provider, one) for provider in found.providers for one in provider.gateways]
+        print_table(_COLUMNS, rows)
+        if found.left_out:
+            typer.echo(f"oneproxy: and {found.left_out} more gateways", err=True)
+    _name_silent(found.silent)
+
+
+def explain(
+    from_: From,
+    to: To,
+    source: Source = "",
+    method: Method = "INVITE",
+    transport: Transport = "udp",
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Say what would become of a call, step by step, without placing it.
+
+    Who --from names is taken to give the right password.
+    """
+    from oneproxy.admin.documents import explained_told
+    from oneproxy.ipc.desk import AskExplain, Explained
+
+    found = _ask(config, AskExplain(from_, to, source, transport, method))
+    if not isinstance(found, Explained):
+        fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
+    if as_json:
+        _print_json(explained_told(found))
+    else:
+        for one in found.nodes:
+            _print_explained(one, is_one_of_many=len(found.nodes) > 1)
+    _name_silent(found.silent)
+
+
+def _ask(config: Path | None, question: Question) -> Found:
+    """What the OneProxy that runs here answers; where none does, say so and exit."""
+    import asyncio
+
+    from oneproxy.ipc import running
+    from oneproxy.ipc.asking import ask_once
+    from oneproxy.ipc.desk import Refused
+    from oneproxy.site.sample import sample
+
+    machine = (sample() if config is None else read_or_exit(config, to_stderr=True, machine=False)).machine
+    path = running.path_of(machine.last_site)
+    try:
+        there = running.read(machine.last_site)
+    except FileNotFoundError:
+        way_out = "its directory is the one to be in, and --config names the file that it runs with"
+        fail(f"no OneProxy runs here: there is no {path}; {way_out}")
+    except OSError as error:
+        fail(f"{path} cannot be read: {error.strerror}; be the user that OneProxy runs as (sudo -u)")
+    if there is None:
+        fail(f"{path} is not what OneProxy writes; remove it and start OneProxy again")
+    try:
+        found = asyncio.run(ask_once(there.endpoint, there.token, question))
+    except TimeoutError:
+        fail(f"OneProxy (process {there.pid}) does not answer; its log says why")
+    except OSError:
+        fail(f"no OneProxy runs here: {path} is what process {there.pid} has left; `oneproxy run` starts one")
+    if isinstance(found, Refused):
+        fail(found.reason, EXIT_MISTAKE if found.code == "unfit" else 1)
+    return found
+
+
+def _row(provider: ProviderFound, gateway: GatewayFound) -> tuple[str, ...]:
+    most = f"/{gateway.max_calls}" if gateway.max_calls else ""
+    failed = sum(gateway.ends.get(kind, 0) for kind in ("5xx", "timeout", "transport"))
+    standing = gateway.standing
+    return (
+        provider.node,
+        f"{provider.name}/{gateway.name}",
+        gateway.uri,
+        _state(gateway),
+        f"{gateway.calls}{most}",
+        str(gateway.waiting),
+        f"{gateway.response_time_ms:.0f}",
+        f"{gateway.success:.1%}",
+        str(failed),
+        "" if standing is None else " ".join(filter(None, (standing.state, _last_answer(standing.status)))),
+    )
+
+
+def _state(gateway: GatewayFound) -> str:
+    """The state, and until when, and what else keeps calls away."""
+    said = [gateway.state]
+    if gateway.until:
+        said.append(f"until {_clock(gateway.until)}")
+    if gateway.drained:
+        said.append("drained")
+    if gateway.rest_until:
+        said.append(f"rests until {_clock(gateway.rest_until)}")
+    return ", ".join(said)
+
+
+def _last_answer(status: int) -> str:
+    return f"({status})" if status else ""
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S UTC")
+
+
+def _print_explained(one: NodeExplained, is_one_of_many: bool) -> None:
+    from oneproxy.site.difference import shown
+
+    if is_one_of_many:
+        typer.echo(f"{one.node}:")
+    steps = [*one.steps, ("verdict", one.verdict)]
+    width = max(len(heading) for heading, _ in steps)
+    for heading, text in steps:
+        typer.echo(f"{shown(heading):{width}}  {shown(text)}")
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    typer.echo(json.dumps(document, indent=2))
+
+
+def _name_silent(silent: tuple[str, ...]) -> None:
+    """Nodes that did not answer in time."""
+    if silent:
+        typer.echo(f"oneproxy: no answer from {', '.join(silent)}", err=True)
