@@ -1,6 +1,7 @@
 """A file that is written at its end alone, and is whole after a write that failed."""
 
 import os
+import sys
 from contextlib import suppress
 from typing import Final
 
@@ -11,6 +12,10 @@ write = os.write
 _MODE: Final = 0o600
 #: Data without times of access and change; where the system knows no such thing, all of it.
 flush = getattr(os, "fdatasync", os.fsync)
+#: Of `claim`: another process has it; and it is not to be known.
+TAKEN: Final = -1
+_UNKNOWN: Final = -2
+_BESIDE: Final = ".lock"
 
 
 class Appended:
@@ -33,6 +38,33 @@ class Appended:
                 os.ftruncate(self.fd, self.size)
             raise
         self.size += written
+
+
+def claim(path: str) -> int:
+    """Make the journal in this file ours for as long as this process lives, by a file beside it.
+
+    What `give_back` is given, or TAKEN. Where the system can't say, it is believed to be ours.
+    """
+    if sys.platform == "win32":
+        return _UNKNOWN
+    import fcntl
+
+    try:
+        fd = os.open(path + _BESIDE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _MODE)
+    except OSError:
+        return _UNKNOWN
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        return TAKEN if isinstance(error, BlockingIOError) else _UNKNOWN
+    return fd
+
+
+def give_back(claimed: int) -> None:
+    """Let the next process have the journal."""
+    if claimed >= 0:
+        os.close(claimed)
 
 
 def append(path: str, size: int) -> Appended:

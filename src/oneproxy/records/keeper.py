@@ -16,6 +16,7 @@ from msgspec.msgpack import Decoder, Encoder
 from oneproxy.engine.call import Call, CallEvent, Watch
 from oneproxy.engine.standing import Standing
 from oneproxy.records.entries import Kind, encode
+from oneproxy.records.file import TAKEN, claim, give_back
 from oneproxy.records.journal import Journal
 from oneproxy.records.reading import read
 
@@ -84,7 +85,17 @@ class Keeper:
     path: the file. standing: what a call is followed again from (`Following.standing`).
     """
 
-    __slots__ = ("_calls", "_changed", "_ended", "_journal", "_last", "_path", "_standing", "size")
+    __slots__ = (
+        "_calls",
+        "_changed",
+        "_claimed",
+        "_ended",
+        "_journal",
+        "_last",
+        "_path",
+        "_standing",
+        "size",
+    )
 
     def __init__(self, path: str, standing: Callable[[Call], Standing | None]) -> None:
         self._path = path
@@ -96,6 +107,7 @@ class Keeper:
         self._ended: list[int] = []
         self._last = 0
         self._journal: Journal | None = None
+        self._claimed = TAKEN
         self.size = 0
 
     def __len__(self) -> int:
@@ -117,6 +129,11 @@ class Keeper:
 
         To be called once, in the loop, before anything is received. now: seconds since the epoch.
         """
+        self._claimed = claim(self._path)
+        if self._claimed == TAKEN:
+            # Its calls are that one's, which would be ended here for want of refreshes.
+            log.error("calls not kept", file=self._path, reason="another process keeps its calls there")
+            return 0
         found = read(self._path)
         self._last = found.last
         journal = self._journal = Journal(self._path, self, found.good)
@@ -132,6 +149,8 @@ class Keeper:
 
     def answered(self, call: Call, provider: str = "", gateway: str = "") -> None:
         """`call` has been answered; a gateway has it, or none."""
+        if self._journal is None:
+            return
         self._last += 1
         self._calls[call] = self._changed[call] = _Noted(self._last, provider, gateway)
         self._wake()
@@ -158,6 +177,8 @@ class Keeper:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+        give_back(self._claimed)
+        self._claimed = TAKEN
 
     def changes(self) -> list[bytes]:
         """Entries of what has changed, as `records.journal.Whole` wants them."""
@@ -183,7 +204,7 @@ class Keeper:
     def _take(self, now: float, number: int, data: bytes, adopt: Adopt, hold: Hold) -> bool:
         try:
             kept = _DECODER.decode(data)
-        except DecodeError:
+        except (DecodeError, UnicodeDecodeError):
             return False  # of a version that kept something else of a call
         standing = kept.standing
         held = hold(kept.provider, kept.gateway, standing.started_at) if kept.provider else None

@@ -299,7 +299,8 @@ class Registration:
         if self.state in _WITHDRAWN:
             self._expires_at = 0.0
             return Input.OK
-        bound_s = granted_s(response, self._account.contact, self._wanted_s)
+        # More than was asked for would have us come too late where the registrar forgets.
+        bound_s = min(granted_s(response, self._account.contact, self._wanted_s), self._wanted_s)
         self._expires_at = now + bound_s if bound_s else 0.0
         if bound_s:
             return Input.OK

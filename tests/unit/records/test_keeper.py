@@ -12,6 +12,7 @@ from oneproxy.engine.decisions import Forward, Target
 from oneproxy.engine.following import Following
 from oneproxy.engine.standing import Standing
 from oneproxy.records.entries import HEADER, Kind, encode
+from oneproxy.records.file import TAKEN, give_back
 from oneproxy.records.keeper import Keeper
 from oneproxy.records.reading import read
 from oneproxy.site.model import Gateway, Provider, Site
@@ -47,8 +48,11 @@ class Node:
         elif event is CallEvent.ENDED:
             self.keeper.ended(call)
 
-    def start(self) -> int:
-        """Go on with what the file has."""
+    def start(self, killed: "Node | None" = None) -> int:
+        """Go on with what the file has. killed: the node whose process is dead, and holds it no more."""
+        if killed is not None:
+            give_back(killed.keeper._claimed)
+            killed.keeper._claimed = TAKEN
         return self.keeper.start(self.world.now, self.following.adopt, self.trunks.adopt)
 
     def held(self, provider: str = "p") -> int:
@@ -102,7 +106,7 @@ def test_calls_of_a_node_that_was_killed_are_followed_and_counted_by_the_next_on
 
     def after() -> None:
         with capture_logs() as logged:
-            assert second.start() == 2
+            assert second.start(first) == 2
         assert [(one["event"], one["calls"], one["left_out"]) for one in logged] == [
             ("calls followed again", 2, 0)
         ]
@@ -111,7 +115,7 @@ def test_calls_of_a_node_that_was_killed_are_followed_and_counted_by_the_next_on
         assert (second.world.engine.calls(), second.held(), len(second.keeper)) == (1, 1, 1)
 
     def again() -> None:
-        assert third.start() == 1
+        assert third.start(second) == 1
         assert (third.world.engine.calls(), third.held()) == (1, 1)
         third.within("BYE", "three", routes[2])
         assert (third.world.engine.calls(), third.held(), third.keeper.size) == (0, 0, 0)
@@ -134,7 +138,7 @@ def test_a_refreshed_call_is_followed_again_until_its_new_expiry(tmp_path: Path)
         first.within("INVITE", "one", route)
 
     def after() -> None:
-        second.start()
+        second.start(first)
         second.world.wait(190)
         assert (second.world.engine.calls(), second.held()) == (1, 1)
         second.world.wait(11)
@@ -157,7 +161,7 @@ def test_calls_for_which_there_is_no_room_are_not_kept_for_ever(tmp_path: Path) 
 
     def after() -> None:
         with capture_logs() as logged:
-            assert second.start() == 1
+            assert second.start(first) == 1
         assert (logged[0]["calls"], logged[0]["left_out"]) == (1, 2)
         assert (second.world.engine.calls(), second.held()) == (1, 1)
 
@@ -193,7 +197,7 @@ def test_a_call_of_no_provider_is_followed_again_and_counted_nowhere(tmp_path: P
         first.call("one")
 
     def after() -> None:
-        assert second.start() == 1
+        assert second.start(first) == 1
         assert list(second.trunks._all) == ["p"]
 
     play(before, after)
@@ -283,3 +287,42 @@ def test_a_file_that_is_not_there_is_made(tmp_path: Path) -> None:
     play(scene)
     keeper.close()
     assert path.read_bytes() == HEADER
+
+
+def test_two_processes_do_not_keep_their_calls_in_one_journal(tmp_path: Path) -> None:
+    """Of one name in one directory: the second would follow the calls of the first, and end them."""
+
+    async def both() -> None:
+        path = tmp_path / "calls"
+        first, second = Node(path), Node(path)
+        assert first.start() == 0
+        first.call("one")
+        with capture_logs() as logs:
+            assert second.start() == 0
+        assert [one["event"] for one in logs] == ["calls not kept"]
+        assert not second.keeper.is_kept
+        second.call("two")
+        second.keeper.close()
+        first.keeper.close()
+        third = Node(path)
+        assert third.start() == 1
+        third.keeper.close()
+
+    asyncio.run(both())
+
+
+def test_an_entry_whose_text_is_none_is_left_out(tmp_path: Path) -> None:
+    async def go_on() -> None:
+        path = tmp_path / "calls"
+        before = Node(path)
+        before.start()
+        before.call("a-name-that-is-spoilt")
+        before.keeper.close()
+        [(number, data)] = read(str(path)).standing.items()
+        spoilt = data.replace(b"spoilt", b"spoi\xff\xfe")
+        path.write_bytes(HEADER + encode(Kind.STANDS, number, spoilt))
+        after = Node(path)
+        assert after.start() == 0
+        after.keeper.close()
+
+    asyncio.run(go_on())

@@ -137,6 +137,16 @@ def test_a_wrong_password_is_tried_again_after_a_minute_at_the_earliest_half() -
     assert NOW + 30 <= standing.next_at <= NOW + 60
 
 
+def test_nobody_grants_more_than_was_asked_for() -> None:
+    """A registrar that says a hundred years would never hear of us again, though it starts anew."""
+    one, _ = begun()
+    one.answered(NOW, answer(200, "Expires: 4294967295"))
+    assert one.expires_at == NOW + 600
+    deadline = one.deadline()
+    assert deadline is not None
+    assert NOW + 300 < deadline < NOW + 600
+
+
 def test_a_longer_time_is_asked_for_where_that_is_wanted() -> None:
     one, _ = begun()
     assert header(one.answered(NOW, answer(423, "Min-Expires: 1800")), "Expires") == "1800"
