@@ -92,11 +92,11 @@ def test_no_window_has_more_calls_than_the_site_allows_and_all_of_them_complete(
     assert (result.done, result.done + result.failed) == (len(came), OFFERED), result
     assert callee.ended == callee.came.keys()
     events = [json.loads(line) for line in log if line.startswith("{")]
-    told = [(one["event"], one.get("code"), one.get("codes")) for one in events if "refused" in one["event"]]
-    assert told == [
-        ("calls refused", "calls-per-period", None),
-        ("no more calls refused", None, {"calls-per-period": result.failed}),
-    ]
+    first, last = [one for one in events if "refused" in one["event"]]
+    assert (first["event"], first["code"]) == ("calls refused", "calls-per-period")
+    assert (last["event"], last["codes"]) == ("no more calls refused", {"calls-per-period": last["refused"]})
+    # An INVITE that SIPp repeats since the 503 comes late is refused again.
+    assert result.failed <= last["refused"] <= result.failed + result.retransmissions
     lasted_s = came[-1] - came[0]
     assert most_within(came, 1 - _LATE_S) <= CALLS
     # As many as there was room for, in each second of the offer.
