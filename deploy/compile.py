@@ -21,7 +21,7 @@ from oneproxy.compiled import SOURCE, place
 
 #: Rooms whose modules every message passes, and single ones of others; but for msgspec's
 #: structures, whose options would be lost.
-ROOMS: Final = ("sip", "engine", "registrar", "access", "trunks", "policy")
+ROOMS: Final = ("sip", "engine", "registrar", "access", "congestion", "trunks", "policy")
 BESIDE: Final = (
     *(f"transport/{name}.py" for name in "connection connections driver flows loop stream udp wire".split()),
     *("ipc/batch.py", "ipc/link.py", "ipc/stream.py"),

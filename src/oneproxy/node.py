@@ -18,6 +18,7 @@ from oneproxy import hugepages, logs
 from oneproxy.access.bans import Bans
 from oneproxy.access.causes import ORDINARY
 from oneproxy.access.step import Access
+from oneproxy.congestionwork import CongestionWork
 from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask, Decision
 from oneproxy.engine.dialog import DialogMark
@@ -131,6 +132,7 @@ class Node:
         self._trunks.resume(self._clock.now())
         self._driver.start(self._engine)
         self._trunks.start(self._driver, self._names.find, self._live.site)
+        self._congestion.start(self._driver)
         for listener in self._listeners:
             warn_of_choice(listener)
 
@@ -175,6 +177,7 @@ class Node:
             await asyncio.sleep(_DRAIN_STEP_S)
         self._driver.stop()
         self._trunks.stop()
+        self._congestion.stop()
         await self._names.close()
         self._log_counts()
         if self._location.unsaved:
@@ -211,6 +214,7 @@ class Node:
         )
         engine.on_malformed = self._note_malformed
         engine.trust.on_refused = self._note_refused
+        self._congestion = CongestionWork(engine, self._live.site)
         for step in self._policy.steps:
             if isinstance(step, Registrar):
                 step.on_dropped = self._note_dropped
@@ -250,6 +254,7 @@ class Node:
         if self._policy is not None:
             self._policy.take(site)
             self._trunks.take(site)
+            self._congestion.take(site)
             self._narrow()
             self._own.serve(names_of(site.domains))
         log.info(

@@ -35,6 +35,7 @@ from oneproxy.engine.inbound import read_inbound
 from oneproxy.engine.inside import FULL, TOO_MANY_HOPS, Inside
 from oneproxy.engine.loops import is_same_request, later_vias
 from oneproxy.engine.machines import ACCEPTED, COMPLETED, CONFIRMED, PROCEEDING
+from oneproxy.engine.new_call import begin
 from oneproxy.engine.origin import OwnRequest
 from oneproxy.engine.refusals import Refusals
 from oneproxy.engine.responses import Responses
@@ -91,8 +92,8 @@ class Engine:
         self._own = own
         self._limit = transactions
         self._draining = False
-        self.gate = Gate()
         self.trust = Trust(self.counters)
+        self.gate = Gate(self.counters, self.trust)
         branches = Branches(node)
         self._forking = Forking(
             self._tables,
@@ -137,10 +138,13 @@ class Engine:
 
     def receive(self, now: float, flow: Flow, data: bytes) -> None:
         """Handle one message that came on `flow`."""
-        if self.gate.calls_left <= 0 and data.startswith(b"INVITE "):
-            refusal = self.gate.refuse(data, flow, self._servers)
-            if refusal is not None:
-                self.out.append((flow, refusal))
+        if now < self.gate.shut_until:
+            if data.startswith(b"INVITE ") and self.gate.is_shut(now):
+                refusal = self.gate.refuse(now, data, flow, self._servers)
+                if refusal is not None:
+                    self.out.append((flow, refusal))
+                    return
+            elif data.startswith(b"ACK ") and self.gate.acknowledged(data, flow, self._servers):
                 return
         message = split(data)
         if message.__class__ is Request:
@@ -284,8 +288,13 @@ class Engine:
             self._answer_options(key, back, Ask(request, uri, flow, now))
         elif len(self._servers) >= self._limit:
             self._refusals.refuse(key, back, request, FULL, "full")
-        elif self.gate.calls_left <= 0 and request.method == "INVITE" and passed == NO_ROUTE:
-            self._refusals.refuse(key, back, request, self.gate.reply(), "gate")
+        elif (
+            now < self.gate.shut_until
+            and request.method == "INVITE"
+            and passed == NO_ROUTE
+            and self.gate.refuses(now, flow, request, uri)
+        ):
+            self._refusals.answer(key, back, request, self.gate.reply(now))
         elif ("via" in request.again or "," in request.values[request.first["via"]]) and self._is_loop(
             flow, request
         ):
@@ -373,24 +382,12 @@ class Engine:
                 (server.context or self._new_context(server, ask)).answer(now, decision.outcome)
 
     def _begin_call(self, now: float, context: Context, ask: Ask, decision: Forward) -> bool:
-        """Count a new call, and follow it where policy wants that; False where it was refused."""
+        """Count a new call; False where it was refused."""
+        refusal = begin(now, context, ask, decision, self.gate, self.following)
+        if refusal is not None:
+            context.server.reply(now, refusal.status, refusal.reason, refusal.headers)
+            return False
         self.counters.calls += 1
-        self.gate.calls_left -= 1
-        if decision.watch is None:
-            return True
-        server = context.server
-        caller = ask.flow if server.natted or ask.flow.reliable else None
-        followed = self.following.begin(now, ask.request, decision.watch, decision.session, caller)
-        if followed is None:
-            server.reply(now, FULL.status, FULL.reason, FULL.headers)
-            return False
-        followed.context = context
-        context.follow = followed
-        if isinstance(followed.asked, Reply):
-            refusal = followed.asked
-            server.reply(now, refusal.status, refusal.reason, refusal.headers)
-            return False
-        context.asked = followed.asked
         return True
 
     def _new_context(self, server: ServerTransaction, ask: Ask | None) -> Context:

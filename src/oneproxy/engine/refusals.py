@@ -29,7 +29,11 @@ class Refusals:
         """Answer a request with this. code: what it is counted by; its status if none."""
         self._dropped[code or str(reply.status)] += 1
         if request.method != "ACK":
-            self._out.append((back, respond(request, reply.status, reply.reason, to_tag(key), reply.headers)))
+            self.answer(key, back, request, reply)
+
+    def answer(self, key: str, back: "Flow", request: "Request", reply: "Reply") -> None:
+        """Answer a request with this, which is counted elsewhere."""
+        self._out.append((back, respond(request, reply.status, reply.reason, to_tag(key), reply.headers)))
 
     def malformed(self, now: float, key: str, back: "Flow", request: "Request", fault: Malformed) -> None:
         """Answer a request that has this fault."""

@@ -12,7 +12,7 @@ import msgspec
 
 from oneproxy.sip.uri import escape_user, unescape
 from oneproxy.site.entries import Part, Registrar, part
-from oneproxy.site.model import Domain, Flood, Provider, Route, Rule, Site, Subscriber
+from oneproxy.site.model import Congestion, Domain, Flood, Provider, Route, Rule, Site, Subscriber
 from oneproxy.site.users import plain_number
 
 _NO_SITE: Final = Site({}, {})
@@ -61,7 +61,7 @@ class _Staged:
         self.route_lengths: set[int] = set()
         self.user_routes: set[str] = set()
         self.providers: dict[str, Provider | None] = {}
-        #: [flood] and [registrar]; None: the section is gone.
+        #: [flood], [registrar] and [congestion]; None: the section is gone.
         self.singles: dict[str, Part | None] = {}
 
 
@@ -73,6 +73,7 @@ class Live:
         "_staged",
         "aliases",
         "at",
+        "congestion",
         "domains",
         "flood",
         "providers",
@@ -101,6 +102,7 @@ class Live:
         self.providers: dict[str, Provider] = dict(site.providers)
         self.flood = site.flood
         self.without_database = site.without_database
+        self.congestion = site.congestion
         #: Which version it is, and when that was made; 0: none that the recorder knows.
         self.version = 0
         self.at = 0.0
@@ -123,6 +125,7 @@ class Live:
             self.without_database,
             providers=self.providers,
             routes=self.routes,
+            congestion=self.congestion,
         )
 
     def stage(self, entries: Iterable[tuple[str, str, str]], first: bool) -> list[str]:
@@ -161,6 +164,7 @@ class Live:
             self.route_lengths.clear()
             self.user_routes.clear()
             self.flood, self.without_database = Flood(), Registrar().without_database
+            self.congestion = Congestion()
         _put(self.domains, staged.domains)
         _put(self._rules, staged.rules)
         # Whole mappings at once, as of subscribers: there may be a hundred thousand.
@@ -191,7 +195,7 @@ class Live:
                     self._staged.user_routes.add(key)
             case Provider():
                 self._staged.providers[found.name] = found
-            case Flood() | Registrar():
+            case Flood() | Registrar() | Congestion():
                 self._staged.singles[section] = found
             case None if section == "subscriber":
                 self._stage_gone(on_wire(key), key)
@@ -240,6 +244,8 @@ class Live:
             elif section == "registrar":
                 registrar = found if isinstance(found, Registrar) else Registrar()
                 self.without_database = registrar.without_database
+            elif section == "congestion":
+                self.congestion = found if isinstance(found, Congestion) else Congestion()
 
 
 def _put(mapping: dict[str, Any], staged: Mapping[str, Any]) -> None:

@@ -106,7 +106,5 @@ def _idle_sections(tables: Tables) -> Iterator[str]:
         yield "farm.address"
     if tables.farm.peers:
         yield "farm.peers"
-    if "congestion" in tables.sections:
-        yield "congestion"
     if tables.cdr.enabled:
         yield "cdr"

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from oneproxy.site.model import Domain, Entries, Flood, Provider, Route, Rule, Site, Subscriber
+from oneproxy.site.model import Congestion, Domain, Entries, Flood, Provider, Route, Rule, Site, Subscriber
 
 #: Sections that are lists of tables, in the order in which a file is written.
 LISTS: Final = ("domain", "subscriber", "access", "provider", "route")
@@ -36,7 +36,7 @@ class Registrar(msgspec.Struct, frozen=True):
     without_database: str = "refuse"
 
 
-Part = Domain | Subscriber | Rule | Flood | Registrar | Provider | Route
+Part = Domain | Subscriber | Rule | Flood | Registrar | Provider | Route | Congestion
 _PARTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "domain": msgspec.json.Decoder(Domain),
     "subscriber": msgspec.json.Decoder(Subscriber),
@@ -45,6 +45,7 @@ _PARTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "flood": msgspec.json.Decoder(Flood),
     "registrar": msgspec.json.Decoder(Registrar),
     "provider": msgspec.json.Decoder(Provider),
+    "congestion": msgspec.json.Decoder(Congestion),
 }
 _table: Final = msgspec.json.Decoder(dict[str, Any])
 _encoder: Final = msgspec.json.Encoder(order="sorted")
@@ -147,7 +148,7 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
     rules: list[Rule] = []
     routes: dict[str, Route] = {}
     providers: dict[str, Provider] = {}
-    flood, registrar = Flood(), Registrar()
+    flood, registrar, congestion = Flood(), Registrar(), Congestion()
     for key, found in _parts(entries):
         match found:
             case Domain():
@@ -164,8 +165,19 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
                 registrar = found
             case Provider():
                 providers[found.name] = found
-    without_database = registrar.without_database
-    return Site(domains, subscribers, tuple(rules), flood, without_database, idle_sections, providers, routes)
+            case Congestion():
+                congestion = found
+    return Site(
+        domains,
+        subscribers,
+        tuple(rules),
+        flood,
+        registrar.without_database,
+        idle_sections,
+        providers,
+        routes,
+        congestion,
+    )
 
 
 def _parts(entries: Entries) -> Iterator[tuple[str, Part]]:

@@ -308,6 +308,19 @@ class Provider(Struct, frozen=True):
     max_call_s: int = 43_200
 
 
+class Congestion(Struct, frozen=True):
+    """How many new calls are taken on: [congestion]."""
+
+    #: New calls in any `period_s` seconds, and calls at once; 0: no limit.
+    calls: int = 0
+    period_s: float = 1.0
+    max_calls: int = 0
+    #: What those beyond are told, drawn at random between the two.
+    retry_after_s: tuple[int, int] = (5, 15)
+    #: Numbers that are never refused, as Request-URIs have them.
+    emergency: tuple[str, ...] = ("112", "911")
+
+
 class Site(Struct, frozen=True):
     """The live part of the configuration."""
 
@@ -325,6 +338,7 @@ class Site(Struct, frozen=True):
     #: By the key of the entry: the prefix, and " 2", " 3" behind it for others of that prefix, in
     #: the order in which they are asked.
     routes: dict[str, Route] = {}
+    congestion: Congestion = Congestion()
 
 
 #: The section and the key of an entry of the site, such as ("subscriber", "alice@example.com").

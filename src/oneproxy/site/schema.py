@@ -22,6 +22,7 @@ from oneproxy.site.values import (
     Codes,
     CountryName,
     DatabaseUrl,
+    Dialled,
     Digits,
     FarmKey,
     File,
@@ -364,6 +365,9 @@ class Congestion(Table):
         list[Annotated[int, whole(0, 86_400, "seconds")]],
         Field(min_length=2, max_length=2, description="two numbers of seconds, the lower first: [5, 15]"),
     ] = [5, 15]
+    emergency: Annotated[
+        list[Dialled], Field(description='a list of numbers such as ["112", "911"], or [] for none')
+    ] = ["112", "911"]
 
 
 class Cdr(Table):

@@ -153,6 +153,13 @@ def alias(text: str) -> str:
     return text
 
 
+def dialled(text: str) -> str:
+    """A number as it is dialled: digits, "*" and "#", maybe a "+" before them."""
+    digits = text.removeprefix("+")
+    _expect(0 < len(digits) <= 32 and not digits.strip("0123456789*#"))
+    return text
+
+
 def usable(text: str) -> str:
     """An AoR, or all of a domain: `*@host`."""
     return aor(text)

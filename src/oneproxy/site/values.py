@@ -161,6 +161,11 @@ Alias = Annotated[
     AfterValidator(texts.alias),
     Field(description='a user such as "info" or "+351211234567", without a domain'),
 ]
+Dialled = Annotated[
+    str,
+    AfterValidator(texts.dialled),
+    Field(description='a number as it is dialled, such as "112", up to 32 digits'),
+]
 Usable = Annotated[
     str,
     AfterValidator(texts.usable),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from called import ALICE_SAYS, BOB, REFUSED, VICTIM, Called
+from limits import limited
 from oneproxy.engine.decisions import BEST, PENDING, Ask, Decision, Forward, Reply, Target
 from oneproxy.engine.places import NOWHERE, Places
 from oneproxy.sip.message import Request
@@ -400,9 +401,9 @@ def test_a_uri_of_a_domain_here_goes_where_policy_places_it() -> None:
 def test_the_gate_and_a_drain_know_a_re_invite_to_elsewhere() -> None:
     world = World(BOB, Forward([Target(VICTIM)]))
     call = Called(world)
-    world.engine.gate.calls_left = 0
+    room = limited(world, 0)
     allowed(world, call.caller, call.of_alice("INVITE", VICTIM))
-    assert world.engine.gate.calls_left == 0
+    assert (room.left, room.refusals) == (0, 0)
     world.engine.drain()
     call.caller.send(call.of_alice("INFO", "sip:x@192.0.2.98", cseq=3))
     call.caller.take_response(503)

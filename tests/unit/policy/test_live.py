@@ -7,7 +7,18 @@ from oneproxy.policy.build import build
 from oneproxy.policy.live import Live, on_wire
 from oneproxy.registrar.location import Location
 from oneproxy.site.entries import encode_value
-from oneproxy.site.model import Domain, Flood, Gateway, Provider, Route, Row, Rule, Site, Subscriber
+from oneproxy.site.model import (
+    Congestion,
+    Domain,
+    Flood,
+    Gateway,
+    Provider,
+    Route,
+    Row,
+    Rule,
+    Site,
+    Subscriber,
+)
 
 HA1 = {"MD5": "0" * 32}
 
@@ -68,7 +79,14 @@ def test_mappings_are_changed_in_place() -> None:
 
 def test_a_whole_version_leaves_nothing_of_what_was_before() -> None:
     live = Live(
-        Site({"x.org": Domain("x.org")}, {}, (Rule("10.0.0.0/8", "", "deny"),), Flood(ban_s=1), "memory")
+        Site(
+            {"x.org": Domain("x.org")},
+            {},
+            (Rule("10.0.0.0/8", "", "deny"),),
+            Flood(ban_s=1),
+            "memory",
+            congestion=Congestion(calls=7),
+        )
     )
     live.stage([user("a")], True)
     site = live.become(1, 0.0, True)
@@ -86,11 +104,14 @@ def test_a_change_that_is_not_finished_is_forgotten() -> None:
 def test_rules_floods_and_the_registrar_come_and_go() -> None:
     live = Live()
     rule = row("access", "source 10.0.0.0/8", source="10.0.0.0/8", action="deny")
-    live.stage([rule, row("flood", "", ban_s=5), row("registrar", "", without_database="memory")], True)
+    flood, registrar = row("flood", "", ban_s=5), row("registrar", "", without_database="memory")
+    live.stage([rule, flood, registrar, row("congestion", "", calls=7, retry_after_s=[1, 2])], True)
     site = live.become(1, 0.0, False)
+    assert site.congestion == Congestion(calls=7, retry_after_s=(1, 2))
     assert site.access == (Rule("10.0.0.0/8", "", "deny"),)
     assert (site.flood, site.without_database) == (Flood(ban_s=5), "memory")
     live.stage([("access", "source 10.0.0.0/8", ""), ("flood", "", ""), ("registrar", "", "")], True)
+    live.stage([("congestion", "", "")], False)
     assert live.become(2, 0.0, False) == Site({}, {})
 
 

@@ -12,6 +12,7 @@ from oneproxy.site.file import read, read_text
 from oneproxy.site.model import (
     Admin,
     Configuration,
+    Congestion,
     Domain,
     Format,
     Gateway,
@@ -167,10 +168,10 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
         "carrier-a": Provider("carrier-a", "carrier-b", (a1,)),
         "carrier-b": Provider("carrier-b"),
     }
+    assert found.site.congestion == Congestion(calls=50, max_calls=1000)
     assert found.site.idle_sections == (
         "farm.address",
         "farm.peers",
-        "congestion",
         "cdr",
     )
 
@@ -437,6 +438,9 @@ pasword = "hunter2"
         ('[registrar]\nwithout_database = "panic"', 'f:7: registrar.without_database: found "panic"; allowed "refuse" or "memory"'),
         ('[[admin.token]]\nname = "a"\nsha256 = "xyz"', 'f:8: admin.token[1].sha256: found ***; allowed 64 hexadecimal digits: SHA-256 of the token'),
         ("[congestion]\nretry_after_s = [9, 5]", "f:7: congestion.retry_after_s: found [9, 5]; allowed the lower first: [5, 9]"),
+        ('[congestion]\nemergency = ["112", "fire"]', 'f:7: congestion.emergency[2]: found "fire"; allowed a number as it is dialled, such as "112", up to 32 digits'),
+        ('[congestion]\nemergency = ["+"]', 'f:7: congestion.emergency[1]: found "+"; allowed a number as it is dialled, such as "112", up to 32 digits'),
+        ("[congestion]\nemergency = 112", 'f:7: congestion.emergency: found a number; allowed a list of numbers such as ["112", "911"], or [] for none'),
         (
             "[congestion]\nretry_after_s = [9]",
             "f:7: congestion.retry_after_s: found a list of 1; allowed two numbers of seconds, the lower first: [5, 15]",

@@ -5,7 +5,7 @@ import pytest
 from oneproxy.site.model import Gateway
 from oneproxy.trunks.attempt import Attempt
 from oneproxy.trunks.candidate import Why
-from oneproxy.trunks.health import TRANSITIONS, Input, State
+from oneproxy.trunks.health import TRANSITIONS, Health, Input, State
 from oneproxy.trunks.trunks import Trunks
 from trunking import (
     NOW,

@@ -1,0 +1,64 @@
+"""How many calls a node takes on: so many within a period, and so many at once.
+
+It is asked by the engine's gate, before anything of an INVITE is read, and told of each call that
+goes on to somebody. What is refused for another reason, a password that is missing or wrong, nobody
+of that name, uses up nothing: else whoever has no password could keep everybody else from calling.
+"""
+
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+from oneproxy.congestion.episode import Episode
+from oneproxy.congestion.window import Window
+from oneproxy.site.model import Congestion
+
+#: Why a call is refused: stable codes, of counters and logs. Callers are not told.
+PER_PERIOD: Final = "calls-per-period"
+AT_ONCE: Final = "max-calls"
+
+
+class CallLimit:
+    """The limits of a node, as its engine asks for them (`engine.gate.Limit`).
+
+    calls_on: how many calls are followed at present. episode: is told of every refusal.
+    """
+
+    __slots__ = ("_calls_on", "_episode", "_max_calls", "_window", "cause", "follows", "is_set")
+
+    def __init__(self, calls_on: Callable[[], int], episode: Episode) -> None:
+        self._calls_on = calls_on
+        self._episode = episode
+        self._window = Window(0, 1.0)
+        self._max_calls = 0
+        #: Whether there is any limit.
+        self.is_set = False
+        #: Whether all calls have to be followed: nothing else tells how many are on.
+        self.follows = False
+        #: Why there is no room, as of the last time that `full_until` said so.
+        self.cause: str = PER_PERIOD
+
+    def take(self, congestion: Congestion) -> None:
+        """These are the limits from now on. Calls that have begun count."""
+        self._window.take(congestion.calls, congestion.period_s)
+        self._max_calls = congestion.max_calls
+        self.is_set = congestion.calls > 0 or congestion.max_calls > 0
+        self.follows = congestion.max_calls > 0
+
+    def full_until(self, now: float) -> float:
+        """No call may begin before this instant; `inf`: not before another one has ended."""
+        if self._max_calls and self._calls_on() >= self._max_calls:
+            self.cause = AT_ONCE
+            return inf
+        until = self._window.full_until()
+        if now < until:
+            self.cause = PER_PERIOD
+        return until
+
+    def begun(self, now: float) -> None:
+        """A call has begun."""
+        self._window.add(now)
+
+    def refused(self, now: float) -> None:
+        """A call has been refused for `cause`."""
+        self._episode.note(now, self.cause)

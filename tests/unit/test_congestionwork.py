@@ -1,0 +1,79 @@
+"""The node's part in limiting calls: the site's limits are the gate's, and episodes are logged."""
+
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from oneproxy.congestionwork import CongestionWork
+from oneproxy.engine.decisions import Forward, Target
+from oneproxy.site.model import Congestion, Site
+from world import World, request
+
+BOB = Forward([Target("sip:bob@192.0.2.20")])
+
+
+class Limited:
+    """An engine whose calls are limited by a site, which changes."""
+
+    def __init__(self, **keys: Any) -> None:
+        self.world = World(BOB)
+        self.work = CongestionWork(self.world.engine, self.site(**keys))
+        self.placed = 0
+
+    def site(self, **keys: Any) -> Site:
+        return Site({}, {}, congestion=Congestion(**keys))
+
+    def statuses(self, calls: int, uri: str = "sip:bob@example.com") -> list[str]:
+        """What so many calls come to: "" for one that goes on, else Retry-After."""
+        found = []
+        for _ in range(calls):
+            self.placed += 1
+            caller = self.world.peer("192.0.2.10")
+            caller.send(request("INVITE", uri, branch=f"z9hG4bK{self.placed}", call_id=f"c{self.placed}"))
+            if caller.has_nothing:
+                found.append("")
+            else:
+                found.append(caller.take_response(503).get("retry-after") or "none")
+        return found
+
+
+def test_the_limits_of_the_site_are_those_of_the_gate() -> None:
+    limited = Limited(calls=2, retry_after_s=(7, 7), emergency=("115",))
+    assert limited.statuses(3) == ["", "", "7"]
+    assert limited.statuses(1, "sip:112@example.com") == ["7"]
+    assert limited.statuses(1, "sip:115@example.com") == [""]
+
+
+def test_a_changed_site_holds_for_the_next_call() -> None:
+    limited = Limited(calls=2)
+    assert limited.statuses(1) == [""]
+    limited.work.take(limited.site(calls=1, retry_after_s=(9, 9)))
+    assert limited.statuses(1) == ["9"]
+    limited.work.take(limited.site(calls=2))
+    assert limited.statuses(1) == [""]
+    limited.work.take(limited.site())
+    assert limited.statuses(5) == [""] * 5
+    assert limited.world.engine.gate.limit is None
+
+
+def test_without_limits_no_call_is_followed_and_none_remembered() -> None:
+    limited = Limited()
+    assert limited.statuses(3) == [""] * 3
+    assert (limited.world.engine.calls(), limited.world.engine.gate.limit) == (0, None)
+
+
+def test_an_episode_is_logged_by_its_first_and_last_refusal() -> None:
+    with capture_logs() as logged:
+        limited = Limited(max_calls=1)
+        limited.statuses(4)
+        limited.work.stop()
+    assert logged == [
+        {"event": "calls refused", "log_level": "warning", "code": "max-calls"},
+        {
+            "event": "no more calls refused",
+            "log_level": "warning",
+            "refused": 3,
+            "seconds": 0.0,
+            "codes": {"max-calls": 3},
+        },
+    ]
