@@ -203,7 +203,7 @@ def test_a_recorder_killed_in_the_middle_of_an_apply_leaves_the_site_as_it_was(
 ) -> None:
     database = opened(database_url)
     Sites(database).replace(site("a"), BY)
-    many = site(*(f"u{number:05d}" for number in range(20_000)))
+    many = site(*(f"u{number:05d}" for number in range(40_000)))
     process = Process(tmp_path, database_url, wanted(tmp_path, many, "1"))
     # Thrice, since the lock is also taken for a moment when the database is opened.
     held = 0
