@@ -2,7 +2,7 @@
 
     python bench/congestion.py --rate 500 --seconds 8
 
-Three runs: nothing is limited; 50 calls a second are let in; and one in an hour, so that it is known
+Nothing is limited; then 50 calls a second are let in; then one in an hour, so that it is known
 what a refused call costs without those that are not. `max_calls` is the first run again, with all
 calls followed.
 """
