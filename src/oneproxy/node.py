@@ -129,9 +129,9 @@ class Node:
         gc.set_threshold(500_000, 20, 100)
         self._link.follow(self._mirror, self._clock.now)
         self._names.start()
-        self._trunks.resume(self._clock.now())
+        self._trunks.resume()
         self._driver.start(self._engine)
-        self._trunks.start(self._driver, self._names.find, self._live.site)
+        self._trunks.start(self._live.site)
         self._congestion.start(self._driver)
         for listener in self._listeners:
             warn_of_choice(listener)
@@ -221,7 +221,16 @@ class Node:
                 self._registrar = step
             if isinstance(step, TrunkStep):
                 engine.trust.keeps = step.keeps
-                self._trunks = TrunkWork(self._machine, self._index, secret, step, engine, listeners)
+                self._trunks = TrunkWork(
+                    self._machine,
+                    self._index,
+                    secret,
+                    step,
+                    engine,
+                    listeners,
+                    self._driver,
+                    self._names.find,
+                )
             if isinstance(step, Access):
                 engine.trust.screen = step.screen
                 engine.trust.trusts = step.trusts

@@ -2,7 +2,7 @@
 over a restart."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -38,8 +38,10 @@ class TrunkWork:
         step: TrunkStep,
         engine: Engine,
         listeners: Sequence[Listener],
+        driver: Driver,
+        find: Find,
     ) -> None:
-        """index: of the node on this machine. secret: the farm's."""
+        """index: of the node on this machine. secret: the farm's. find: as `transport.names.Names.find`."""
         random = Random()
 
         def contact_of(uri: str, user: str) -> str:
@@ -53,8 +55,8 @@ class TrunkWork:
         )
         self.registrations.on_told = _tell
         self._probes = Probes(step.trunks, send, contact_of, random)
-        self._whereabouts: Whereabouts | None = None
-        self._now: Callable[[], float] = float
+        self._whereabouts = Whereabouts(step.peers, find)
+        self._driver = driver
         self._alarm: Alarm | None = None
         journal = Path(machine.last_site).parent / f"oneproxy-calls-{machine.name}-{index}.journal"
         self._keeper = Keeper(str(journal), self._following.standing)
@@ -66,23 +68,19 @@ class TrunkWork:
         """Entries of the journal that could not be written."""
         return self._keeper.lost
 
-    def resume(self, now: float) -> None:
+    def resume(self) -> None:
         """Follow again what was on when the process before this one ended; before anything is received."""
-        self._keeper.start(now, self._following.adopt, self._step.trunks.adopt)
+        self._keeper.start(self._driver.now(), self._following.adopt, self._step.trunks.adopt)
 
-    def start(self, driver: Driver, find: Find, site: Site) -> None:
-        """Begin. driver: started. find: as `transport.names.Names.find`."""
-        self._now = driver.now
-        self._whereabouts = Whereabouts(self._step.peers, find)
+    def start(self, site: Site) -> None:
+        """Begin; the driver is started."""
         self.take(site)
         sleepers = (self.registrations, self._probes, self._whereabouts)
-        self._alarm = Alarm(driver, asyncio.get_running_loop(), sleepers)
+        self._alarm = Alarm(self._driver, asyncio.get_running_loop(), sleepers)
 
     def take(self, site: Site) -> None:
         """The site has changed, and the steps know it."""
-        if self._whereabouts is None:
-            return
-        now = self._now()
+        now = self._driver.now()
         self.registrations.take(now, site)
         self._probes.take(now, site)
         self._whereabouts.take()

@@ -19,10 +19,12 @@ UNKNOWN: Final = "no-provider"
 FULL_S: Final = 5
 UNHEALTHY_S: Final = 20
 
-_REASONS: Final = {
+#: Reason phrases of what is answered here (RFC 3261 21).
+REASONS: Final = {
     403: "Forbidden",
     404: "Not Found",
     408: "Request Timeout",
+    410: "Gone",
     480: "Temporarily Unavailable",
     486: "Busy Here",
     487: "Request Terminated",
@@ -33,6 +35,8 @@ _REASONS: Final = {
     503: "Service Unavailable",
     504: "Server Time-out",
     505: "Version Not Supported",
+    600: "Busy Everywhere",
+    603: "Decline",
 }
 #: Those of 4xx that say what to do about it (RFC 3261 16.7 step 6).
 _TELLING: Final = (401, 407, 415, 420, 484)
@@ -50,7 +54,7 @@ class Answer:
 
     def __init__(self, status: int, place: int = -1, cause: str = "", retry_after_s: int = 0) -> None:
         self.status = status
-        self.reason = _REASONS.get(status, "Call Failed")
+        self.reason = REASONS.get(status, "Call Failed")
         self.place = place
         self.cause = cause
         self.retry_after_s = retry_after_s

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from oneproxy.trunks.authenticator import Authenticator
     from oneproxy.trunks.sides import Sides
 
-_NO_NUMBER: Final = Reply(484, "Address Incomplete")
+#: Nothing is left to dial (RFC 3261 21.4.22).
+NO_NUMBER: Final = Reply(484, "Address Incomplete")
 #: How often one gateway may ask for a password in one call: its proxy, and who is behind it, and
 #: each once more since the nonce was too old.
 _MOST_PROOFS: Final = 4
@@ -152,7 +153,7 @@ class RoutedCall:
             raise
         if target is None:
             self.walk.end(ask.now)
-            return _NO_NUMBER
+            return NO_NUMBER
         ask.step = self
         return Forward([target], watch=self, session=self._session)
 
@@ -176,5 +177,10 @@ class RoutedCall:
         if answer.place >= 0 and self._failed[answer.place].status == answer.status:
             # A challenge that we could not answer is not the caller's to answer.
             return Best(self._failed[answer.place])
-        headers = (f"Retry-After: {answer.retry_after_s}",) if answer.retry_after_s else ()
-        return Reply(answer.status, answer.reason, headers, cause=answer.cause)
+        return reply_of(answer)
+
+
+def reply_of(answer: Answer) -> Reply:
+    """An answer of our own, as the engine has it."""
+    headers = (f"Retry-After: {answer.retry_after_s}",) if answer.retry_after_s else ()
+    return Reply(answer.status, answer.reason, headers, cause=answer.cause)

@@ -19,6 +19,7 @@ from oneproxy.sip.malformed import Malformed
 from oneproxy.sip.read import address_uri
 from oneproxy.sip.uri import Uri, escape_user, parse_uri
 from oneproxy.site.model import Domain, Provider, Route, Site
+from oneproxy.trunks.answer import REASONS, UNHEALTHY, UNHEALTHY_S, Answer
 from oneproxy.trunks.call import Call
 from oneproxy.trunks.conditions import OnWire
 from oneproxy.trunks.explaining import Explained, explain_call
@@ -28,24 +29,12 @@ from oneproxy.trunks.inbound import Arrival, Peers, may_go_out
 from oneproxy.trunks.numbers import dialled_number, number_or_user
 from oneproxy.trunks.outgoing import Side, make_outgoing
 from oneproxy.trunks.rewriting import Form
-from oneproxy.trunks.routed import Keeping, RoutedCall
+from oneproxy.trunks.routed import NO_NUMBER, Keeping, RoutedCall, reply_of
 from oneproxy.trunks.routes import ALL, Plan, Routes
 from oneproxy.trunks.sides import Sides, peers_of
 from oneproxy.trunks.trunks import Trunks
 
 NOT_OUT: Final = Reply(403, "Not Allowed", cause="not-allowed-out")
-NO_NUMBER: Final = Reply(484, "Address Incomplete")
-_NO_GATEWAY: Final = Reply(503, "Service Unavailable", ("Retry-After: 20",), cause="gateways-down")
-_REASONS: Final = {
-    403: "Forbidden",
-    404: "Not Found",
-    410: "Gone",
-    480: "Temporarily Unavailable",
-    486: "Busy Here",
-    503: "Service Unavailable",
-    600: "Busy Everywhere",
-    603: "Decline",
-}
 _NO_SITE: Final = Site({}, {})
 
 
@@ -157,7 +146,7 @@ class TrunkStep:
         match plan.kind:
             case "refuse":
                 status = int(plan.value)
-                return Reply(status, _REASONS.get(status, "Refused"), cause="route")
+                return Reply(status, REASONS.get(status, "Refused"), cause="route")
             case "redirect":
                 uri = self.target(plan).uri_of(plan.called_number(call.number))
                 return Reply(302, "Moved Temporarily", (f"Contact: <{uri}>",)) if uri else NO_NUMBER
@@ -310,7 +299,7 @@ class Message:
             if isinstance(chosen, GatewayState):
                 return self._send(ask, name, chosen)
             name = provider.site.fallback
-        return _NO_GATEWAY
+        return reply_of(Answer(503, cause=UNHEALTHY, retry_after_s=UNHEALTHY_S))
 
     def _send(self, ask: Ask, provider: str, gateway: GatewayState) -> Decision:
         self._tried.append(gateway)
