@@ -18,6 +18,7 @@ from oneproxy import hugepages, logs
 from oneproxy.access.bans import Bans
 from oneproxy.access.causes import ORDINARY
 from oneproxy.access.step import Access
+from oneproxy.callwork import CallWork
 from oneproxy.congestionwork import CongestionWork
 from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask, Decision
@@ -129,7 +130,7 @@ class Node:
         gc.set_threshold(500_000, 20, 100)
         self._link.follow(self._mirror, self._clock.now)
         self._names.start()
-        self._trunks.resume()
+        self._calls.resume()
         self._driver.start(self._engine)
         self._trunks.start(self._live.site)
         self._congestion.start(self._driver)
@@ -177,6 +178,7 @@ class Node:
             await asyncio.sleep(_DRAIN_STEP_S)
         self._driver.stop()
         self._trunks.stop()
+        self._calls.stop()
         self._congestion.stop()
         await self._names.close()
         self._log_counts()
@@ -215,6 +217,9 @@ class Node:
         engine.on_malformed = self._note_malformed
         engine.trust.on_refused = self._note_refused
         self._congestion = CongestionWork(engine, self._live.site)
+        self._calls = CallWork(
+            self._machine, self._index, engine, self._policy, self._live.domains, self._driver
+        )
         for step in self._policy.steps:
             if isinstance(step, Registrar):
                 step.on_dropped = self._note_dropped
@@ -319,7 +324,7 @@ class Node:
         counted["names_refused"] = self._names.refused
         counted["names_failed"] = self._names.answers.failures
         counted["log_lost"] = logs.lost()
-        counted["calls_not_kept"] = self._trunks.lost
+        counted["calls_not_kept"] = self._calls.lost
         new = {name: count - self._counted.get(name, 0) for name, count in counted.items()}
         self._counted = counted
         if any(new.values()):

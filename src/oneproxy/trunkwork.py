@@ -1,9 +1,7 @@
-"""The node's part that keeps its gateways known: registered at, probed, and found by name; and their calls
-over a restart."""
+"""The node's part that keeps its gateways known: registered at, probed, and found by name."""
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -12,7 +10,6 @@ import structlog
 from oneproxy.engine.core import Engine
 from oneproxy.engine.flow import Listener
 from oneproxy.engine.routing import hop_of
-from oneproxy.records.keeper import Keeper
 from oneproxy.sip.uri import escape_user, unescape
 from oneproxy.site.model import Machine, Site
 from oneproxy.transport.alarm import Alarm
@@ -47,8 +44,6 @@ class TrunkWork:
         def contact_of(uri: str, user: str) -> str:
             return contact(listeners, uri, user)
 
-        self._step = step
-        self._following = engine.following
         send = engine.originate
         self.registrations = Registrations(
             f"{machine.name}-{index}", secret, step.trunks, send, contact_of, random
@@ -58,19 +53,6 @@ class TrunkWork:
         self._whereabouts = Whereabouts(step.peers, find)
         self._driver = driver
         self._alarm: Alarm | None = None
-        journal = Path(machine.last_site).parent / f"oneproxy-calls-{machine.name}-{index}.journal"
-        self._keeper = Keeper(str(journal), self._following.standing)
-        self._following.on_changed = self._keeper.changed
-        step.keeping = self._keeper
-
-    @property
-    def lost(self) -> int:
-        """Entries of the journal that could not be written."""
-        return self._keeper.lost
-
-    def resume(self) -> None:
-        """Follow again what was on when the process before this one ended; before anything is received."""
-        self._keeper.start(self._driver.now(), self._following.adopt, self._step.trunks.adopt)
 
     def start(self, site: Site) -> None:
         """Begin; the driver is started."""
@@ -89,7 +71,6 @@ class TrunkWork:
         """Do nothing any more. What is registered stays so: the next start goes on with it."""
         if self._alarm is not None:
             self._alarm.stop()
-        self._keeper.close()
 
 
 def contact(listeners: Sequence[Listener], uri: str, user: str) -> str:

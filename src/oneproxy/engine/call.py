@@ -1,7 +1,10 @@
 """A call that is followed from its INVITE to its end, as policy is told of it."""
 
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from oneproxy.engine.decisions import Outcome
 
 #: RFC 4028 4: the least interval of a session, seconds.
 LEAST_S: Final = 90
@@ -24,6 +27,7 @@ class Call:
 
     __slots__ = (
         "answered_at",
+        "attempts",
         "call_id",
         "callee_tag",
         "caller_tag",
@@ -57,6 +61,10 @@ class Call:
         #: The Reason of the BYE, the CANCEL or the failure (RFC 3326), or that of whoever
         #: ended it from the side: the header value; "" for none.
         self.reason = ""
+        #: What became of each target that its INVITE was sent to, in the order of their ends; also of
+        #: those that an attempt elsewhere followed at once (a 3xx, another address). The one with a 2xx
+        #: is who answered. Who has read them may remove them.
+        self.attempts: list[Outcome] = []
 
 
 class Watch(Protocol):
@@ -64,6 +72,26 @@ class Watch(Protocol):
 
     def note(self, now: float, call: Call, event: CallEvent) -> None:
         """`call` has come to `event`; what it says is of this instant."""
+        ...
+
+
+class Recorder(Watch, Protocol):
+    """Whoever writes down what becomes of an INVITE that policy decides on, be it a call or refused.
+
+    It is the watch of the call, and tells that which policy has for it.
+    """
+
+    watch: Watch | None
+
+    def refused(self, now: float, status: int, cause: str, by: str = "") -> None:
+        """The INVITE was answered with this failure before anybody followed it.
+
+        cause: why OneProxy refuses it, "" for another reason. by: "caller" where he gave up.
+        """
+        ...
+
+    def refusing(self, cause: str) -> None:
+        """Why OneProxy answers the call itself, which is followed."""
         ...
 
 

@@ -90,6 +90,7 @@ class Context:
     __slots__ = (
         "ask",
         "asked",
+        "attempts",
         "best",
         "best_status",
         "branches",
@@ -124,6 +125,8 @@ class Context:
         self.best: bytes | None = None
         self.best_status = 0
         self.outcomes: list[Outcome] = []
+        #: The same and more, where a call is followed: `Call.attempts`.
+        self.attempts: list[Outcome] | None = None
         #: The challenges of all branches, as lines; None for as long as there are none.
         self.challenges: list[str] | None = None
         #: How often policy was asked what to try next.
@@ -167,10 +170,10 @@ class Context:
                 return  # it was counted when it was waited for no longer
             branch.over = True
             self.waiting -= 1
-            if self._goes_on(now, branch, response):
-                return
-            self._note(branch, status, None, response, now)
-            self.settle(now)
+            outcome = self._outcome(branch, status, None, response, now)
+            if not self._goes_on(now, branch, response):
+                self._note(outcome)
+                self.settle(now)
             return
         if status < 200:
             # RFC 3261 16.7 step 5: a 100 is for the next hop only. RFC 4320 4.1: no
@@ -211,6 +214,8 @@ class Context:
             if self.follow is not None:
                 if target.answered is not None:
                     target.answered(now)
+                if self.attempts is not None and not self.done:
+                    self._outcome(branch, response.status, None, response, now)
                 self.follow.responded(now, response, target.flow)
         elif self.server.invite:
             # RFC 3261 16.7 step 5: a 2xx to an INVITE passes even when a failure has gone back
@@ -224,6 +229,7 @@ class Context:
         branch.over = True
         self.waiting -= 1
         is_late = 0.0 < branch.attempt.answer_by <= now
+        outcome = self._outcome(branch, status, error, None, now)
         if branch.rest is not None and not is_late and not self._is_decided():
             self.forking.again(now, self, branch)
             return
@@ -231,7 +237,7 @@ class Context:
         if instead is not None and error != "no-answer" and not self._is_decided():
             self.forking.instead(now, self, branch, instead)
             return
-        self._note(branch, status, error, None, now)
+        self._note(outcome)
         self.settle(now)
 
     def miss(self, target: "Target", status: int, error: str, now: float) -> None:
@@ -240,8 +246,10 @@ class Context:
         503 where there is no way to it (RFC 3261 16.9), 482 where the way leads back here, 403 where
         it is not for whoever asks.
         """
-        self.outcomes.append(Outcome(target, status, error, now, 0.0, now))
-        self._keep(status, None, 0)
+        outcome = Outcome(target, status, error, now, 0.0, now)
+        if self.attempts is not None:
+            self.attempts.append(outcome)
+        self._note(outcome)
 
     def cancel(self, now: float, reason: str = "") -> None:
         """The caller gave up (RFC 3261 16.10). reason: the Reason value of that, "" for none."""
@@ -291,21 +299,26 @@ class Context:
         """Whether nobody else is to be tried: RFC 3261 16.7 step 5 for a 6xx."""
         return self.done or self.cancelled or self.best_status >= 600
 
-    def _note(
+    def _outcome(
         self,
         branch: "ClientTransaction",
         status: int,
         error: str | None,
         response: "Response | None",
         now: float,
-    ) -> None:
-        """Keep the outcome, and the response if it is better than those before."""
+    ) -> Outcome:
+        """What became of a branch, noted for who follows the call."""
         attempt = branch.attempt
         times = attempt.started_at, attempt.first_response_at, now
-        self.outcomes.append(Outcome(attempt.target, status, error, *times, response))
-        self._keep(status, response, attempt.target.cseq_more)
+        outcome = Outcome(attempt.target, status, error, *times, response)
+        if self.attempts is not None:
+            self.attempts.append(outcome)
+        return outcome
 
-    def _keep(self, status: int, response: "Response | None", more: int) -> None:
+    def _note(self, outcome: Outcome) -> None:
+        """Keep the outcome, and the response if it is better than those before."""
+        self.outcomes.append(outcome)
+        status, response = outcome.status, outcome.response
         if status in (401, 407) and response is not None and len(self.branches) > 1:
             lines = [response.lines[at] for name in _CHALLENGES for at in response.positions(name)]
             self.challenges = (self.challenges or []) + lines
@@ -313,6 +326,7 @@ class Context:
             return
         self.best_status = status
         # RFC 3261 16.7 step 6: a 503 says that the next hop is full, not that we are.
+        more = outcome.target.cseq_more
         self.best = None if response is None or status == 503 else _upstream(response, more)
 
     def settle(self, now: float) -> None:

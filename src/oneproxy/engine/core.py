@@ -28,14 +28,14 @@ from oneproxy.engine.decisions import (
 )
 from oneproxy.engine.dialog import DialogMark
 from oneproxy.engine.flow import Flow, Flows, Listener
-from oneproxy.engine.following import Followed, Following, tell_of_none
+from oneproxy.engine.following import Followed, Following
 from oneproxy.engine.forking import Forking
 from oneproxy.engine.gate import Gate
 from oneproxy.engine.inbound import read_inbound
 from oneproxy.engine.inside import FULL, TOO_MANY_HOPS, Inside
 from oneproxy.engine.loops import is_same_request, later_vias
 from oneproxy.engine.machines import ACCEPTED, COMPLETED, CONFIRMED, PROCEEDING
-from oneproxy.engine.new_call import begin
+from oneproxy.engine.new_call import begin, record_reply, tell_of_no_hop
 from oneproxy.engine.origin import OwnRequest
 from oneproxy.engine.refusals import Refusals
 from oneproxy.engine.responses import Responses
@@ -352,8 +352,8 @@ class Engine:
             case Forward():
                 context = server.context
                 if ask.request.max_forwards == 0:
-                    if decision.watch is not None and context is None:
-                        tell_of_none(now, ask.request, decision.watch)
+                    if context is None:
+                        tell_of_no_hop(now, ask, decision)
                     server.reply(now, TOO_MANY_HOPS.status, TOO_MANY_HOPS.reason)
                     return
                 if context is not None and (context.best_status >= 600 or not decision.targets):
@@ -373,6 +373,8 @@ class Engine:
                     self._forking.fork(now, context, decision.targets)
             case Reply():
                 self.trust.note(ask, decision)
+                if ask.record is not None:
+                    record_reply(now, ask, decision, server.context)
                 if server.context is not None:
                     server.context.ask, server.context.outcomes = None, []
                 server.reply(now, decision.status, decision.reason, decision.headers)

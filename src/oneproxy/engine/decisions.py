@@ -10,13 +10,24 @@ answer by itself, or return `BEST` to let the best response go back (RFC 3261 16
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from oneproxy.engine.call import Session, Watch
+from oneproxy.engine.call import Recorder, Session, Watch
 from oneproxy.engine.flow import Flow
 from oneproxy.sip.message import Request, Response
 from oneproxy.sip.uri import Uri
 
 #: `Target.source` of what the site, or people by hand, have lead there: as `Binding.source` has it.
 BY_SITE: Final = "static"
+
+
+class Party:
+    """The gateway that a target leads to, and the number that it is told calls, "" for none."""
+
+    __slots__ = ("calling", "gateway", "provider")
+
+    def __init__(self, provider: str, gateway: str, calling: str = "") -> None:
+        self.provider = provider
+        self.gateway = gateway
+        self.calling = calling
 
 
 class Target:
@@ -34,7 +45,7 @@ class Target:
     heard: told when the first response has come, be it a 100; answered: when a 2xx goes back, before
     the watch is, also of a target that was waited for no longer. source: who says that it leads there:
     from where that was registered ("udp:192.0.2.7:5060"), BY_SITE, or "" for anybody; it counts
-    where the address is kept (`Trust.keeps`).
+    where the address is kept (`Trust.keeps`). party: whose it is, where it is a gateway's.
     """
 
     __slots__ = (
@@ -47,6 +58,7 @@ class Target:
         "heard",
         "instead",
         "no_answer_s",
+        "party",
         "route",
         "source",
         "uri",
@@ -66,6 +78,7 @@ class Target:
         heard: Callable[[float], None] | None = None,
         source: str = "",
         answered: Callable[[float], None] | None = None,
+        party: Party | None = None,
     ) -> None:
         self.uri = uri
         self.route = route
@@ -79,6 +92,7 @@ class Target:
         self.heard = heard
         self.source = source
         self.answered = answered
+        self.party = party
 
 
 class Outcome:
@@ -121,14 +135,17 @@ class Ask:
 
     __slots__ = (
         "answered",
+        "calling",
         "consumed",
         "flow",
         "inside",
         "more",
         "now",
+        "number",
         "outcomes",
         "passed",
         "peer",
+        "record",
         "request",
         "screened",
         "step",
@@ -160,6 +177,11 @@ class Ask:
         self.consumed: tuple[int, ...] = ()
         #: Kept for the step that decided, from one question about this request to the next.
         self.step: object | None = None
+        #: Set by the steps that route: whom it is for and who makes it, as numbers or users.
+        self.number = ""
+        self.calling = ""
+        #: Who writes down what becomes of it.
+        self.record: Recorder | None = None
         #: Set by the engine: the answer has gone back without policy, which was too late
         #: or whose caller gave up; nothing that is decided now is heard of.
         self.answered = False

@@ -272,6 +272,7 @@ class Followed:
         else:
             self.ending = None
         call.watch.note(now, call, CallEvent.ANSWERED)
+        self._following.keeper.answered(now, call)
 
     def _note_first(self, now: float) -> None:
         call = self.call
@@ -290,7 +291,7 @@ class Followed:
         if flow is not None and sender.flow and sender.flow != flow.name:
             sender.flow = flow.name  # the connection before it may be gone
             if self.state == ANSWERED:
-                self._following.on_changed(now, self.call)
+                self._following.keeper.changed(now, self.call)
         method = request.method
         if method in REFRESHES:
             asked = None if self.session is None else ask(request, self.session)
@@ -351,7 +352,7 @@ class Followed:
             receiver.contact = kept(response.get("contact"))
         if offer.asked is not None and self.ending is None:
             self._refresh(now, interval(offer.asked, response))
-        self._following.on_changed(now, self.call)
+        self._following.keeper.changed(now, self.call)
 
     def _refresh(self, now: float, seconds: int) -> None:
         # RFC 4028 8.2: each 2xx says it anew, and one without an interval ends the timer.
@@ -376,6 +377,7 @@ class Followed:
             self._expiry = None
         self._following.forget(self)
         self.call.watch.note(now, self.call, event)
+        self._following.keeper.ended(now, self.call)
 
     def _later_pass(self) -> "Followed | None":
         """Where the same dialog has passed here once more; it hears what this one hears."""

@@ -1,7 +1,7 @@
 """The table of followed calls: which there are, and which one a request belongs to."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from oneproxy.engine.call import Call, CallEvent, Session, Watch
 from oneproxy.engine.flow import Flow
@@ -18,6 +18,24 @@ __all__ = ["Followed", "Following"]
 #: How often one call may pass here and be followed each time: an application server that
 #: sends it back (a spiral, RFC 3261 6) once or twice, a caller who repeats himself for ever.
 _PASSES: Final = 8
+#: What an INVITE is refused with that nobody has room to follow.
+_FULL: Final = 503
+
+
+class Keeper(Protocol):
+    """Who keeps answered calls beyond this process: `records.keeper.Keeper`."""
+
+    def answered(self, now: float, call: Call) -> None:
+        """It has been answered."""
+        ...
+
+    def changed(self, now: float, call: Call) -> None:
+        """What stands of an answered call is another one: by a refresh, or another flow."""
+        ...
+
+    def ended(self, now: float, call: Call) -> None:
+        """It is over, answered or not."""
+        ...
 
 
 class Following:
@@ -27,7 +45,7 @@ class Following:
     node's. send: sends a request of our own, whose answer nobody waits for.
     """
 
-    __slots__ = ("_calls", "_capacity", "_counters", "_is_own_route", "_send", "_wheel", "on_changed", "size")
+    __slots__ = ("_calls", "_capacity", "_counters", "_is_own_route", "_send", "_wheel", "keeper", "size")
 
     def __init__(
         self,
@@ -45,8 +63,7 @@ class Following:
         self._calls: dict[str, Followed] = {}
         #: How many calls are followed.
         self.size = 0
-        #: Told when what stands of an answered call is another one: by a refresh, or another flow.
-        self.on_changed: Callable[[float, Call], None] = _nobody
+        self.keeper: Keeper = NOBODY
 
     def __len__(self) -> int:
         """How many calls are followed."""
@@ -62,7 +79,7 @@ class Following:
         """
         if self.size >= self._capacity:
             self._counters.dropped["calls-full"] += 1
-            tell_of_none(now, request, watch)
+            tell_of_none(now, request, watch, _FULL)
             return None
         call = Call(request.call_id[:KEPT], request.from_tag[:KEPT], now, watch)
         followed = Followed(self, call, session)
@@ -77,7 +94,7 @@ class Following:
                 passes += 1
             if passes >= _PASSES:
                 self._counters.dropped["call-repeated"] += 1
-                tell_of_none(now, request, watch)
+                tell_of_none(now, request, watch, _FULL)
                 return None
             last.next = followed
         self.size += 1
@@ -192,11 +209,23 @@ class Following:
         followed.next = None
 
 
-def _nobody(_now: float, _call: Call) -> None:
+class _Nobody:
     """Nobody keeps calls."""
 
+    __slots__ = ()
 
-def tell_of_none(now: float, request: Request, watch: Watch) -> None:
+    def answered(self, _now: float, _call: Call) -> None:
+        """It is not kept."""
+
+    changed = ended = answered
+
+
+NOBODY: Final = _Nobody()
+
+
+def tell_of_none(now: float, request: Request, watch: Watch, status: int) -> None:
     """The call that `request` would begin is refused before it is followed: nobody waits for its end."""
     call = Call(request.call_id[:KEPT], request.from_tag[:KEPT], now, watch)
+    call.ended_at = now
+    call.status = status
     watch.note(now, call, CallEvent.GIVEN_UP)

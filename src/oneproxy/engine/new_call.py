@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Final
 
-from oneproxy.engine.call import Call, CallEvent, Session
+from oneproxy.engine.call import Call, CallEvent, Session, Watch
 from oneproxy.engine.decisions import Reply
 from oneproxy.engine.following import tell_of_none
-from oneproxy.engine.inside import FULL
+from oneproxy.engine.inside import FULL, TOO_MANY_HOPS
 
 if TYPE_CHECKING:
     from oneproxy.engine.context import Context
@@ -32,13 +32,20 @@ def begin(
     now: float, context: "Context", ask: "Ask", decision: "Forward", gate: "Gate", following: "Following"
 ) -> Reply | None:
     """Follow a new call where policy or the limit wants that; what it is refused with, or None."""
-    watch, session, limit = decision.watch, decision.session, gate.limit
+    watch, session, limit, record = decision.watch, decision.session, gate.limit, ask.record
+    if record is not None:
+        record.watch = watch
+        watch = record
+        session = session or _UNASKED
     if limit is not None:
         # It was let in some time ago if it had to wait for its decision, as all others that waited.
         if now < gate.shut_until and gate.refuses(now, ask.flow, ask.request, ask.uri):
+            refusal = gate.reply(now)
             if watch is not None:
-                tell_of_none(now, ask.request, watch)
-            return gate.reply(now)
+                if record is not None:
+                    record.refusing(limit.cause)
+                tell_of_none(now, ask.request, watch, refusal.status)
+            return refusal
         if watch is None and limit.follows:
             watch, session = _NOBODY, _UNASKED
     if watch is not None:
@@ -48,8 +55,29 @@ def begin(
             return FULL
         followed.context = context
         context.follow = followed
+        context.attempts = followed.call.attempts
         if isinstance(followed.asked, Reply):
             return followed.asked
         context.asked = followed.asked
     gate.begun(now)
     return None
+
+
+def tell_of_no_hop(now: float, ask: "Ask", decision: "Forward") -> None:
+    """A call that would go on has no hops left: who waits to hear of it does so no more."""
+    watch: Watch | None = decision.watch
+    if ask.record is not None:
+        ask.record.watch = watch
+        watch = ask.record
+    if watch is not None:
+        tell_of_none(now, ask.request, watch, TOO_MANY_HOPS.status)
+
+
+def record_reply(now: float, ask: "Ask", reply: Reply, context: "Context | None") -> None:
+    """Policy answers by itself: at once, or when it knows of no further target."""
+    record = ask.record
+    assert record is not None
+    if context is None or context.follow is None:
+        record.refused(now, reply.status, reply.cause)
+    else:
+        record.refusing(reply.cause)

@@ -1,7 +1,7 @@
 """Server transactions: the upstream side of a request (RFC 3261 17.2, RFC 6026, RFC 4320)."""
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from oneproxy.engine.machines import (
     ACCEPTED,
@@ -37,6 +37,10 @@ from oneproxy.engine.timers import (
 )
 from oneproxy.engine.transaction import Transaction
 from oneproxy.sip.response import respond
+
+_GIVEN_UP: Final = 487
+#: Why a request is refused that policy has not decided on in time.
+_LATE: Final = "no-decision"
 
 if TYPE_CHECKING:
     from oneproxy.engine.context import Context
@@ -84,6 +88,17 @@ class ServerTransaction(Transaction):
         self.until = now + PENDING_LIMIT
         self.tables.wheel.set(self, min(self.due, self.until))
 
+    def _answer_for_policy(self, now: float, status: int) -> None:
+        """The answer goes back that policy has not decided on: it was too late, or nobody wants it."""
+        ask = self.ask
+        self.ask = None
+        if ask is not None:
+            ask.answered = True
+            if ask.record is not None:
+                given_up = status == _GIVEN_UP
+                cause, by = ("", "caller") if given_up else (_LATE, "")
+                ask.record.refused(now, status, cause, by)
+
     def repeat(self) -> None:
         """The request came again."""
         step = self.step(REPEAT)
@@ -113,8 +128,7 @@ class ServerTransaction(Transaction):
             tables.unanswered -= 1
             self.request = None
             if self.ask is not None:
-                self.ask.answered = True
-                self.ask = None
+                self._answer_for_policy(now, status)
         if self.state == ACCEPTED:
             # RFC 6026 8.5: the 2xx is the callee's to repeat, so nothing is kept of it.
             self.last = None
@@ -175,7 +189,7 @@ class ServerTransaction(Transaction):
         elif now < self.until:
             self.tables.wheel.set(self, self.until)
         else:
-            self.tables.counters.dropped["no-decision"] += 1
+            self.tables.counters.dropped[_LATE] += 1
             self.reply(now, 503, "Service Unavailable", ("Retry-After: 5",))
 
     def _look_after(self, now: float) -> None:

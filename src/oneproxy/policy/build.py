@@ -11,6 +11,7 @@ from oneproxy.policy.live import Live, on_wire
 from oneproxy.policy.location import LocationStep
 from oneproxy.policy.order import Order
 from oneproxy.policy.sanity import Sanity
+from oneproxy.records.step import Records
 from oneproxy.registrar.departures import Save
 from oneproxy.registrar.gruu import Gruus
 from oneproxy.registrar.location import Location
@@ -79,6 +80,7 @@ def build(
             Registrar(
                 location, domains.find, live.subscribers, save, answer, flow_of, mirror, from_memory, gruus
             ),
+            Records(live.site),
             trunks,
             LocationStep(location, domains, live.subscribers, flow_of, gruus, mirror),
         ],

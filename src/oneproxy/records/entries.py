@@ -32,6 +32,7 @@ class Kind(IntEnum):
 
     STANDS = 1  # it stands, with this data; said again it is the later one that counts
     ENDED = 2  # it is over
+    RECORD = 3  # it is over, and this is its record; number 0 for one that never stood
 
 
 class Fault(StrEnum):

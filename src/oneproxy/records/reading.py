@@ -33,7 +33,7 @@ class Found:
         """One entry after the other."""
         if kind == Kind.STANDS:
             self.standing[number] = data
-        elif kind == Kind.ENDED:
+        elif kind in (Kind.ENDED, Kind.RECORD):
             self.standing.pop(number, None)
         self.last = max(self.last, number)
 

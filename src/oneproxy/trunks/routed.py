@@ -6,11 +6,21 @@ the INVITE once more, as another request with a higher CSeq (RFC 3261 22.2).
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from oneproxy.engine.call import Call as EngineCall
 from oneproxy.engine.call import CallEvent, Session
-from oneproxy.engine.decisions import BY_SITE, Ask, Best, Decision, Forward, Outcome, Reply, Target
+from oneproxy.engine.decisions import (
+    BY_SITE,
+    Ask,
+    Best,
+    Decision,
+    Forward,
+    Outcome,
+    Party,
+    Reply,
+    Target,
+)
 from oneproxy.trunks.answer import Answer
 from oneproxy.trunks.attempt import Attempt
 from oneproxy.trunks.authenticator import Turn
@@ -36,18 +46,6 @@ _MOST_CSEQ: Final = 2**31 - 1
 _NOT_PROVED: Final = 500
 
 
-class Keeping(Protocol):
-    """Who keeps answered calls beyond this process: `records.keeper.Keeper`."""
-
-    def answered(self, call: EngineCall, provider: str = "", gateway: str = "") -> None:
-        """It has been answered; this gateway has it."""
-        ...
-
-    def ended(self, call: EngineCall) -> None:
-        """It is over."""
-        ...
-
-
 class RoutedCall:
     """One call, from its first gateway to its end."""
 
@@ -56,7 +54,6 @@ class RoutedCall:
         "_call",
         "_failed",
         "_identity",
-        "_keeping",
         "_more",
         "_plan",
         "_session",
@@ -73,7 +70,6 @@ class RoutedCall:
         call: Call,
         identity: Identity | None,
         session: Session | None,
-        keeping: Keeping | None = None,
     ) -> None:
         self.walk = walk
         self._sides = sides
@@ -81,7 +77,6 @@ class RoutedCall:
         self._call = call
         self._identity = identity
         self._session = session
-        self._keeping = keeping
         #: What the gateways came to, in the order in which they were tried.
         self._failed: list[Outcome] = []
         #: Proofs that the present gateway was sent in this call, and where its nonces are.
@@ -113,18 +108,14 @@ class RoutedCall:
         heard_at = outcome.first_response_at
         return self._go(ask, self.walk.failed(ask.now, status, outcome.error, wait_s, heard_at))
 
-    def note(self, now: float, call: EngineCall, event: CallEvent) -> None:
+    def note(self, now: float, _call: EngineCall, event: CallEvent) -> None:
         """What becomes of the call."""
         attempt = self.walk.attempt
         if event is CallEvent.ENDED or event is CallEvent.GIVEN_UP:
             self.walk.end(now)
-            if self._keeping is not None and event is CallEvent.ENDED:
-                self._keeping.ended(call)
         elif attempt is not None:
             if event is CallEvent.ANSWERED:
                 attempt.answered(now)
-                if self._keeping is not None:
-                    self._keeping.answered(call, attempt.provider.site.name, attempt.gateway.site.name)
             elif event is CallEvent.FIRST_RESPONSE:
                 attempt.reached(now)
                 if self._authenticator is not None:
@@ -171,6 +162,7 @@ class RoutedCall:
             heard=attempt.responded,
             source=BY_SITE,
             answered=partial(self.walk.won, attempt),
+            party=Party(attempt.provider.site.name, attempt.gateway.site.name, out.calling),
         )
 
     def _answer(self, answer: Answer) -> Decision:

@@ -29,7 +29,7 @@ from oneproxy.trunks.inbound import Arrival, Peers, may_go_out
 from oneproxy.trunks.numbers import dialled_number, number_or_user
 from oneproxy.trunks.outgoing import Side, make_outgoing
 from oneproxy.trunks.rewriting import Form
-from oneproxy.trunks.routed import NO_NUMBER, Keeping, RoutedCall, reply_of
+from oneproxy.trunks.routed import NO_NUMBER, RoutedCall, reply_of
 from oneproxy.trunks.routes import ALL, Plan, Routes
 from oneproxy.trunks.sides import Sides, peers_of
 from oneproxy.trunks.trunks import Trunks
@@ -67,7 +67,6 @@ class TrunkStep:
         "_routes",
         "_sessions",
         "_sides",
-        "keeping",
         "peers",
         "routes",
         "trunks",
@@ -97,8 +96,6 @@ class TrunkStep:
         self.peers = Peers()
         #: The providers that tables were made of last.
         self._providers: list[Provider] = []
-        #: Who keeps answered calls beyond this process.
-        self.keeping: Keeping | None = None
         self._sides = Sides(random)
         #: By country: how numbers are dialled there. By provider: what keeps its calls alive.
         self._forms: dict[str, Form] = {}
@@ -179,7 +176,7 @@ class TrunkStep:
             return Message(self, call, plan, identity).decide(ask)
         walk = self.trunks.walk(plan.value)
         session = self._session(plan.value)
-        return RoutedCall(walk, self._sides, plan, call, identity, session, self.keeping).begin(ask)
+        return RoutedCall(walk, self._sides, plan, call, identity, session).begin(ask)
 
     def find(self, ask: Ask) -> tuple[Call, Identity | None, Plan] | None:
         """The call that a request makes, who makes it, and its route; None where no route is for it."""
@@ -217,6 +214,7 @@ class TrunkStep:
             if country:
                 number = self._form(country).read(number)
         caller = ask.subscriber or ""
+        ask.number, ask.calling = number, calling
         call = Call(number, ask.now, domain, caller, calling, ask.flow.host, sides, is_user)
         return call, identity
 

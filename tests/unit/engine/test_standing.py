@@ -17,13 +17,30 @@ START = 1000.0
 ENDED = CallEvent.ENDED
 
 
+class Changes:
+    """Notes what has changed of calls that stand."""
+
+    def __init__(self, office: "Office") -> None:
+        self.office = office
+
+    def answered(self, now: float, call: Call) -> None:
+        """It begins to stand."""
+
+    def changed(self, now: float, call: Call) -> None:
+        """It stands otherwise."""
+        self.office.changed.append((now, call))
+
+    def ended(self, now: float, call: Call) -> None:
+        """It stands no more."""
+
+
 class Office:
     """A table of followed calls, and the one who watches them."""
 
     def __init__(self, now: float = START, capacity: int = 10) -> None:
         self.tables = Tables(now)
         self.following = Following(self.tables, capacity, lambda _: False, self.send)
-        self.following.on_changed = lambda now, call: self.changed.append((now, call))
+        self.following.keeper = Changes(self)
         self.events: list[tuple[float, Call, CallEvent]] = []
         self.changed: list[tuple[float, Call]] = []
         self.sent: list[OwnRequest] = []

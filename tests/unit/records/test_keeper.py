@@ -8,7 +8,7 @@ from random import Random
 from structlog.testing import capture_logs
 
 from oneproxy.engine.call import Call, CallEvent, Session, Watch
-from oneproxy.engine.decisions import Forward, Target
+from oneproxy.engine.decisions import Forward, Party, Target
 from oneproxy.engine.following import Following
 from oneproxy.engine.standing import Standing
 from oneproxy.records.entries import HEADER, Kind, encode
@@ -32,21 +32,19 @@ class Node:
         self.following: Following = self.world.engine.following
         self.trunks = Trunks(SITE, Random(1))
         self.keeper = Keeper(str(path), self.following.standing)
-        self.following.on_changed = self.keeper.changed
+        self.following.keeper = self.keeper
         self.calls: list[Call] = []
         self.provider = "p"
 
     def decide(self, _ask: object) -> Forward:
         """Every call goes to the gateway."""
-        return Forward([Target("sip:bob@192.0.2.20")], watch=self, session=Session(600))
+        party = Party(self.provider, "a") if self.provider else None
+        return Forward([Target("sip:bob@192.0.2.20", party=party)], watch=self, session=Session(600))
 
     def note(self, now: float, call: Call, event: CallEvent) -> None:
         """The watch of calls that this node saw begin."""
         if event is CallEvent.ANSWERED:
             self.calls.append(call)
-            self.keeper.answered(call, self.provider, "a" if self.provider else "")
-        elif event is CallEvent.ENDED:
-            self.keeper.ended(call)
 
     def start(self, killed: "Node | None" = None) -> int:
         """Go on with what the file has. killed: the node whose process is dead, and holds it no more."""

@@ -1,0 +1,57 @@
+"""The node's part that keeps calls beyond its process, and the records of those that are over."""
+
+import time
+from collections.abc import Container
+from pathlib import Path
+from typing import Final
+
+from oneproxy.engine.core import Engine
+from oneproxy.policy.order import Order
+from oneproxy.records.keeper import Keeper
+from oneproxy.records.step import Records
+from oneproxy.site.model import Machine
+from oneproxy.transport.driver import Driver
+from oneproxy.trunks.step import TrunkStep
+
+_SUFFIX: Final = ".journal"
+
+
+class CallWork:
+    """The journal of one engine's calls. index: of the node on this machine. served: the domains."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        index: int,
+        engine: Engine,
+        policy: Order,
+        served: Container[str],
+        driver: Driver,
+    ) -> None:
+        self._driver = driver
+        self._following = engine.following
+        node = f"{machine.name}-{index}"
+        journal = Path(machine.last_site).parent / f"oneproxy-{node}{_SUFFIX}"
+        self._keeper = Keeper(str(journal), self._following.standing, node, served, self._shift)
+        self._following.keeper = self._keeper
+        for step in policy.steps:
+            if isinstance(step, Records):
+                step.writer = self._keeper
+            elif isinstance(step, TrunkStep):
+                self._trunks = step.trunks
+
+    @property
+    def lost(self) -> int:
+        """Entries of the journal that could not be written."""
+        return self._keeper.lost
+
+    def resume(self) -> None:
+        """Follow again what was on when the process before this one ended; before anything is received."""
+        self._keeper.start(self._driver.now(), self._following.adopt, self._trunks.adopt)
+
+    def stop(self) -> None:
+        """The node ends: what is to last is written."""
+        self._keeper.close()
+
+    def _shift(self) -> float:
+        return time.time() - self._driver.now()
