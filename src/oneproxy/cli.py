@@ -26,7 +26,6 @@ TRACEBACK: Final = "ONEPROXY_TRACEBACK"
 
 #: What an idle section means where saying that it is idle is not enough.
 WARNINGS: Final = {
-    "cdr": "no call records are written",
     "farm.peers": "this machine's bindings are known to itself alone",
     "node.processes": "one node serves, on one core",
 }

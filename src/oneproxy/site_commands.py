@@ -54,7 +54,7 @@ def add_to(app: typer.Typer) -> None:
 
 def apply(file: SiteFile, config: Config = None, comment: Comment = "") -> None:
     """Make the site of a file the one that runs, as a new version."""
-    from oneproxy.site.entries import SECTIONS, digest
+    from oneproxy.site.entries import digest
     from oneproxy.store.site_rows import FileOf
 
     configuration = read_or_exit(file, to_stderr=True, machine=False)
@@ -64,9 +64,6 @@ def apply(file: SiteFile, config: Config = None, comment: Comment = "") -> None:
     with _sites(config, configuration, create=True) as sites:
         written = sites.replace(configuration.entries, _by(comment or f"from {source.name}"), source)
         _tell(written)
-    for section in configuration.site.idle_sections:
-        if section in SECTIONS:
-            typer.echo(f"{file}: [{section}] is stored, but this version does not act on it", err=True)
 
 
 def export(config: Config = None, version: Shown = None) -> None:

@@ -108,12 +108,15 @@ def test_check_counts_what_a_good_file_has(tmp_path: Path) -> None:
 
 def test_check_says_what_this_version_does_not_act_on(tmp_path: Path) -> None:
     file = write(
-        tmp_path, GOOD + '[[access]]\nsource = "10.0.0.0/8"\naction = "deny"\n[cdr]\nenabled = true\n'
+        tmp_path,
+        GOOD + '[cdr]\nenabled = true\n[farm]\naddress = "10.0.0.1:5070"\npeers = ["10.0.0.2:5070"]\n',
     )
     status, output, errors = invoke("check", str(file))
     assert (status, errors) == (0, "")
     assert output.splitlines()[1:] == [
-        f"{file}: [cdr] is read, but this version does not act on it: no call records are written",
+        f"{file}: [farm.address] is read, but this version does not act on it",
+        f"{file}: [farm.peers] is read, but this version does not act on it: "
+        "this machine's bindings are known to itself alone",
     ]
 
 
@@ -210,13 +213,13 @@ def test_run_with_a_file_says_that_it_is_ready_and_no_more(
 def test_run_warns_of_every_section_that_it_does_not_act_on(
     tmp_path: Path, runs: list[object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = "[node]\nprocesses = 2\n[cdr]\nenabled = true\n"
+    text = '[node]\nprocesses = 2\n[farm]\npeers = ["10.0.0.2:5070"]\n'
     file = write(tmp_path, GOOD + text)
     _, output, _ = invoke("run", "--config", str(file))
     warned = [line for line in output.splitlines() if "does not act on it" in line]
     assert len(warned) == 2
     assert "one node serves" in warned[0]
-    assert "no call records are written" in warned[1]
+    assert "known to itself alone" in warned[1]
 
 
 def test_the_exit_status_of_run_is_the_supervisors(monkeypatch: pytest.MonkeyPatch) -> None:

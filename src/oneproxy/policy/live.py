@@ -12,7 +12,7 @@ import msgspec
 
 from oneproxy.sip.uri import escape_user, unescape
 from oneproxy.site.entries import Part, Registrar, part
-from oneproxy.site.model import Congestion, Domain, Flood, Provider, Route, Rule, Site, Subscriber
+from oneproxy.site.model import Cdr, Congestion, Domain, Flood, Provider, Route, Rule, Site, Subscriber
 from oneproxy.site.users import plain_number
 
 _NO_SITE: Final = Site({}, {})
@@ -61,7 +61,7 @@ class _Staged:
         self.route_lengths: set[int] = set()
         self.user_routes: set[str] = set()
         self.providers: dict[str, Provider | None] = {}
-        #: [flood], [registrar] and [congestion]; None: the section is gone.
+        #: [flood], [registrar], [congestion] and [cdr]; None: the section is gone.
         self.singles: dict[str, Part | None] = {}
 
 
@@ -73,6 +73,7 @@ class Live:
         "_staged",
         "aliases",
         "at",
+        "cdr",
         "congestion",
         "domains",
         "flood",
@@ -103,6 +104,7 @@ class Live:
         self.flood = site.flood
         self.without_database = site.without_database
         self.congestion = site.congestion
+        self.cdr = site.cdr
         #: Which version it is, and when that was made; 0: none that the recorder knows.
         self.version = 0
         self.at = 0.0
@@ -126,6 +128,7 @@ class Live:
             providers=self.providers,
             routes=self.routes,
             congestion=self.congestion,
+            cdr=self.cdr,
         )
 
     def stage(self, entries: Iterable[tuple[str, str, str]], first: bool) -> list[str]:
@@ -164,7 +167,7 @@ class Live:
             self.route_lengths.clear()
             self.user_routes.clear()
             self.flood, self.without_database = Flood(), Registrar().without_database
-            self.congestion = Congestion()
+            self.congestion, self.cdr = Congestion(), Cdr()
         _put(self.domains, staged.domains)
         _put(self._rules, staged.rules)
         # Whole mappings at once, as of subscribers: there may be a hundred thousand.
@@ -195,7 +198,7 @@ class Live:
                     self._staged.user_routes.add(key)
             case Provider():
                 self._staged.providers[found.name] = found
-            case Flood() | Registrar() | Congestion():
+            case Flood() | Registrar() | Congestion() | Cdr():
                 self._staged.singles[section] = found
             case None if section == "subscriber":
                 self._stage_gone(on_wire(key), key)
@@ -246,6 +249,8 @@ class Live:
                 self.without_database = registrar.without_database
             elif section == "congestion":
                 self.congestion = found if isinstance(found, Congestion) else Congestion()
+            elif section == "cdr":
+                self.cdr = found if isinstance(found, Cdr) else Cdr()
 
 
 def _put(mapping: dict[str, Any], staged: Mapping[str, Any]) -> None:

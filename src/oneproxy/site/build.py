@@ -106,5 +106,3 @@ def _idle_sections(tables: Tables) -> Iterator[str]:
         yield "farm.address"
     if tables.farm.peers:
         yield "farm.peers"
-    if tables.cdr.enabled:
-        yield "cdr"

@@ -19,7 +19,18 @@ from typing import Any, Final
 
 import msgspec
 
-from oneproxy.site.model import Congestion, Domain, Entries, Flood, Provider, Route, Rule, Site, Subscriber
+from oneproxy.site.model import (
+    Cdr,
+    Congestion,
+    Domain,
+    Entries,
+    Flood,
+    Provider,
+    Route,
+    Rule,
+    Site,
+    Subscriber,
+)
 
 #: Sections that are lists of tables, in the order in which a file is written.
 LISTS: Final = ("domain", "subscriber", "access", "provider", "route")
@@ -36,7 +47,7 @@ class Registrar(msgspec.Struct, frozen=True):
     without_database: str = "refuse"
 
 
-Part = Domain | Subscriber | Rule | Flood | Registrar | Provider | Route | Congestion
+Part = Domain | Subscriber | Rule | Flood | Registrar | Provider | Route | Congestion | Cdr
 _PARTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "domain": msgspec.json.Decoder(Domain),
     "subscriber": msgspec.json.Decoder(Subscriber),
@@ -46,6 +57,7 @@ _PARTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "registrar": msgspec.json.Decoder(Registrar),
     "provider": msgspec.json.Decoder(Provider),
     "congestion": msgspec.json.Decoder(Congestion),
+    "cdr": msgspec.json.Decoder(Cdr),
 }
 _table: Final = msgspec.json.Decoder(dict[str, Any])
 _encoder: Final = msgspec.json.Encoder(order="sorted")
@@ -148,7 +160,7 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
     rules: list[Rule] = []
     routes: dict[str, Route] = {}
     providers: dict[str, Provider] = {}
-    flood, registrar, congestion = Flood(), Registrar(), Congestion()
+    flood, registrar, congestion, cdr = Flood(), Registrar(), Congestion(), Cdr()
     for key, found in _parts(entries):
         match found:
             case Domain():
@@ -167,6 +179,8 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
                 providers[found.name] = found
             case Congestion():
                 congestion = found
+            case Cdr():
+                cdr = found
     return Site(
         domains,
         subscribers,
@@ -177,6 +191,7 @@ def to_site(entries: Entries, idle_sections: tuple[str, ...] = ()) -> Site:
         providers,
         routes,
         congestion,
+        cdr,
     )
 
 

@@ -321,6 +321,18 @@ class Congestion(Struct, frozen=True):
     emergency: tuple[str, ...] = ("112", "911")
 
 
+class Cdr(Struct, frozen=True):
+    """Call records: [cdr]."""
+
+    enabled: bool = False
+    #: How long rows of the table stay; 0: for ever.
+    keep_days: int = 0
+    #: The most that one node's journal may take, of 1,048,576 octets each.
+    journal_mb: int = 1024
+    #: What becomes of new calls then: "drop-oldest" loses the oldest records, "refuse-calls" none.
+    when_full: str = "drop-oldest"
+
+
 class Site(Struct, frozen=True):
     """The live part of the configuration."""
 
@@ -339,6 +351,7 @@ class Site(Struct, frozen=True):
     #: the order in which they are asked.
     routes: dict[str, Route] = {}
     congestion: Congestion = Congestion()
+    cdr: Cdr = Cdr()
 
 
 #: The section and the key of an entry of the site, such as ("subscriber", "alice@example.com").

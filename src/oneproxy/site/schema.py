@@ -374,6 +374,11 @@ class Cdr(Table):
     """[cdr]: call records."""
 
     enabled: Flag = False
+    keep_days: Annotated[int, whole(0, 36_500, "days")] = 0
+    journal_mb: Annotated[int, whole(16, 1_000_000, "MB")] = 1024
+    when_full: Annotated[
+        Literal["drop-oldest", "refuse-calls"], Field(description='"drop-oldest" or "refuse-calls"')
+    ] = "drop-oldest"
 
 
 #: The sections of the site, which is kept in the system database; the others are this machine's.

@@ -8,6 +8,7 @@ from oneproxy.policy.live import Live, on_wire
 from oneproxy.registrar.location import Location
 from oneproxy.site.entries import encode_value
 from oneproxy.site.model import (
+    Cdr,
     Congestion,
     Domain,
     Flood,
@@ -86,6 +87,7 @@ def test_a_whole_version_leaves_nothing_of_what_was_before() -> None:
             Flood(ban_s=1),
             "memory",
             congestion=Congestion(calls=7),
+            cdr=Cdr(True),
         )
     )
     live.stage([user("a")], True)
@@ -108,10 +110,12 @@ def test_rules_floods_and_the_registrar_come_and_go() -> None:
     live.stage([rule, flood, registrar, row("congestion", "", calls=7, retry_after_s=[1, 2])], True)
     site = live.become(1, 0.0, False)
     assert site.congestion == Congestion(calls=7, retry_after_s=(1, 2))
+    live.stage([row("cdr", "", enabled=True, keep_days=90)], False)
+    assert live.become(1, 0.0, False).cdr == Cdr(True, 90)
     assert site.access == (Rule("10.0.0.0/8", "", "deny"),)
     assert (site.flood, site.without_database) == (Flood(ban_s=5), "memory")
     live.stage([("access", "source 10.0.0.0/8", ""), ("flood", "", ""), ("registrar", "", "")], True)
-    live.stage([("congestion", "", "")], False)
+    live.stage([("congestion", "", ""), ("cdr", "", "")], False)
     assert live.become(2, 0.0, False) == Site({}, {})
 
 

@@ -11,6 +11,7 @@ from oneproxy.site.export import to_toml
 from oneproxy.site.file import read, read_text
 from oneproxy.site.model import (
     Admin,
+    Cdr,
     Configuration,
     Congestion,
     Domain,
@@ -111,6 +112,9 @@ max_calls = 1000
 retry_after_s = [5, 15]
 [cdr]
 enabled = true
+keep_days = 90
+journal_mb = 512
+when_full = "refuse-calls"
 """
 
 
@@ -169,10 +173,10 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
         "carrier-b": Provider("carrier-b"),
     }
     assert found.site.congestion == Congestion(calls=50, max_calls=1000)
+    assert found.site.cdr == Cdr(True, 90, 512, "refuse-calls")
     assert found.site.idle_sections == (
         "farm.address",
         "farm.peers",
-        "cdr",
     )
 
 
@@ -447,6 +451,12 @@ pasword = "hunter2"
         ),
         ('[domain]\nname = "x"', "f:6: found cannot declare ('domain',) twice, in column 8; allowed TOML 1.0"),
         ("route = 3", "f:6: domain[1].route: found an unknown key; allowed name, aliases, authenticate, algorithms, min_expires_s, max_expires_s, default_expires_s, spread_percent, max_contacts, when_full, gruu, service_route, redirect, redirect_status, follow_redirects, country"),
+        ("[cdr]\nkeep_days = -1", "f:7: cdr.keep_days: found -1; allowed days from 0 to 36500"),
+        ("[cdr]\njournal_mb = 8", "f:7: cdr.journal_mb: found 8; allowed MB from 16 to 1000000"),
+        (
+            '[cdr]\nwhen_full = "stop"',
+            'f:7: cdr.when_full: found "stop"; allowed "drop-oldest" or "refuse-calls"',
+        ),
         ('[cdr]\nenabled = "yes"', 'f:7: cdr.enabled: found "yes"; allowed true or false'),
         ("[capacity]\ncalls = true", "f:7: capacity.calls: found true; allowed a whole number from 1 to 10000000"),
     ],
