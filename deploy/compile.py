@@ -25,6 +25,7 @@ ROOMS: Final = ("sip", "engine", "registrar", "access", "congestion", "trunks", 
 BESIDE: Final = (
     *(f"transport/{name}.py" for name in "connection connections driver flows loop stream udp wire".split()),
     *("ipc/batch.py", "ipc/link.py", "ipc/stream.py"),
+    *("records/identifier.py", "records/recording.py", "records/step.py"),
 )
 LEFT_OUT: Final = frozenset(("engine/standing.py", "registrar/bindings.py"))
 
