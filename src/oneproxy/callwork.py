@@ -48,6 +48,7 @@ class CallWork:
     def resume(self) -> None:
         """Follow again what was on when the process before this one ended; before anything is received."""
         self._keeper.start(self._driver.now(), self._following.adopt, self._trunks.adopt)
+        self._driver.ahead = self._keeper.write_ahead
 
     def stop(self) -> None:
         """The node ends: what is to last is written."""

@@ -138,6 +138,12 @@ class Journal:
             else:
                 self._writing = self._loop.call_soon(self._write)
 
+    def write(self) -> None:
+        """Write what has changed now."""
+        if self._writing is not None:
+            self._writing.cancel()
+        self._write()
+
     def close(self) -> None:
         """Write what is left, and have the machine keep it. It waits for the disk."""
         self._is_closed = True

@@ -232,6 +232,15 @@ class Keeper:
         give_back(self._claimed)
         self._claimed = TAKEN
 
+    def write_ahead(self) -> None:
+        """Write what has changed, before anybody hears of it.
+
+        Whoever is told that a call is answered, or over, may rely on its record, whatever becomes of
+        this process then.
+        """
+        if (self._records or self._changed or self._ended) and self._journal is not None:
+            self._journal.write()
+
     def changes(self) -> list[bytes]:
         """Entries of what has changed, as `records.journal.Whole` wants them."""
         self.shift_s = self._shift()

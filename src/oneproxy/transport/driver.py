@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -16,6 +16,10 @@ from oneproxy.transport.stream import StreamListener
 from oneproxy.transport.udp import UdpListener
 
 _log: Final = structlog.get_logger()
+
+
+def _nothing() -> None:
+    """Nothing has to be kept."""
 
 
 class Clock:
@@ -53,6 +57,8 @@ class Driver:
         self._now = clock.now()
         self._engine: Engine | None = None
         self._faults = Faults(_log)
+        #: Called before anything is sent: what nobody may hear of before it is kept is kept then.
+        self.ahead: Callable[[], None] = _nothing
 
     @property
     def faults(self) -> int:
@@ -111,6 +117,8 @@ class Driver:
         assert engine is not None
         self._flushing = False
         out = engine.out
+        if out:
+            self._keep_ahead()
         for flow, data in out:
             try:
                 flow.send(data)
@@ -125,6 +133,12 @@ class Driver:
         deadline = engine.deadline()
         if deadline is not None and (self._alarm is None or deadline < self._alarm_at):
             self._set_alarm(deadline)
+
+    def _keep_ahead(self) -> None:
+        try:
+            self.ahead()
+        except Exception:
+            self._fault("nothing kept ahead")
 
     def flush_soon(self) -> None:
         """Flush at the end of this turn of the loop: answers that come together leave together."""
