@@ -111,6 +111,8 @@ class Driver:
         assert engine is not None
         self._flushing = False
         out = engine.out
+        if out and engine.telling.is_due(self._now):
+            engine.telling.tell(self._now, out)
         for flow, data in out:
             try:
                 flow.send(data)
