@@ -349,7 +349,7 @@ def test_a_via_that_asks_how_much_less_we_want_is_read_once_for_all_of_its_sende
     peer = world.peer("192.0.2.177")
     sent = 'SIP/2.0/UDP 192.0.2.177;oc;oc-algo="loss"'
     flow = peer.flow
-    assert usual_key(f"{sent};branch=z9hG4bK1", "MESSAGE", flow) is None
+    assert usual_key(f" {sent};branch=z9hG4bK1", "MESSAGE", flow) is None
     peer.send(request("MESSAGE", via='192.0.2.177;oc;oc-algo="loss"'))
     assert peer.take_response(200).all("via") == [f"{sent};branch=z9hG4bK1"]
-    assert usual_key(f"{sent};branch=z9hG4bK2", "MESSAGE", flow) == "2;192.0.2.177:5060;MESSAGE"
+    assert usual_key(f" {sent};branch=z9hG4bK2", "MESSAGE", flow) == "2;192.0.2.177:5060;MESSAGE"

@@ -34,7 +34,7 @@ def test_the_next_gateway_has_the_call() -> None:
     state = world.state("p", "g0")
     assert (state.health.state, state.health.run, state.calls, state.waiting) == (State.UP, 0, 0, 0)
     assert {kind: count for kind, count in state.ends.items() if count} == {"4xx": 1, "slowed": 10}
-    assert (state.rate, state.judged) == (1.0, 1)
+    assert (state.rate(), state.judged) == (1.0, 1)
     assert world.calls("p", "g1") == 10
 
 
