@@ -40,6 +40,10 @@ class Neighbourly(World):
             request(method, uri, *headers, branch=f"z9hG4bKc{self._calls}", call_id=f"call-{self._calls}")
         )
 
+    def overload(self, percent: int) -> None:
+        """There is room for so much less than what comes."""
+        self.engine.gate.loss_percent = percent
+
     def offer(self, calls: int) -> int:
         """So many calls, each refused by the callee or here; how many have got to the callee."""
         came = 0

@@ -7,8 +7,8 @@ from typing import Final
 import structlog
 
 from oneproxy.congestion.episode import Episode
-from oneproxy.congestion.episodes import Episodes
 from oneproxy.congestion.limit import CallLimit
+from oneproxy.congestion.slowdowns import Slowdowns
 from oneproxy.engine.core import Engine
 from oneproxy.engine.flow import Flow
 from oneproxy.site.model import Site
@@ -25,7 +25,7 @@ class CongestionWork:
         self._gate = engine.gate
         self._neighbours = engine.neighbours
         self._telling = engine.telling
-        self._slowed = Episodes(_slowing, _slowed)
+        self._slowed = Slowdowns(_slowing, _slowed)
         self._neighbours.on_slowed = self._note_slowed
         self._episode = Episode(_began, _ended)
         self._limit = CallLimit(engine.calls, self._episode)

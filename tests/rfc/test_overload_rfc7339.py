@@ -242,7 +242,7 @@ def test_5_1_the_first_answer_says_that_we_would_and_nothing_more_comes_while_th
 
 def test_4_1_to_4_4_in_overload_every_answer_says_how_much_for_how_long_and_when() -> None:
     world = Neighbourly()
-    world.engine.gate.loss_percent = 40
+    world.overload(40)
     via = told_of(world, uri="sip:example.com")
     assert via == (
         f'SIP/2.0/UDP 192.0.2.10;oc=40;oc-algo="loss";oc-validity={VALID_MS};'
@@ -252,7 +252,7 @@ def test_4_1_to_4_4_in_overload_every_answer_says_how_much_for_how_long_and_when
 
 def test_4_1_who_does_not_ask_is_told_nothing() -> None:
     world = Neighbourly()
-    world.engine.gate.loss_percent = 40
+    world.overload(40)
     assert "oc" not in told_of(world, uri="sip:example.com", asking="")
     assert "oc=" not in told_of(world, uri="sip:example.com", asking=';oc;oc-algo="rate"', branch="z9hG4bK2")
 
@@ -260,13 +260,13 @@ def test_4_1_who_does_not_ask_is_told_nothing() -> None:
 def test_nobody_is_told_anything_where_the_site_says_so() -> None:
     world = Neighbourly()
     world.engine.telling.is_on = False
-    world.engine.gate.loss_percent = 40
+    world.overload(40)
     assert "oc=" not in told_of(world, uri="sip:example.com")
 
 
 def test_4_1_a_100_and_what_is_passed_on_say_it_too() -> None:
     world = Neighbourly()
-    world.engine.gate.loss_percent = 40
+    world.overload(40)
     world.alice.send(request("INVITE", via=f"192.0.2.10;rport{ASKING}"))
     world.wait(0.2)
     for status in (100, 180, 200):
@@ -280,9 +280,9 @@ def test_4_1_a_100_and_what_is_passed_on_say_it_too() -> None:
 
 def test_5_7_the_end_is_told_for_a_minute_with_a_higher_number() -> None:
     world = Neighbourly()
-    world.engine.gate.loss_percent = 40
+    world.overload(40)
     before = read_feedback(told_of(world, uri="sip:example.com"))
-    world.engine.gate.loss_percent = 0
+    world.overload(0)
     world.wait(0.001)
     after = read_feedback(told_of(world, uri="sip:example.com", branch="z9hG4bK2"))
     assert before is not None
@@ -313,7 +313,7 @@ def test_5_10_2_a_refusal_from_its_octets_says_it_and_has_no_retry_after() -> No
     world = Neighbourly()
     world.engine.gate.limit = Shut()
     told_of(world, uri="sip:example.com")  # its Via is known from now on
-    world.engine.gate.loss_percent = 40
+    world.overload(40)
     world.engine.gate.look_again()
     requests = world.engine.counters.requests
     world.alice.send(request("INVITE", via=f"192.0.2.10{ASKING}", branch="z9hG4bK2"))
@@ -330,7 +330,7 @@ def test_who_was_told_and_is_trusted_is_known_to_send_less_for_as_long_as_that_h
     gate = world.engine.gate
     told_of(world, uri="sip:example.com")
     assert not gate.heeds(world.now, world.alice.flow)
-    gate.loss_percent = 40
+    world.overload(40)
     told_of(world, uri="sip:example.com", branch="z9hG4bK2")
     assert gate.heeds(world.now, world.alice.flow)
     assert not gate.heeds(world.now, world.bob.flow)
@@ -359,7 +359,7 @@ def test_half_of_the_new_calls_and_none_in_a_dialog_are_held_back_for_a_node_tha
                     contact = "Contact: <sip:bob@192.0.2.30>"
                     callee.send(response(came, 200, contact, to_tag="b"))  # type: ignore[arg-type]
 
-    second.engine.gate.loss_percent = 50
+    second.overload(50)
     calls, refused, ended = 1000, 0, 0
     for number in range(calls):
         call_id = f"call-{number}"
@@ -394,7 +394,7 @@ def test_half_of_the_new_calls_and_none_in_a_dialog_are_held_back_for_a_node_tha
     assert second.engine.counters.calls == ended
     assert first.engine.counters.slowed == {"oc": refused}
     # The last word holds for its time, then everything goes out again.
-    second.engine.gate.loss_percent = 0
+    second.overload(0)
     first.wait(VALID_MS / 1000.0)
     first.alice.send(request("INVITE", branch="z9hG4bKlast", call_id="last"))
     carry()

@@ -87,6 +87,10 @@ class Gate:
         #: Neighbours that were told the loss, and until when that holds.
         self._told: dict[tuple[str, int], float] = {}
 
+    def loss(self, now: float) -> int:
+        """How much less than what comes there is room for now, 0 to 100."""
+        return self.loss_percent
+
     def note_told(self, flow: "Flow", until: float) -> None:
         """Who is on `flow` was told the loss, which holds until then."""
         if len(self._told) >= _MOST_TOLD:

@@ -54,21 +54,22 @@ class Telling:
 
     def is_due(self, now: float) -> bool:
         """Whether there is something to say in what is sent now."""
-        if self._gate.loss_percent and self.is_on:
+        if self.is_on and self._gate.loss(now):
             self._until = now + _OVER_S
         return now < self._until
 
     def tell(self, now: float, out: "list[tuple[Flow, bytes]]") -> None:
         """Say it in all responses of `out` whose receiver asks."""
+        percent = self._gate.loss(now)
         for at, (flow, data) in enumerate(out):
             if data.startswith(b"SIP/2.0 ") and b";oc" in data:
-                told = self._told(now, data)
+                told = self._told(now, percent, data)
                 if told is not None:
                     out[at] = flow, told
-                    if self._gate.loss_percent:
+                    if percent:
                         self._gate.note_told(flow, now + VALID_MS / 1000.0)
 
-    def _told(self, now: float, data: bytes) -> bytes | None:
+    def _told(self, now: float, percent: int, data: bytes) -> bytes | None:
         """The response with what we say; None where its receiver does not ask."""
         start = data.find(b"\r\n") + 2
         end = data.find(b"\r\n", start)
@@ -77,7 +78,7 @@ class Telling:
             end = data.find(b"\r\n", start)
         if end <= start:
             return None
-        text = self._params(now)
+        text = self._params(now, percent)
         line = data[start:end]
         if b"," not in line and _ASKING in line:
             # As we ask ourselves, and others will: 0.3 us instead of 8.
@@ -88,14 +89,13 @@ class Telling:
                 return None
             line = f"{name}: {replaced(value, text.decode('latin-1'))}".encode("latin-1")
         rest = data[end:]
-        if self._gate.loss_percent and data.startswith(_REFUSAL):
+        if percent and data.startswith(_REFUSAL):
             # RFC 7339 5.10.2: it would stop him, who does send less.
             before, found, after = rest.partition(_RETRY_AFTER)
             rest = before + after[after.find(b"\r\n") :] if found else rest
         return data[:start] + line + rest
 
-    def _params(self, now: float) -> bytes:
-        percent = self._gate.loss_percent
+    def _params(self, now: float, percent: int) -> bytes:
         if self._of != (now, percent):
             self._of = now, percent
             valid_ms = VALID_MS if percent else 0

@@ -1,4 +1,4 @@
-"""Episodes of several at a time: of each its first refusal and its last one are told."""
+"""Neighbours that are sent less: of each the first request that is held back and the last one are told."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,11 +6,11 @@ from functools import partial
 from oneproxy.congestion.episode import Episode
 
 
-class Episodes:
-    """One episode after another of each name; it is woken at its deadline.
+class Slowdowns:
+    """One episode after another of each neighbour, by name; it is woken at its deadline.
 
     on_began, on_ended: as of `Episode`, with the name before. An episode that is over is forgotten, so
-    that there are no more than names that were refused something within its last seconds.
+    that there are no more than neighbours that something was held back from within the last seconds.
     """
 
     __slots__ = ("_of", "_on_began", "_on_ended", "on_sooner")
@@ -27,7 +27,7 @@ class Episodes:
         self.on_sooner: Callable[[], None] | None = None
 
     def note(self, now: float, name: str, cause: str) -> None:
-        """Something of this name was refused."""
+        """Something was held back from the neighbour of this name."""
         episode = self._of.get(name)
         if episode is not None:
             episode.note(now, cause)
