@@ -75,7 +75,7 @@ class World:
 
     decisions: one for each ask. Beyond them the last one holds for new requests, and the
     best response goes back when branches have failed. One that can be called is called
-    with the ask. `asked` keeps every ask. transport: of the listener; also: of others.
+    with the ask. `asked` keeps every ask. transport: of the listener; also: of others. host: its address.
     """
 
     def __init__(
@@ -86,15 +86,16 @@ class World:
         transport: str = "UDP",
         also: tuple[str, ...] = (),
         calls: int = 0,
+        host: str = PROXY,
     ) -> None:
         self.now = START
         self.decisions = decisions or (NOT_FOUND,)
         self.asked: list[Ask] = []
-        self.listener = Listener(transport, PROXY, 5060)
+        self.listener = Listener(transport, host, 5060)
         #: The one of each transport; a test adds more before it sends.
         self.listeners = {transport: self.listener}
         for other in also:
-            self.listeners[other] = Listener(other, PROXY, PORTS[other])
+            self.listeners[other] = Listener(other, host, PORTS[other])
         self.flows: dict[tuple[str, str, int], Flow] = {}
         self.peers: dict[tuple[str, str, int], Peer] = {}
         #: Hosts that there is no way to.
@@ -192,6 +193,8 @@ class World:
 
     def deliver(self) -> None:
         """Put what the engine sends into the inboxes."""
+        if self.engine.telling.is_due(self.now):
+            self.engine.telling.tell(self.now, self.engine.out)
         for flow, data in self.engine.out:
             self.peer(flow.host, flow.port, flow.listener.transport).inbox.append(data)
         self.engine.out.clear()

@@ -1,4 +1,5 @@
-"""The node's part that takes on no more calls than the site allows, and tells of those that it refused."""
+"""The node's part that takes on no more calls than the site allows, sends neighbours no more than they
+want, and tells of what it refused."""
 
 import asyncio
 from typing import Final
@@ -7,7 +8,9 @@ import structlog
 
 from oneproxy.congestion.episode import Episode
 from oneproxy.congestion.limit import CallLimit
+from oneproxy.congestion.slowdowns import Slowdowns
 from oneproxy.engine.core import Engine
+from oneproxy.engine.flow import Flow
 from oneproxy.site.model import Site
 from oneproxy.transport.alarm import Alarm
 from oneproxy.transport.driver import Driver
@@ -16,10 +19,14 @@ log: Final = structlog.get_logger()
 
 
 class CongestionWork:
-    """The limits of one engine's gate."""
+    """The limits of one engine's gate, and what it keeps from its neighbours."""
 
     def __init__(self, engine: Engine, site: Site) -> None:
         self._gate = engine.gate
+        self._neighbours = engine.neighbours
+        self._telling = engine.telling
+        self._slowed = Slowdowns(_slowing, _slowed)
+        self._neighbours.on_slowed = self._note_slowed
         self._episode = Episode(_began, _ended)
         self._limit = CallLimit(engine.calls, self._episode)
         self._alarm: Alarm | None = None
@@ -27,7 +34,7 @@ class CongestionWork:
 
     def start(self, driver: Driver) -> None:
         """Begin to notice that nothing is refused any more. driver: started."""
-        self._alarm = Alarm(driver, asyncio.get_running_loop(), (self._episode,))
+        self._alarm = Alarm(driver, asyncio.get_running_loop(), (self._episode, self._slowed))
 
     def take(self, site: Site) -> None:
         """The site has changed: calls are taken on by this one from now on. Those that began count."""
@@ -38,12 +45,18 @@ class CongestionWork:
         gate.retry_after_s = congestion.retry_after_s
         gate.emergency = frozenset(congestion.emergency)
         gate.look_again()
+        self._neighbours.asks = self._telling.is_on = congestion.oc
+        self._neighbours.max_retry_after_s = congestion.max_retry_after_s
 
     def stop(self) -> None:
         """The node ends."""
         if self._alarm is not None:
             self._alarm.stop()
         self._episode.close()
+        self._slowed.close()
+
+    def _note_slowed(self, now: float, flow: Flow, cause: str) -> None:
+        self._slowed.note(now, f"{flow.listener.transport.lower()}:{flow.host}:{flow.port}", cause)
 
 
 def _began(cause: str) -> None:
@@ -53,4 +66,18 @@ def _began(cause: str) -> None:
 def _ended(refused: dict[str, int], seconds: float) -> None:
     log.warning(
         "no more calls refused", refused=sum(refused.values()), seconds=round(seconds, 1), codes=refused
+    )
+
+
+def _slowing(neighbour: str, cause: str) -> None:
+    log.warning("less sent to a neighbour", neighbour=neighbour, code=cause)
+
+
+def _slowed(neighbour: str, kept: dict[str, int], seconds: float) -> None:
+    log.warning(
+        "all sent to a neighbour again",
+        neighbour=neighbour,
+        not_sent=sum(kept.values()),
+        seconds=round(seconds, 1),
+        codes=kept,
     )

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from oneproxy.congestionwork import CongestionWork
 from oneproxy.engine.decisions import Forward, Target
 from oneproxy.site.model import Congestion, Site
-from world import World, request
+from world import World, request, response
 
 BOB = Forward([Target("sip:bob@192.0.2.20")])
 
@@ -75,5 +75,49 @@ def test_an_episode_is_logged_by_its_first_and_last_refusal() -> None:
             "refused": 3,
             "seconds": 0.0,
             "codes": {"max-calls": 3},
+        },
+    ]
+
+
+def test_neighbours_are_asked_told_and_kept_to_as_the_site_says() -> None:
+    limited = Limited()
+    engine = limited.world.engine
+    assert (engine.neighbours.asks, engine.telling.is_on, engine.neighbours.max_retry_after_s) == (
+        True,
+        True,
+        60,
+    )
+    limited.work.take(limited.site(oc=False, max_retry_after_s=7))
+    assert (engine.neighbours.asks, engine.telling.is_on, engine.neighbours.max_retry_after_s) == (
+        False,
+        False,
+        7,
+    )
+
+
+def test_what_is_not_sent_to_a_neighbour_is_logged_by_its_first_and_last() -> None:
+    with capture_logs() as logged:
+        limited = Limited()
+        world = limited.world
+        for call in range(4):
+            world.peer("192.0.2.10").send(request("INVITE", branch=f"z9hG4bKx{call}", call_id=f"x{call}"))
+            if not call:
+                bob = world.peer("192.0.2.20")
+                bob.send(response(bob.take_request("INVITE"), 503, "Retry-After: 30"))
+        limited.work.stop()
+    assert logged == [
+        {
+            "event": "less sent to a neighbour",
+            "log_level": "warning",
+            "neighbour": "udp:192.0.2.20:5060",
+            "code": "retry-after",
+        },
+        {
+            "event": "all sent to a neighbour again",
+            "log_level": "warning",
+            "neighbour": "udp:192.0.2.20:5060",
+            "not_sent": 3,
+            "seconds": 0.0,
+            "codes": {"retry-after": 3},
         },
     ]

@@ -71,6 +71,7 @@ class ClientTransaction(Transaction):
         "data",
         "fits",
         "gone_at",
+        "listens",
         "method",
         "over",
         "reason",
@@ -106,6 +107,8 @@ class ClientTransaction(Transaction):
         #: Whether responses go on into a stream from where each came alone, so that their length
         #: has to be right.
         self.fits = False
+        #: Whether what its answers say of the load of who answers is listened to.
+        self.listens = False
         #: Whether the context waits for this branch no longer.
         self.over = False
         self.invite = method == "INVITE"

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 from oneproxy.engine.decisions import Outcome
 from oneproxy.engine.forwarding import counted_back
 from oneproxy.engine.machines import ACCEPTED, PROCEEDING, TRYING
+from oneproxy.engine.neighbours import SLOWED
 from oneproxy.engine.record import turned
 from oneproxy.engine.routing import NO_ROUTE
 from oneproxy.engine.sessions import on_success
 from oneproxy.engine.timers import TIMER_F
 from oneproxy.sip.edit import Edit
+from oneproxy.sip.message import Response, split
+from oneproxy.sip.oc import without_values
 
 if TYPE_CHECKING:
     from oneproxy.engine.attempt import Attempt
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from oneproxy.engine.flow import Flow
     from oneproxy.engine.server import ServerTransaction
     from oneproxy.engine.sessions import Asked
-    from oneproxy.sip.message import Response
 
 #: RFC 3261 16.7 step 6: these say more about how to mend the request than other 4xx do.
 _TELLING: Final = frozenset((401, 407, 415, 420, 484))
@@ -347,6 +349,7 @@ class Context:
             self.challenges = None
         # The transaction stays for a while; what peers have said is of no more use.
         self.ask = None
+        slowed = any(one.error in SLOWED for one in self.outcomes)
         self.outcomes = []
         server = self.server
         status = self.best_status
@@ -368,6 +371,9 @@ class Context:
             server.reply(now, 487, "Request Terminated")
         elif status in _OWN:
             server.reply(now, status, _OWN[status])
+        elif slowed:
+            # RFC 7339 5.10: without Retry-After, for there is room for what goes elsewhere.
+            server.reply(now, 503, "Service Unavailable")
         else:
             server.reply(now, 500, "Server Internal Error")
 
@@ -379,7 +385,23 @@ def _upstream(response: "Response", cseq_more: int) -> bytes:
         edit = Edit(response)
         edit.pop("via")
         data = edit.join()
+    if b";oc=" in data:
+        data = _without_oc(data)
     return counted_back(data, cseq_more) if cseq_more else data
+
+
+def _without_oc(data: bytes) -> bytes:
+    """A response without what was said to others of how much less somebody wants (RFC 7339 5.4).
+
+    It would be taken for ours.
+    """
+    response = split(data)
+    if not isinstance(response, Response):
+        return data
+    edit = Edit(response)
+    for at in response.positions("via"):
+        edit.lines[at] = f"Via: {without_values(response.values[at])}"
+    return edit.join()
 
 
 def _challenging(best: bytes, challenges: list[str]) -> bytes:

@@ -35,6 +35,7 @@ from oneproxy.engine.inbound import read_inbound
 from oneproxy.engine.inside import FULL, TOO_MANY_HOPS, Inside
 from oneproxy.engine.loops import is_same_request, later_vias
 from oneproxy.engine.machines import ACCEPTED, COMPLETED, CONFIRMED, PROCEEDING
+from oneproxy.engine.neighbours import Neighbours
 from oneproxy.engine.new_call import begin, record_reply, tell_of_no_hop
 from oneproxy.engine.origin import OwnRequest
 from oneproxy.engine.refusals import Refusals
@@ -43,6 +44,7 @@ from oneproxy.engine.routing import NO_ROUTE, PARAMETER, Own, next_uri, unstrict
 from oneproxy.engine.sending import Sender
 from oneproxy.engine.server import ServerTransaction, to_tag
 from oneproxy.engine.tables import Tables
+from oneproxy.engine.telling import Telling
 from oneproxy.engine.trust import Trust
 from oneproxy.sip.check import check
 from oneproxy.sip.identity import TRUSTED_ONLY
@@ -94,6 +96,8 @@ class Engine:
         self._draining = False
         self.trust = Trust(self.counters)
         self.gate = Gate(self.counters, self.trust)
+        self.neighbours = Neighbours(self.counters, self.gate.spares)
+        self.telling = Telling(self.gate)
         branches = Branches(node)
         self._forking = Forking(
             self._tables,
@@ -106,6 +110,7 @@ class Engine:
             self._conclude,
             self.trust.hidden_lines,
             self.trust.is_kept,
+            self.neighbours,
         )
         self._sender = Sender(self._tables, flows, branches, _BRANCHES * transactions)
         self.following = Following(self._tables, calls or transactions, own.is_own_route, self._sender.send)
@@ -123,7 +128,7 @@ class Engine:
             mark.places,
             policy.placed,
         )
-        self._responses = Responses(self._tables, listeners, own, self._refusals, self.trust)
+        self._responses = Responses(self._tables, listeners, own, self._refusals, self.trust, self.neighbours)
 
     @property
     def on_malformed(self) -> "Callable[[float, Flow, Malformed], None]":
@@ -234,6 +239,8 @@ class Engine:
             self._refusals.via(now, flow, request)
             return
         key, back, natted = inbound
+        if ";oc" in request.values[request.first["via"]]:
+            self.telling.greet(now, back)
         method = request.method
         server = self._servers.get(key)
         if server is not None:

@@ -5,7 +5,7 @@ from typing import Final
 
 #: Counters that are numbers, and those that are numbers by code.
 _PLAIN: Final = ("calls", "requests", "responses", "retransmissions", "stray_responses")
-_CODED: Final = ("dropped", "refused")
+_CODED: Final = ("dropped", "refused", "slowed")
 
 
 class Counters:
@@ -25,9 +25,11 @@ class Counters:
         self.dropped: Counter[str] = Counter()
         #: What policy refused, by the cause of its reply.
         self.refused: Counter[str] = Counter()
+        #: Requests that were not sent to a neighbour who wants less, by how he says so.
+        self.slowed: Counter[str] = Counter()
 
     def totals(self) -> dict[str, int]:
-        """Everything by name; codes as "dropped.<code>" and "refused.<code>"."""
+        """Everything by name; codes as "dropped.<code>" and so on."""
         named = {name: getattr(self, name) for name in _PLAIN}
         for name in _CODED:
             named |= {f"{name}.{code}": count for code, count in sorted(getattr(self, name).items())}

@@ -115,7 +115,8 @@ class Outcome:
         self.status = status
         #: None where the status came from the peer; else "timeout" (no response at all),
         #: "no-answer" (nothing final), "transport", "name" (no address), "full" (no room here),
-        #: "breadth" (RFC 5393), "loop" or "kept" (`Trust.keeps`).
+        #: "breadth" (RFC 5393), "loop" or "kept" (`Trust.keeps`); "oc" or "retry-after" where
+        #: nothing was sent since who is there wants less (`engine.neighbours`).
         self.error = error
         #: Seconds since the epoch; first_response_at is 0 where none came.
         self.started_at = started_at

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from oneproxy.sip.host import IpAddress, parse_hostport, to_address
+from oneproxy.sip.oc import ASKING
 
 if TYPE_CHECKING:
     from oneproxy.engine.client import ClientTransaction
@@ -29,6 +30,7 @@ class Listener:
     """
 
     __slots__ = (
+        "asking_via",
         "host",
         "is_stream",
         "port",
@@ -52,6 +54,9 @@ class Listener:
         self.secure = transport in ("TLS", "WSS")
         #: All of our Via up to where the branch goes on (RFC 3261 18.1.1, 8.1.1.7).
         self.via = f"SIP/2.0/{transport} {self.sent_by};branch={BRANCH_COOKIE}"
+        #: The same for a neighbour who may tell how much less he wants. What he says stands before the
+        #: branch, so that one that comes back as it was, as nearly all do, says nothing.
+        self.asking_via = f"SIP/2.0/{transport} {self.sent_by}{ASKING};branch={BRANCH_COOKIE}"
         named = _URI_TRANSPORTS[transport]
         self.route_uri = f"sip:{self.sent_by}{f';transport={named}' if named else ''};lr"
         #: For requests to SIPS URIs (RFC 3261 16.6 step 4); where nothing secure is listened

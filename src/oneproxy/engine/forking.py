@@ -23,6 +23,7 @@ from oneproxy.sip.malformed import Malformed
 if TYPE_CHECKING:
     from oneproxy.engine.decisions import Ask
     from oneproxy.engine.flow import Flow, Flows, Hop
+    from oneproxy.engine.neighbours import Neighbours
     from oneproxy.engine.tables import Tables
     from oneproxy.sip.message import Request, Response
 
@@ -45,7 +46,7 @@ class Forking:
 
     branches: makes those of this node. conclude: told when all branches
     of a context have failed. hidden: lines of a request that are not for who is on a flow. is_kept:
-    whether a request may not go to an address (`Trust.is_kept`).
+    whether a request may not go to an address (`Trust.is_kept`). neighbours: who wants to be sent less.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Forking:
         conclude: Callable[[float, Context], None],
         hidden: "Callable[[Flow, Request], tuple[int, ...]]",
         is_kept: "Callable[[Ask, Target, str], bool]",
+        neighbours: "Neighbours",
     ) -> None:
         self._tables = tables
         self._flows = flows
@@ -71,6 +73,7 @@ class Forking:
         self._policy = policy
         self._hidden = hidden
         self._is_kept = is_kept
+        self._neighbours = neighbours
         #: Peers that a large request need not be tried over TCP with, and until when.
         self._datagram_only: dict[tuple[str, int], float] = {}
         # Bound once: a context remembers this for as long as its transactions last.
@@ -205,11 +208,19 @@ class Forking:
             self._tables.counters.dropped["kept"] += 1
             context.miss(target, 403, "kept", now)
             return
+        neighbours = self._neighbours
+        listens = neighbours.is_one(ask, target, flow)
+        if listens and ask is not None and not ask.inside and len(neighbours):
+            error = neighbours.refuses(now, flow, ask)
+            if error:
+                self._pass_over(now, context, attempt, rest, error)
+                return
         branch = self._branches.new()
         records: tuple[str, ...] = ()
         if ask is not None and context.server.method in _MAKES_DIALOG:
             records = self._record_routes(context, ask, target, flow)
-        data = self._copy(context, attempt, flow, branch, records)
+        asks = listens and neighbours.asks
+        data = self._copy(context, attempt, flow, branch, records, asks)
         if flow.listener.is_stream and not context.server.flow.listener.is_stream:
             data = fitted(data) or data
         if len(data) > MAX_DATAGRAM and not flow.reliable and target.flow is None:
@@ -221,7 +232,7 @@ class Forking:
                 flow = other
                 if ask is not None and records:
                     records = self._record_routes(context, ask, target, flow)
-                data = self._copy(context, attempt, flow, branch, records)
+                data = self._copy(context, attempt, flow, branch, records, asks)
                 data = fitted(data) or data
         wait_s = target.first_response_s
         if attempt.answer_by and not 0.0 < wait_s < attempt.answer_by - now:
@@ -235,6 +246,7 @@ class Forking:
             self._tables, branch, context.server.method, flow, data, context, now, wait_s
         )
         client.attempt = attempt
+        client.listens = listens
         client.fits = context.server.flow.listener.is_stream and not flow.listener.is_stream
         client.rest = rest
         if records and target.flow is None:
@@ -242,15 +254,30 @@ class Forking:
             client.record = records[-1]
         context.add(client)
 
+    def _pass_over(
+        self, now: float, context: Context, attempt: Attempt, rest: Addresses | None, error: str
+    ) -> None:
+        """One address is not sent to, since who is there wants less: the next one, if there is one."""
+        if rest is not None and rest.hops and not rest.is_fallback:
+            self._try(now, context, attempt, rest)
+        else:
+            context.miss(attempt.target, 503, error, now)
+
     def _copy(
-        self, context: Context, attempt: Attempt, flow: "Flow", branch: str, records: tuple[str, ...]
+        self,
+        context: Context,
+        attempt: Attempt,
+        flow: "Flow",
+        branch: str,
+        records: tuple[str, ...],
+        asks: bool,
     ) -> bytes:
-        """The octets that go to one target over `flow`."""
+        """The octets that go to one target over `flow`. asks: as of `Neighbours`."""
         request = context.server.request
         assert request is not None
         ask = context.ask
         target = attempt.target
-        via = flow.listener.via + branch
+        via = (flow.listener.asking_via if asks else flow.listener.via) + branch
         asked = context.asked
         # RFC 3261 22.3: a proof for us is not shown to the callee, who could use it: one that
         # nobody asked for is not spent.

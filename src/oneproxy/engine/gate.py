@@ -28,6 +28,8 @@ _COPIED: Final = ("Via:", "From:", "To:", "Call-ID:", "CSeq:")
 _SUSPECT: Final = frozenset("vVfFtTiIcC \t")
 #: Those of header names that may say that a call is urgent.
 _OF_PRIORITY: Final = frozenset("pPrR")
+#: How many neighbours are remembered that were told to send less.
+_MOST_TOLD: Final = 4096
 
 
 class Limit(Protocol):
@@ -57,9 +59,21 @@ class Gate:
     limit: None where any number may begin. shut_until: none may before this instant, as far as is
     known; from then on, or where that is inf, the limit is asked (`is_shut`). retry_after_s: drawn at
     random between the two, so that not all come back at once. emergency: numbers that are never refused.
+    loss_percent: how much less than what comes there is room for, 0 while there is for all; neighbours
+    who ask are told (`engine.telling`).
     """
 
-    __slots__ = ("_counters", "_random", "_trust", "emergency", "limit", "retry_after_s", "shut_until")
+    __slots__ = (
+        "_counters",
+        "_random",
+        "_told",
+        "_trust",
+        "emergency",
+        "limit",
+        "loss_percent",
+        "retry_after_s",
+        "shut_until",
+    )
 
     def __init__(self, counters: "Counters", trust: "Trust") -> None:
         self._counters = counters
@@ -69,6 +83,27 @@ class Gate:
         self.shut_until = 0.0
         self.retry_after_s = (5, 15)
         self.emergency: frozenset[str] = frozenset()
+        self.loss_percent = 0
+        #: Neighbours that were told the loss, and until when that holds.
+        self._told: dict[tuple[str, int], float] = {}
+
+    def loss(self, now: float) -> int:
+        """How much less than what comes there is room for now, 0 to 100."""
+        return self.loss_percent
+
+    def note_told(self, flow: "Flow", until: float) -> None:
+        """Who is on `flow` was told the loss, which holds until then."""
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[flow.host, flow.port] = until
+
+    def heeds(self, now: float, flow: "Flow") -> bool:
+        """Whether what comes on `flow` is less already, by the loss that its sender was told.
+
+        He is believed if he is trusted: else asking to be told would be a way around refusals.
+        """
+        until = self._told.get((flow.host, flow.port)) if self._told else None
+        return until is not None and now < until and self._trusts(flow)
 
     def look_again(self) -> None:
         """The limit is another one from now on: it is asked about the next call."""
@@ -88,7 +123,7 @@ class Gate:
 
     def refuses(self, now: float, flow: "Flow", request: "Request", uri: "Uri") -> bool:
         """Whether there is no room for this INVITE. uri: where it is for."""
-        return self.is_shut(now) and not self._spares(flow, request, uri)
+        return self.is_shut(now) and not self.spares(flow, request, uri)
 
     def reply(self, now: float) -> Reply:
         """The refusal of one call, which is counted."""
@@ -151,7 +186,8 @@ class Gate:
         least, most = self.retry_after_s
         return f"Retry-After: {self._random.randint(least, most)}"
 
-    def _spares(self, flow: "Flow", request: "Request", uri: "Uri") -> bool:
+    def spares(self, flow: "Flow", request: "Request", uri: "Uri") -> bool:
+        """Whether a request that has come on `flow` is urgent. uri: where it is for."""
         return is_to(self.emergency, uri) or (says_so(request) and self._trusts(flow))
 
     def _trusts(self, flow: "Flow") -> bool:

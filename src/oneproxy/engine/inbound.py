@@ -12,6 +12,8 @@ from oneproxy.sip.via import Via, parse_via
 
 _MEMO_SIZE: Final = 16_384
 _MEMO_LENGTH: Final = 128
+#: Parameters that say nothing of where answers go (RFC 7339 4).
+_PLAIN: Final = frozenset(("branch", "oc", "oc-algo"))
 _MARK: Final = ";branch=" + BRANCH_COOKIE
 
 #: Sent-by parts of Via seen before, read: a peer writes the same one into each request.
@@ -54,9 +56,9 @@ def usual_key(value: str, method: str, flow: Flow) -> str | None:
 
 
 def _learn(sent: str, value: str) -> Via | None:
-    """Read a Via and remember its sent-by part; None where more than the branch follows it."""
+    """Read a Via and remember what stands before its branch; None where that says where answers go."""
     via = parse_via(value.strip(" \t"))
-    if isinstance(via, Malformed) or len(via.params) > 1 or len(sent) > _MEMO_LENGTH:
+    if isinstance(via, Malformed) or len(sent) > _MEMO_LENGTH or not _PLAIN.issuperset(via.params):
         return None
     if len(_known) >= _MEMO_SIZE:
         _known.clear()

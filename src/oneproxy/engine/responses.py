@@ -12,6 +12,7 @@ from oneproxy.sip.message import Response, split
 if TYPE_CHECKING:
     from oneproxy.engine.client import ClientTransaction
     from oneproxy.engine.flow import Flow, Listener
+    from oneproxy.engine.neighbours import Neighbours
     from oneproxy.engine.refusals import Refusals
     from oneproxy.engine.routing import Own
     from oneproxy.engine.tables import Tables
@@ -21,18 +22,25 @@ if TYPE_CHECKING:
 class Responses:
     """The way of a response to its client transaction."""
 
-    __slots__ = ("_clients", "_counters", "_own", "_refusals", "_trust", "_vias")
+    __slots__ = ("_clients", "_counters", "_neighbours", "_own", "_refusals", "_trust", "_vias")
 
     def __init__(
-        self, tables: "Tables", listeners: "list[Listener]", own: "Own", refusals: "Refusals", trust: "Trust"
+        self,
+        tables: "Tables",
+        listeners: "list[Listener]",
+        own: "Own",
+        refusals: "Refusals",
+        trust: "Trust",
+        neighbours: "Neighbours",
     ) -> None:
         self._clients = tables.clients
         self._counters = tables.counters
         self._own = own
         self._refusals = refusals
         self._trust = trust
+        self._neighbours = neighbours
         #: What our Via in a response begins with; only those responses are for us (18.1.2).
-        self._vias = tuple([listener.via for listener in listeners])
+        self._vias = tuple([via for listener in listeners for via in (listener.via, listener.asking_via)])
 
     def receive(self, now: float, flow: "Flow", response: Response) -> None:
         """A response has come on `flow`."""
@@ -44,6 +52,8 @@ class Responses:
         if client is None or client.method != method:
             self._counters.stray_responses += 1
             return
+        if client.listens:
+            self._neighbours.heard(now, flow, client, response)
         if response.status > 100:
             context = client.context
             back = context.server.flow if isinstance(context, Context) else None

@@ -309,7 +309,7 @@ class Provider(Struct, frozen=True):
 
 
 class Congestion(Struct, frozen=True):
-    """How many new calls are taken on: [congestion]."""
+    """How many new calls are taken on, and how many are sent to those who want less: [congestion]."""
 
     #: New calls in any `period_s` seconds, and calls at once; 0: no limit.
     calls: int = 0
@@ -319,6 +319,10 @@ class Congestion(Struct, frozen=True):
     retry_after_s: tuple[int, int] = (5, 15)
     #: Numbers that are never refused, as Request-URIs have them.
     emergency: tuple[str, ...] = ("112", "911")
+    #: Whether neighbours are asked by RFC 7339 how much less they want, and told how much less we do.
+    oc: bool = True
+    #: The longest time that a Retry-After of one of them is kept to; 0: none is.
+    max_retry_after_s: int = 60
 
 
 class Cdr(Struct, frozen=True):

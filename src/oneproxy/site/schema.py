@@ -368,6 +368,8 @@ class Congestion(Table):
     emergency: Annotated[
         list[Dialled], Field(description='a list of numbers such as ["112", "911"], or [] for none')
     ] = ["112", "911"]
+    oc: Flag = True
+    max_retry_after_s: Annotated[int, whole(0, 86_400, "seconds")] = 60
 
 
 class Cdr(Table):

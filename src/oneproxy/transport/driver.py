@@ -119,6 +119,8 @@ class Driver:
         out = engine.out
         if out:
             self._keep_ahead()
+            if engine.telling.is_due(self._now):
+                engine.telling.tell(self._now, out)
         for flow, data in out:
             try:
                 flow.send(data)

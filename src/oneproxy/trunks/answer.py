@@ -76,6 +76,9 @@ def answer_of(ends: list[End]) -> Answer:
     best = min(ends, key=_rank)
     if best.error == "full":
         return Answer(503, retry_after_s=FULL_S)
+    if best.verdict is Verdict.SLOWED:
+        # RFC 7339 5.10: without Retry-After, which would speak of us.
+        return Answer(503)
     if best.verdict is Verdict.FAILED and best.error in ("timeout", "no-answer"):
         return Answer(504)
     if best.status == 503:
@@ -87,8 +90,9 @@ def answer_of(ends: list[End]) -> Answer:
     return Answer(best.status, ends.index(best) if is_said else -1)
 
 
-#: The answer to the call, then what let the next gateway be tried, then failures.
-_ORDER: Final = {Verdict.FINAL: 0, Verdict.OURS: 0, Verdict.NEXT: 1, Verdict.FAILED: 2}
+#: The answer to the call, then what let the next gateway be tried, then failures,
+#: then what was not tried.
+_ORDER: Final = {Verdict.FINAL: 0, Verdict.OURS: 0, Verdict.NEXT: 1, Verdict.FAILED: 2, Verdict.SLOWED: 3}
 
 
 def _rank(end: End) -> tuple[int, bool, int]:

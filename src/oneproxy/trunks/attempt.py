@@ -112,6 +112,9 @@ class Attempt:
         verdict = judge(self.provider.codes, status, error, self.is_reached)
         if self.is_over or self.is_answered:
             return verdict
+        if verdict is Verdict.SLOWED:
+            self._spare()
+            return verdict
         if self.is_waiting:
             self._charge(responded_at or now, error, verdict)
         if verdict is not Verdict.OURS:
@@ -136,6 +139,13 @@ class Attempt:
             self._observe_longer(now)
         if not self.is_answered:
             self.gateway.ends["given-up"] += 1
+        self._leave()
+
+    def _spare(self) -> None:
+        """It was sent nothing, which says nothing new of it."""
+        if self.is_waiting:
+            self._stop_waiting()
+        self.gateway.ends["slowed"] += 1
         self._leave()
 
     def _leave(self) -> None:

@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     FAILED = "failed"  # the gateway's fault: it is charged, and the next one is tried
     NEXT = "next"  # no fault, but another one may know a way: the next one is tried
     FINAL = "final"  # the answer to the call
+    SLOWED = "slowed"  # it was sent nothing, since it wants less at present: the next one is tried
     OURS = "ours"  # made in this node, and says nothing of anybody
 
 
@@ -27,6 +28,8 @@ _NOT_FAILED: Final = (501, 505)
 
 #: `Outcome.error`: no response at all, the network's refusal, a name without an address.
 _GATEWAY_ERRORS: Final = frozenset(("timeout", "transport", "name"))
+#: Likewise: it has said how much less it wants, or when it wants something again.
+_SLOWED: Final = frozenset(("oc", "retry-after"))
 
 
 def code_table(provider: Provider) -> Codes:
@@ -50,6 +53,8 @@ def judge(codes: Codes, status: int, error: str | None, is_reached: bool) -> Ver
     status, error: as in `engine.decisions.Outcome`. is_reached: a provisional response beyond
     100 came before: then a 408 is of a callee who was not there, by whomever it was made.
     """
+    if error in _SLOWED:
+        return Verdict.SLOWED
     if error is not None and error != "no-answer":
         return Verdict.FAILED if error in _GATEWAY_ERRORS else Verdict.OURS
     if status == 408 and is_reached:

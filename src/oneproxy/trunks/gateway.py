@@ -24,7 +24,7 @@ ENOUGH: Final = 20
 #: Who has failed always is worth trying yet, where nobody else is there.
 _LEAST_RATE: Final = 0.05
 #: The kinds of ends that are counted: status classes, and faults that stood for a status.
-ENDS: Final = ("2xx", "3xx", "4xx", "5xx", "6xx", "timeout", "transport", "given-up")
+ENDS: Final = ("2xx", "3xx", "4xx", "5xx", "6xx", "timeout", "transport", "given-up", "slowed")
 
 
 class GatewayState:

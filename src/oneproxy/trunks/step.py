@@ -36,6 +36,8 @@ from oneproxy.trunks.trunks import Trunks
 
 NOT_OUT: Final = Reply(403, "Not Allowed", cause="not-allowed-out")
 _NO_SITE: Final = Site({}, {})
+#: As of `Outcome.error`: a gateway that has not got the request, so that another one may.
+_NOT_TAKEN: Final = frozenset(("transport", "name", "timeout", "oc", "retry-after"))
 
 
 class Domains(Protocol):
@@ -284,7 +286,7 @@ class Message:
 
     def decide(self, ask: Ask) -> Decision:
         """To the first gateway, or to the next one where one can't be reached."""
-        if ask.outcomes and ask.outcomes[-1].error not in ("transport", "name", "timeout"):
+        if ask.outcomes and ask.outcomes[-1].error not in _NOT_TAKEN:
             return Best(ask.outcomes[-1])
         name: str | None = self._plan.value
         seen: set[str] = set()

@@ -4,6 +4,7 @@
 import pytest
 
 from oneproxy.engine.decisions import Forward, Reply, Target
+from oneproxy.engine.inbound import usual_key
 from world import World, request, response
 
 OK = Reply(200, "OK")
@@ -340,3 +341,15 @@ def test_over_a_reliable_transport_the_answer_takes_the_connection() -> None:
     source.send(via(request("MESSAGE"), "SIP/2.0/TCP 192.0.2.10:5090;branch=z9hG4bK2;x=y"))
     assert source.take_all() == ["SIP/2.0 200 OK"] * 2
     assert len(world.peers) == 1
+
+
+def test_a_via_that_asks_how_much_less_we_want_is_read_once_for_all_of_its_sender() -> None:
+    """What stands before the branch says nothing of where answers go (RFC 7339 4)."""
+    world = World(OK)
+    peer = world.peer("192.0.2.177")
+    sent = 'SIP/2.0/UDP 192.0.2.177;oc;oc-algo="loss"'
+    flow = peer.flow
+    assert usual_key(f" {sent};branch=z9hG4bK1", "MESSAGE", flow) is None
+    peer.send(request("MESSAGE", via='192.0.2.177;oc;oc-algo="loss"'))
+    assert peer.take_response(200).all("via") == [f"{sent};branch=z9hG4bK1"]
+    assert usual_key(f" {sent};branch=z9hG4bK2", "MESSAGE", flow) == "2;192.0.2.177:5060;MESSAGE"

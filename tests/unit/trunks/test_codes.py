@@ -44,3 +44,8 @@ def test_the_site_judges_otherwise() -> None:
     codes = code_table(provider(failed_codes=(403, 404), next_codes=(486, 502), final_codes=(503, 408)))
     verdicts = [judge(codes, status, None, False).value for status in (403, 404, 486, 502, 503, 408, 500)]
     assert verdicts == ["failed", "failed", "next", "next", "final", "final", "failed"]
+
+
+def test_a_gateway_that_was_sent_nothing_since_it_wants_less_has_failed_nobody() -> None:
+    for error in ("oc", "retry-after"):
+        assert judge(DEFAULT, 503, error, False) is Verdict.SLOWED
