@@ -10,9 +10,9 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 #: The newest migration in `store.migrations`.
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 #: Every migration that this version knows, oldest first.
-KNOWN: Final = ("0001", "0002", "0003", "0004")
+KNOWN: Final = ("0001", "0002", "0003", "0004", "0005")
 #: Any number that is ours: the advisory lock under which PostgreSQL is migrated.
 MIGRATION_LOCK: Final = 0x0_4E_50_52_58
 

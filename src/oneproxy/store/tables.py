@@ -1,17 +1,30 @@
 """The tables, as SQLAlchemy knows them. What stands in the database is made by `migrations`.
 
 Both databases of a farm, proxy and system, get all tables, so that one may be split in
-two, or two be joined, by copying rows. No index beside the keys: a refreshed binding
-then changes its row and nothing else, which is most of what is ever written here.
+two, or two be joined, by copying rows. `location` has no index
+beside its key: a refreshed binding then changes its row and nothing else.
 """
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects import postgresql
 
 #: Keys are compared by code point: it is cheaper than by language, and pages follow it.
 KEY: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+#: An instant of UTC to the millisecond; in SQLite "2026-11-25 10:58:29.123", which sorts as it passes.
+INSTANT: Final = Text().with_variant(postgresql.TIMESTAMP(timezone=True, precision=3), "postgresql")
 
 metadata: Final = MetaData()
 
@@ -86,3 +99,50 @@ site_file: Final = Table(
     Column("at", Double, nullable=False),
     sqlite_with_rowid=False,
 )
+
+#: One row per call attempt that reached routing; the columns are the fields of `records.record.Record`,
+#: and NULL is what it leaves out. PostgreSQL has a partition for each month (`store.partitions`).
+cdr: Final = Table(
+    "cdr",
+    metadata,
+    Column("id", Text().with_variant(postgresql.UUID(), "postgresql"), nullable=False),
+    Column("started_at", INSTANT, nullable=False),
+    Column("first_response_at", INSTANT),
+    Column("ringing_at", INSTANT),
+    Column("answered_at", INSTANT),
+    Column("ended_at", INSTANT),
+    Column("post_dial_delay_ms", BigInteger),
+    Column("duration_ms", BigInteger),
+    Column("status", Integer),
+    Column("cause", Text),
+    Column("reason", Text),
+    Column("q850", Integer),
+    Column("ended_by", Text),
+    Column("call_id", KEY),
+    Column("from_tag", Text),
+    Column("to_tag", Text),
+    Column("caller_uri", Text),
+    Column("callee_uri", Text),
+    Column("caller", KEY),
+    Column("callee", KEY),
+    Column("routed_caller", Text),
+    Column("routed_callee", Text),
+    Column("domain", Text),
+    Column("subscriber", Text),
+    Column("source", Text),
+    Column("transport", Text),
+    Column("provider", Text),
+    Column("gateway", Text),
+    # The attempts as the journal has them: a JSON array of `records.record.Attempt`.
+    Column("attempts", Text().with_variant(postgresql.JSONB(), "postgresql")),
+    Column("node", Text),
+    Column("caller_agent", Text),
+    Column("callee_agent", Text),
+    # Pages of the newest calls follow it.
+    PrimaryKeyConstraint("started_at", "id"),
+    postgresql_partition_by="RANGE (started_at)",
+)
+#: "The last calls of this number", and "what became of this call".
+Index("cdr_caller", cdr.c.caller, cdr.c.started_at)
+Index("cdr_callee", cdr.c.callee, cdr.c.started_at)
+Index("cdr_call_id", cdr.c.call_id)

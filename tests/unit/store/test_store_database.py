@@ -118,7 +118,9 @@ def test_the_tables_in_the_database_are_those_that_the_code_knows(database_url: 
 
     database = Database("proxy", database_url)
     database.open()
-    context = MigrationContext.configure(database.connection())
+    # Partitions are the database's own tables, and no others of the code's.
+    options = {"include_name": lambda name, kind, _: kind != "table" or not name.startswith("cdr_")}
+    context = MigrationContext.configure(database.connection(), opts=options)
     assert compare_metadata(context, metadata) == []
     database.drop()
 
