@@ -214,10 +214,14 @@ class _Nobody:
 
     __slots__ = ()
 
-    def answered(self, _now: float, _call: Call) -> None:
+    def answered(self, now: float, call: Call) -> None:
         """It is not kept."""
 
-    changed = ended = answered
+    def changed(self, now: float, call: Call) -> None:
+        """It was not kept."""
+
+    def ended(self, now: float, call: Call) -> None:
+        """It was not kept."""
 
 
 NOBODY: Final = _Nobody()
