@@ -308,6 +308,24 @@ class Provider(Struct, frozen=True):
     max_call_s: int = 43_200
 
 
+class Limit(Struct, frozen=True):
+    """How many calls some may have: [[congestion.limit]]. One of the first four is set; "*": each for itself.
+
+    domain: the name of a served one. source: an IP network. provider: its name. caller: an AoR.
+    """
+
+    domain: str = ""
+    source: str = ""
+    provider: str = ""
+    caller: str = ""
+    #: New calls in any `period_s` seconds, and calls at once; 0: no limit.
+    calls: int = 0
+    period_s: float = 1.0
+    max_calls: int = 0
+    #: What logs and people call it; empty: by whom it is for.
+    name: str = ""
+
+
 class Congestion(Struct, frozen=True):
     """How many new calls are taken on: [congestion]."""
 
@@ -319,6 +337,8 @@ class Congestion(Struct, frozen=True):
     retry_after_s: tuple[int, int] = (5, 15)
     #: Numbers that are never refused, as Request-URIs have them.
     emergency: tuple[str, ...] = ("112", "911")
+    #: Those of domains, sources, providers and callers.
+    limit: tuple[Limit, ...] = ()
 
 
 class Site(Struct, frozen=True):

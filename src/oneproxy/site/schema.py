@@ -24,6 +24,10 @@ from oneproxy.site.values import (
     DatabaseUrl,
     Dialled,
     Digits,
+    EachAor,
+    EachHost,
+    EachName,
+    EachNetwork,
     FarmKey,
     File,
     Flag,
@@ -353,6 +357,21 @@ class Route(Table):
     remove: HeaderNames = Field(default_factory=list)
 
 
+class Limit(Table):
+    """[[congestion.limit]]: how many calls a domain, a source, a provider or a caller may have."""
+
+    domain: EachHost | None = None
+    source: EachNetwork | None = None
+    provider: EachName | None = None
+    caller: EachAor | None = None
+    calls: Annotated[int | None, whole(1, 10_000_000)] = None
+    period_s: Annotated[float, Field(gt=0, le=3600, description="seconds, more than 0 and at most 3600")] = (
+        1.0
+    )
+    max_calls: Annotated[int | None, whole(1, 10_000_000)] = None
+    name: Name | None = None
+
+
 class Congestion(Table):
     """[congestion]: how many new calls are taken on."""
 
@@ -368,6 +387,9 @@ class Congestion(Table):
     emergency: Annotated[
         list[Dialled], Field(description='a list of numbers such as ["112", "911"], or [] for none')
     ] = ["112", "911"]
+    limit: Annotated[
+        list[Limit], Field(max_length=10_000, description="up to 10000 tables begun by [[congestion.limit]]")
+    ] = []
 
 
 class Cdr(Table):
