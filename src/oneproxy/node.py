@@ -18,6 +18,8 @@ from oneproxy import hugepages, logs
 from oneproxy.access.bans import Bans
 from oneproxy.access.causes import ORDINARY
 from oneproxy.access.step import Access
+from oneproxy.congestion.count import CODES
+from oneproxy.congestion.step import LimitStep
 from oneproxy.congestionwork import CongestionWork
 from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask, Decision
@@ -214,7 +216,8 @@ class Node:
         )
         engine.on_malformed = self._note_malformed
         engine.trust.on_refused = self._note_refused
-        self._congestion = CongestionWork(engine, self._live.site)
+        limits = next(step.limits for step in self._policy.steps if isinstance(step, LimitStep))
+        self._congestion = CongestionWork(engine, self._live.site, limits)
         for step in self._policy.steps:
             if isinstance(step, Registrar):
                 step.on_dropped = self._note_dropped
@@ -280,7 +283,8 @@ class Node:
 
     def _note_refused(self, ask: Ask, cause: str) -> None:
         """Log it at a limited rate, without what would tell a password."""
-        if cause in ORDINARY:
+        if cause in ORDINARY or cause in CODES:
+            # Of what limits refuse the first and the last of an episode are logged.
             return
         request = ask.request
         self._faults.warning(
