@@ -138,9 +138,11 @@ class Count:
             window = self._window = Window(bound.calls, bound.period_s)
         window.add(now)
 
-    def resumed(self) -> None:
+    def resumed(self, now: float) -> None:
         """A call is on that began before this process did."""
         self.calls_on += 1
+        if self.bound.on_full is not None:
+            self._note_full(now)
 
     def ended(self, now: float) -> None:
         """A call has ended that has begun, or was resumed."""

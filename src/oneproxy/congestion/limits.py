@@ -126,7 +126,7 @@ class Limits:
         count = group.counts.get(self._on_wire(whom) if kind == CALLER else whom)
         if count is None or not count.lasts:
             return None
-        count.resumed()
+        count.resumed(now)
         return count
 
     def bounds(self) -> Iterator[tuple[Bound, Count | Table]]:

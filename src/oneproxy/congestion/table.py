@@ -99,7 +99,7 @@ class Share:
         """As of `Count`."""
         count = self._count = self.table.open(self.of, now)
         if count is not None:
-            count.resumed()
+            count.resumed(now)
 
     def ended(self, now: float) -> None:
         """As of `Count`."""

@@ -19,7 +19,7 @@ class Parties:
         self._domains = domains
 
     def caller(self, ask: Ask) -> tuple[str, str]:
-        """The AoR of the caller, and the served domain that he is of; "" for none.
+        """The AoR of the caller, of a tel URI his number, and the served domain that he is of; "" for none.
 
         Who has proved a password is that account, whoever From says. A trusted source is believed who
         it says calls. Else From counts where the domain that it names asks nobody for a password: in
@@ -46,6 +46,8 @@ class Parties:
         identity = find_identity(ask.request, believed=True)
         if identity is None:
             return _NOBODY
+        if not identity.host:
+            return escape_user(identity.user), ""
         aor = f"{escape_user(identity.user)}@{identity.host}"
         uri = parse_uri(f"sip:{aor}")
         claimed = None if isinstance(uri, Malformed) else self._domains.claimed(uri)
