@@ -6,42 +6,62 @@ from typing import Final
 
 import structlog
 
+from oneproxy.congestion.count import Bound, Count
 from oneproxy.congestion.episode import Episode
+from oneproxy.congestion.episodes import Episodes
 from oneproxy.congestion.limit import CallLimit
+from oneproxy.congestion.limits import Limits
 from oneproxy.congestion.slowdowns import Slowdowns
 from oneproxy.engine.core import Engine
+from oneproxy.engine.decisions import Ask
 from oneproxy.engine.flow import Flow
 from oneproxy.site.model import Site
 from oneproxy.transport.alarm import Alarm
 from oneproxy.transport.driver import Driver
 
 log: Final = structlog.get_logger()
+#: Characters of who was refused that a line of the log takes.
+_LOGGED: Final = 128
 
 
 class CongestionWork:
-    """The limits of one engine's gate, and what it keeps from its neighbours."""
+    """The limits of one engine's gate, and what it keeps from its neighbours.
 
-    def __init__(self, engine: Engine, site: Site) -> None:
-        self._gate = engine.gate
+    limits: those that its policy has, of domains, sources and others.
+    """
+
+    def __init__(self, engine: Engine, site: Site, limits: Limits | None = None) -> None:
+        self._gate = gate = engine.gate
         self._neighbours = engine.neighbours
         self._telling = engine.telling
         self._slowed = Slowdowns(_slowing, _slowed)
         self._neighbours.on_slowed = self._note_slowed
         self._episode = Episode(_began, _ended)
+        self._episodes = Episodes(_one_began, _one_ended)
         self._limit = CallLimit(engine.calls, self._episode)
+        self._limits = limits
         self._alarm: Alarm | None = None
+        if limits is not None:
+            limits.on_refused = self._episodes.note
+            limits.spares = self._spares
+            limits.sources.on_full = gate.shut
         self.take(site)
 
     def start(self, driver: Driver) -> None:
         """Begin to notice that nothing is refused any more. driver: started."""
-        self._alarm = Alarm(driver, asyncio.get_running_loop(), (self._episode, self._slowed))
+        sleepers = (self._episode, self._episodes, self._slowed)
+        self._alarm = Alarm(driver, asyncio.get_running_loop(), sleepers)
 
     def take(self, site: Site) -> None:
-        """The site has changed: calls are taken on by this one from now on. Those that began count."""
+        """The site has changed, and the steps know it: calls are taken on by this one from now on.
+
+        Those that began count.
+        """
         congestion = site.congestion
         self._limit.take(congestion)
-        gate = self._gate
+        gate, limits = self._gate, self._limits
         gate.limit = self._limit if self._limit.is_set else None
+        gate.sources = limits.sources if limits is not None and limits.sources.any else None
         gate.retry_after_s = congestion.retry_after_s
         gate.emergency = frozenset(congestion.emergency)
         gate.look_again()
@@ -53,7 +73,11 @@ class CongestionWork:
         if self._alarm is not None:
             self._alarm.stop()
         self._episode.close()
+        self._episodes.close()
         self._slowed.close()
+
+    def _spares(self, ask: Ask) -> bool:
+        return self._gate.spares(ask.flow, ask.request, ask.uri)
 
     def _note_slowed(self, now: float, flow: Flow, cause: str) -> None:
         self._slowed.note(now, f"{flow.listener.transport.lower()}:{flow.host}:{flow.port}", cause)
@@ -66,6 +90,21 @@ def _began(cause: str) -> None:
 def _ended(refused: dict[str, int], seconds: float) -> None:
     log.warning(
         "no more calls refused", refused=sum(refused.values()), seconds=round(seconds, 1), codes=refused
+    )
+
+
+def _one_began(count: Count) -> None:
+    of = {"of": count.of[:_LOGGED]} if count.of else {}
+    log.warning("calls refused", code=count.cause, limit=count.bound.name, **of)
+
+
+def _one_ended(bound: Bound, refused: dict[str, int], seconds: float) -> None:
+    log.warning(
+        "no more calls refused",
+        limit=bound.name,
+        refused=sum(refused.values()),
+        seconds=round(seconds, 1),
+        codes=refused,
     )
 
 

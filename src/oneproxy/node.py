@@ -19,6 +19,8 @@ from oneproxy.access.bans import Bans
 from oneproxy.access.causes import ORDINARY
 from oneproxy.access.step import Access
 from oneproxy.callwork import CallWork
+from oneproxy.congestion.count import CODES
+from oneproxy.congestion.step import LimitStep
 from oneproxy.congestionwork import CongestionWork
 from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask, Decision
@@ -216,7 +218,8 @@ class Node:
         )
         engine.on_malformed = self._note_malformed
         engine.trust.on_refused = self._note_refused
-        self._congestion = CongestionWork(engine, self._live.site)
+        limits = next(step.limits for step in self._policy.steps if isinstance(step, LimitStep))
+        self._congestion = CongestionWork(engine, self._live.site, limits)
         self._calls = CallWork(
             self._machine, self._index, engine, self._policy, self._live.domains, self._driver
         )
@@ -285,7 +288,8 @@ class Node:
 
     def _note_refused(self, ask: Ask, cause: str) -> None:
         """Log it at a limited rate, without what would tell a password."""
-        if cause in ORDINARY:
+        if cause in ORDINARY or cause in CODES:
+            # Of what limits refuse the first and the last of an episode are logged.
             return
         request = ask.request
         self._faults.warning(

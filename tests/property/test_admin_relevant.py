@@ -62,6 +62,9 @@ _EDITS = st.lists(
                 Edit("provider", "p", None),
                 Edit("provider", "q", {"fallback": "p", "gateway": []}),
                 Edit("provider", "q", {"fallback": "q"}),
+                Edit("congestion", "", {"limit": [{"provider": "q", "calls": 1}]}),
+                Edit("congestion", "", {"limit": [{"domain": "y.org", "calls": 1}]}),
+                Edit("congestion", "", None),
             ]
         ),
     ),
@@ -79,6 +82,7 @@ _OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("route", {"prefix": "2", "callers": ["+2*"], "provider": "p"}),
     ("route", {"prefix": "2", "provider": "p"}),
     ("route", {"prefix": "+12", "aor": "a@x.org"}),
+    ("congestion", {"limit": [{"provider": "p", "calls": 1}, {"domain": "x.org", "calls": 1}]}),
 ]
 
 

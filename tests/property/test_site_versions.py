@@ -101,7 +101,14 @@ def test_what_is_exported_reads_back_without_a_difference(
             ("route", {"prefix": "+", "target": f"sip:h{number}", "callers": [f"+{number}*"]})
             for number in range(routes)
         ),
-        ("congestion", {"period_s": 0.25, "retry_after_s": [1, 2]}),
+        (
+            "congestion",
+            {
+                "period_s": 0.25,
+                "retry_after_s": [1, 2],
+                "limit": [{"caller": "*", "calls": 3}, {"domain": "x.org", "max_calls": 2}],
+            },
+        ),
     ]
     entries = make_entries(tables)
     document = tomllib.loads("\n".join(to_toml(entries)))

@@ -2,7 +2,8 @@
 a hundred thousand is not checked with all of them.
 
 Subscribers agree with each other on who has which name, and with domains on theirs; routes
-with those of their prefix, and with providers; nothing else is between sections. So without the
+with those of their prefix, and with providers; limits with providers and domains; nothing else is between
+sections. So without the
 entries that a change cannot meet, what is found wrong with it is the same.
 """
 
@@ -26,7 +27,11 @@ class _Aliases(msgspec.Struct):
 
 #: The sections that are looked at whole where one is changed, beside the domains, without which
 #: there is no site; others are the section itself. Of routes there may be a hundred thousand.
-_MET: Final = {"provider": ("provider", "route"), "route": ("provider",)}
+_MET: Final = {
+    "provider": ("provider", "route", "congestion"),
+    "route": ("provider",),
+    "congestion": ("congestion", "provider"),
+}
 
 _decoder = msgspec.json.Decoder(_Aliases)
 

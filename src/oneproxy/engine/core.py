@@ -144,7 +144,7 @@ class Engine:
     def receive(self, now: float, flow: Flow, data: bytes) -> None:
         """Handle one message that came on `flow`."""
         if now < self.gate.shut_until:
-            if data.startswith(b"INVITE ") and self.gate.is_shut(now):
+            if data.startswith(b"INVITE ") and self.gate.is_shut(now, flow):
                 refusal = self.gate.refuse(now, data, flow, self._servers)
                 if refusal is not None:
                     self.out.append((flow, refusal))

@@ -7,7 +7,7 @@ engine asks once more, with `outcomes` filled in; policy may then try further ta
 answer by itself, or return `BEST` to let the best response go back (RFC 3261 16.7).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from oneproxy.engine.call import Recorder, Session, Watch
@@ -126,6 +126,41 @@ class Outcome:
         self.response = response
 
 
+class Hold(Protocol):
+    """What a call is counted by, besides the limit of the node, from when it goes on to its end."""
+
+    @property
+    def key(self) -> str:
+        """What it is found again by, in another process too."""
+        ...
+
+    @property
+    def cause(self) -> str:
+        """Why there is no room, as of the last `full_until`: what refusals are counted by."""
+        ...
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it has to be told of the end of a call that begins now."""
+        ...
+
+    def full_until(self, now: float) -> float:
+        """No call may begin before this instant; inf where nobody knows when one may."""
+        ...
+
+    def begun(self, now: float) -> None:
+        """The call goes on."""
+        ...
+
+    def ended(self, now: float) -> None:
+        """The call that has begun is over: told once, whatever way it ended."""
+        ...
+
+    def refused(self, now: float) -> None:
+        """The call is refused, since there is no room."""
+        ...
+
+
 class Ask:
     """A request that starts something and waits for a decision.
 
@@ -139,6 +174,7 @@ class Ask:
         "calling",
         "consumed",
         "flow",
+        "holds",
         "inside",
         "more",
         "now",
@@ -149,6 +185,7 @@ class Ask:
         "record",
         "request",
         "screened",
+        "spared",
         "step",
         "subscriber",
         "transaction",
@@ -176,6 +213,10 @@ class Ask:
         self.screened = False
         #: Places of header lines that were for this proxy alone and are not passed on.
         self.consumed: tuple[int, ...] = ()
+        #: Set by steps: what the call is counted by once it goes on, and whether it goes on though
+        #: there be no room.
+        self.holds: Sequence[Hold] = ()
+        self.spared = False
         #: Kept for the step that decided, from one question about this request to the next.
         self.step: object | None = None
         #: Set by the steps that route: whom it is for and who makes it, as numbers or users.

@@ -12,6 +12,7 @@ is no party to the call, so nothing here holds a message up or changes what it s
 for session timers.
 """
 
+from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ from oneproxy.sip.message import Message, Request, Response
 
 if TYPE_CHECKING:
     from oneproxy.engine.context import Context
+    from oneproxy.engine.decisions import Hold
     from oneproxy.engine.following import Following
 
 EARLY: Final = 0
@@ -68,6 +70,7 @@ class Followed:
         "caller",
         "context",
         "ending",
+        "holds",
         "key",
         "next",
         "session",
@@ -93,6 +96,8 @@ class Followed:
         self.ending: tuple[str, str] | None = None
         self.caller = Side()
         self.callee = Side()
+        #: What counts it until it ends.
+        self.holds: Sequence[Hold] = ()
 
     def begin(self, request: Request, flow: Flow | None) -> None:
         """It starts with this INVITE. flow: where the caller is reached over it alone, that flow."""
@@ -376,6 +381,8 @@ class Followed:
             self._expiry.followed = None
             self._expiry = None
         self._following.forget(self)
+        for hold in self.holds:
+            hold.ended(now)
         self.call.watch.note(now, self.call, event)
         self._following.keeper.ended(now, self.call)
 

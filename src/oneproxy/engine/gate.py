@@ -11,7 +11,7 @@ from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Final, Protocol
 
-from oneproxy.engine.decisions import Reply
+from oneproxy.engine.decisions import Hold, Reply
 from oneproxy.engine.inbound import usual_key
 from oneproxy.engine.server import to_tag
 from oneproxy.engine.urgent import is_to, may_be_to, says_so
@@ -53,6 +53,18 @@ class Limit(Protocol):
         ...
 
 
+class SourceLimits(Protocol):
+    """Who says which sources may begin none: `congestion.sources.Sources`."""
+
+    def full(self, now: float, host: str) -> Hold | None:
+        """What has no room for a call of this host; None where all have."""
+        ...
+
+    def until(self) -> float:
+        """From this instant on nobody is full, as far as is known; inf where nobody knows."""
+        ...
+
+
 class Gate:
     """Whether a new call may begin, and what those that may not are told.
 
@@ -65,6 +77,7 @@ class Gate:
 
     __slots__ = (
         "_counters",
+        "_full",
         "_random",
         "_told",
         "_trust",
@@ -73,6 +86,7 @@ class Gate:
         "loss_percent",
         "retry_after_s",
         "shut_until",
+        "sources",
     )
 
     def __init__(self, counters: "Counters", trust: "Trust") -> None:
@@ -80,6 +94,10 @@ class Gate:
         self._trust = trust
         self._random = Random()
         self.limit: Limit | None = None
+        #: Limits of source addresses; None where there are none.
+        self.sources: SourceLimits | None = None
+        #: What had no room, as of the last `is_shut` that said so.
+        self._full: Limit | Hold | None = None
         self.shut_until = 0.0
         self.retry_after_s = (5, 15)
         self.emergency: frozenset[str] = frozenset()
@@ -109,24 +127,45 @@ class Gate:
         """The limit is another one from now on: it is asked about the next call."""
         self.shut_until = inf
 
-    def is_shut(self, now: float) -> bool:
-        """Whether no call may begin that is not spared. Asked where `shut_until` is not over."""
-        limit = self.limit
+    def shut(self, until: float) -> None:
+        """Some source has no room before this instant: each call is looked at."""
+        self.shut_until = max(self.shut_until, until)
+
+    def is_shut(self, now: float, flow: "Flow") -> bool:
+        """Whether no call of this flow may begin that is not spared.
+
+        Asked where `shut_until` is not over.
+        """
+        self._full = limit = self.limit
         self.shut_until = until = 0.0 if limit is None else limit.full_until(now)
-        return now < until
+        sources = self.sources
+        if sources is not None:
+            self.shut_until = max(until, sources.until())
+        if sources is None or now < until:
+            return now < until
+        self._full = full = sources.full(now, flow.host)
+        return full is not None
 
     def begun(self, now: float) -> None:
         """A call has begun."""
         if self.limit is not None:
             self.limit.begun(now)
-            self.shut_until = self.limit.full_until(now)
+            until = self.limit.full_until(now)
+            self.shut_until = until if self.sources is None else max(until, self.sources.until())
+
+    @property
+    def cause(self) -> str:
+        """Why a call was refused last."""
+        return "" if self._full is None else self._full.cause
 
     def refuses(self, now: float, flow: "Flow", request: "Request", uri: "Uri") -> bool:
         """Whether there is no room for this INVITE. uri: where it is for."""
-        return self.is_shut(now) and not self.spares(flow, request, uri)
+        return self.is_shut(now, flow) and not self.spares(flow, request, uri)
 
-    def reply(self, now: float) -> Reply:
-        """The refusal of one call, which is counted."""
+    def reply(self, now: float, hold: Hold | None = None) -> Reply:
+        """The refusal of one call, which is counted. hold: what has no room, if not what `is_shut` found."""
+        if hold is not None:
+            self._full = hold
         return Reply(503, "Service Unavailable", (self._retry_after(now),))
 
     def refuse(self, now: float, data: bytes, flow: "Flow", known: Container[str]) -> bytes | None:
@@ -179,15 +218,15 @@ class Gate:
 
     def _retry_after(self, now: float) -> str:
         """The Retry-After line of one refusal, which is counted."""
-        limit = self.limit
-        if limit is not None:
-            self._counters.refused[limit.cause] += 1
-            limit.refused(now)
+        full = self._full
+        if full is not None:
+            self._counters.refused[full.cause] += 1
+            full.refused(now)
         least, most = self.retry_after_s
         return f"Retry-After: {self._random.randint(least, most)}"
 
     def spares(self, flow: "Flow", request: "Request", uri: "Uri") -> bool:
-        """Whether a request that has come on `flow` is urgent. uri: where it is for."""
+        """Whether a request on `flow` is never refused for want of room. uri: where it is for."""
         return is_to(self.emergency, uri) or (says_so(request) and self._trusts(flow))
 
     def _trusts(self, flow: "Flow") -> bool:

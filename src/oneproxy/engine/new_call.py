@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from oneproxy.engine.call import Call, CallEvent, Session, Watch
 from oneproxy.engine.decisions import Reply
 from oneproxy.engine.following import tell_of_none
+from oneproxy.engine.holds import lasting, refuse
 from oneproxy.engine.inside import FULL, TOO_MANY_HOPS
 
 if TYPE_CHECKING:
@@ -31,23 +32,22 @@ _UNASKED: Final = Session(expires_s=0)
 def begin(
     now: float, context: "Context", ask: "Ask", decision: "Forward", gate: "Gate", following: "Following"
 ) -> Reply | None:
-    """Follow a new call where policy or the limit wants that; what it is refused with, or None."""
+    """Follow a new call where policy or a limit wants that; what it is refused with, or None."""
     watch, session, limit, record = decision.watch, decision.session, gate.limit, ask.record
     if record is not None:
         record.watch = watch
         watch = record
         session = session or _UNASKED
-    if limit is not None:
-        # It was let in some time ago if it had to wait for its decision, as all others that waited.
-        if now < gate.shut_until and gate.refuses(now, ask.flow, ask.request, ask.uri):
-            refusal = gate.reply(now)
-            if watch is not None:
-                if record is not None:
-                    record.refusing(limit.cause)
-                tell_of_none(now, ask.request, watch, refusal.status)
-            return refusal
-        if watch is None and limit.follows:
-            watch, session = _NOBODY, _UNASKED
+    refusal = refuse(now, ask, gate)
+    if refusal is not None:
+        if record is not None:
+            record.refusing(gate.cause)
+        if watch is not None:
+            tell_of_none(now, ask.request, watch, refusal.status)
+        return refusal
+    held = lasting(ask.holds) if ask.holds else ()
+    if watch is None and (held or (limit is not None and limit.follows)):
+        watch, session = _NOBODY, _UNASKED
     if watch is not None:
         caller = ask.flow if context.server.natted or ask.flow.reliable else None
         followed = following.begin(now, ask.request, watch, session, caller)
@@ -59,6 +59,9 @@ def begin(
         if isinstance(followed.asked, Reply):
             return followed.asked
         context.asked = followed.asked
+        followed.holds = held
+    for hold in ask.holds:
+        hold.begun(now)
     gate.begun(now)
     return None
 

@@ -5,11 +5,16 @@ from random import Random
 from oneproxy.access.bans import Bans
 from oneproxy.access.nonces import Nonces
 from oneproxy.access.replays import Replays
+from oneproxy.access.sources import source_of
 from oneproxy.access.step import Access, Screen
+from oneproxy.congestion.limits import Limits
+from oneproxy.congestion.providers import ProviderLimits
+from oneproxy.congestion.step import LedStep, LimitStep
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.live import Live, on_wire
 from oneproxy.policy.location import LocationStep
 from oneproxy.policy.order import Order
+from oneproxy.policy.parties import Parties
 from oneproxy.policy.sanity import Sanity
 from oneproxy.records.step import Records
 from oneproxy.registrar.departures import Save
@@ -47,6 +52,9 @@ def build(
     live = site if isinstance(site, Live) else Live(site)
     domains = Domains(live.domains, own_hosts, live.aliases, live.subscribers)
     gruus = Gruus(secret)
+    limits = Limits(on_wire, source_of)
+    limits.take(live.congestion)
+    limited = LimitStep(limits, Parties(domains))
     from_memory = live.without_database == "memory"
     trunks = TrunkStep(
         live.site,
@@ -56,6 +64,7 @@ def build(
         Random(),
         live.route_lengths,
         live.user_routes,
+        ProviderLimits(limits),
     )
     access = Access(
         live.site,
@@ -77,11 +86,13 @@ def build(
             Screen(access),
             Sanity(domains.is_here, domains.is_node, SUPPORTED),
             access,
+            limited,
             Registrar(
                 location, domains.find, live.subscribers, save, answer, flow_of, mirror, from_memory, gruus
             ),
             Records(live.site),
             trunks,
+            LedStep(limited),
             LocationStep(location, domains, live.subscribers, flow_of, gruus, mirror),
         ],
         [domains],

@@ -10,9 +10,10 @@ from typing import Final
 
 from oneproxy.site.certificates import SECURE, find_admin_faults, find_certificate_faults
 from oneproxy.site.checks_access import check_rules
+from oneproxy.site.checks_congestion import check_congestion
 from oneproxy.site.checks_machine import check_listens, check_tokens
 from oneproxy.site.checks_routes import check_formats, check_reach, check_routes
-from oneproxy.site.checks_trunks import check_congestion, check_providers
+from oneproxy.site.checks_trunks import check_providers
 from oneproxy.site.checks_users import (
     check_domains,
     check_passwords,

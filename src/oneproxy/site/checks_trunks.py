@@ -1,4 +1,4 @@
-"""What [[provider]] and [congestion] must agree on."""
+"""What [[provider]] tables must agree on."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -71,10 +71,3 @@ def _leads_back(start: str, fallbacks: dict[str, str]) -> bool:
         seen.add(name)
         name = fallbacks.get(name)
     return name == start
-
-
-def check_congestion(tables: Tables) -> Iterator[Fault]:
-    """Bounds that are the wrong way round."""
-    low, high = tables.congestion.retry_after_s
-    if low > high:
-        yield Fault(("congestion", "retry_after_s"), f"[{low}, {high}]", f"the lower first: [{high}, {low}]")

@@ -13,6 +13,8 @@ from oneproxy.site.model import Entries
 
 #: What a table is named by is its first line.
 _FIRST: Final = frozenset(("aor", "client", "name", "prefix", "source"))
+#: Which key of a table is a list of tables.
+_BELOW: Final = {"provider": "gateway", "congestion": "limit"}
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 #: TOML 1.0: what may not stand in a basic string by itself: quote, backslash, controls.
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
@@ -24,11 +26,12 @@ def to_toml(entries: Entries) -> Iterator[str]:
         yield f"[{section}]" if section in SINGLES else f"[[{section}]]"
         table = decode_value(value)
         # Tables of a list come last: whatever follows the header of one is theirs.
-        below = table.pop("gateway", [])
+        key = _BELOW.get(section, "")
+        below = table.pop(key, [])
         yield from _pairs(table)
-        for gateway in below:
-            yield f"[[{section}.gateway]]"
-            yield from _pairs(gateway)
+        for one in below:
+            yield f"[[{section}.{key}]]"
+            yield from _pairs(one)
         yield ""
 
 

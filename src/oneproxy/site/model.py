@@ -308,6 +308,24 @@ class Provider(Struct, frozen=True):
     max_call_s: int = 43_200
 
 
+class Limit(Struct, frozen=True):
+    """How many calls some may have: [[congestion.limit]]. One of the first four is set; "*": each for itself.
+
+    domain: the name of a served one. source: an IP network. provider: its name. caller: an AoR.
+    """
+
+    domain: str = ""
+    source: str = ""
+    provider: str = ""
+    caller: str = ""
+    #: New calls in any `period_s` seconds, and calls at once; 0: no limit.
+    calls: int = 0
+    period_s: float = 1.0
+    max_calls: int = 0
+    #: What logs and people call it; empty: by whom it is for.
+    name: str = ""
+
+
 class Congestion(Struct, frozen=True):
     """How many new calls are taken on, and how many are sent to those who want less: [congestion]."""
 
@@ -323,6 +341,8 @@ class Congestion(Struct, frozen=True):
     oc: bool = True
     #: The longest time that a Retry-After of one of them is kept to; 0: none is.
     max_retry_after_s: int = 60
+    #: Those of domains, sources, providers and callers.
+    limit: tuple[Limit, ...] = ()
 
 
 class Cdr(Struct, frozen=True):

@@ -24,6 +24,10 @@ from oneproxy.site.values import (
     DatabaseUrl,
     Dialled,
     Digits,
+    EachAor,
+    EachHost,
+    EachName,
+    EachNetwork,
     FarmKey,
     File,
     Flag,
@@ -353,6 +357,21 @@ class Route(Table):
     remove: HeaderNames = Field(default_factory=list)
 
 
+class Limit(Table):
+    """[[congestion.limit]]: how many calls a domain, a source, a provider or a caller may have."""
+
+    domain: EachHost | None = None
+    source: EachNetwork | None = None
+    provider: EachName | None = None
+    caller: EachAor | None = None
+    calls: Annotated[int | None, whole(1, 10_000_000)] = None
+    period_s: Annotated[float, Field(gt=0, le=3600, description="seconds, more than 0 and at most 3600")] = (
+        1.0
+    )
+    max_calls: Annotated[int | None, whole(1, 10_000_000)] = None
+    name: Name | None = None
+
+
 class Congestion(Table):
     """[congestion]: how many new calls are taken on."""
 
@@ -370,6 +389,9 @@ class Congestion(Table):
     ] = ["112", "911"]
     oc: Flag = True
     max_retry_after_s: Annotated[int, whole(0, 86_400, "seconds")] = 60
+    limit: Annotated[
+        list[Limit], Field(max_length=10_000, description="up to 10000 tables begun by [[congestion.limit]]")
+    ] = []
 
 
 class Cdr(Table):

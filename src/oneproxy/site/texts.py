@@ -6,6 +6,7 @@ Each check takes the text as written and gives it as the processes want it, or r
 
 import ipaddress
 import re
+from collections.abc import Callable
 from typing import Final
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -62,6 +63,11 @@ def host(text: str) -> str:
     if not _HOST_NAME.fullmatch(lowered):
         ipaddress.ip_address(lowered)
     return lowered
+
+
+def or_each(allowed: Callable[[str], str]) -> Callable[[str], str]:
+    """What is `allowed`, or "*": each of them by itself."""
+    return lambda text: text if text == "*" else allowed(text)
 
 
 def client(text: str) -> str:

@@ -56,6 +56,29 @@ Network = Annotated[
     AfterValidator(texts.network),
     Field(description='an IP network such as "10.0.0.0/8", without host bits, or one IP address'),
 ]
+EachHost = Annotated[
+    str,
+    AfterValidator(texts.or_each(texts.host)),
+    Field(description='a served domain such as "example.com", or "*" for each one by itself'),
+]
+EachNetwork = Annotated[
+    str,
+    AfterValidator(texts.or_each(texts.network)),
+    Field(
+        description='an IP network such as "10.0.0.0/8", without host bits, one IP address, '
+        'or "*" for each address by itself'
+    ),
+]
+EachName = Annotated[
+    str,
+    AfterValidator(texts.or_each(texts.name)),
+    Field(description='the name of a provider such as "carrier-a", or "*" for each one by itself'),
+]
+EachAor = Annotated[
+    str,
+    AfterValidator(texts.or_each(texts.aor)),
+    Field(description='a user and a domain, such as "alice@example.com", or "*" for each caller by itself'),
+]
 SipUri = Annotated[
     str,
     AfterValidator(texts.sip_uri),

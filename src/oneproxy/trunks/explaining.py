@@ -48,13 +48,14 @@ _WHYS: Final[Mapping[Why | None, str]] = {
 class Choice(NamedTuple):
     """What one provider was asked for. is_last_resort: gateways that are believed not to work too.
 
-    chosen: the name of its gateway, "" where it has none for the call.
+    chosen: the name of its gateway, "" where it has none for the call. limit: why it was not asked for one.
     """
 
     provider: str
     is_last_resort: bool
     candidates: list[Candidate]
     chosen: str
+    limit: str = ""
 
 
 class Walked(NamedTuple):
@@ -104,15 +105,24 @@ class Router(Protocol):
         ...
 
 
-def explain_walk(trunks: Trunks, provider: str, now: float, is_call: bool = True) -> Walked:
-    """What `Trunks.walk(provider).begin(now)` gives, and why.
+def explain_walk(
+    trunks: Trunks, provider: str, now: float, is_call: bool = True, spared: bool = False
+) -> Walked:
+    """What `Trunks.walk(provider, spared).begin(now)` gives, and why.
 
-    is_call: else it is a request for which nobody is tried that is believed not to work.
+    is_call: else it is a request for which nobody is tried that is believed not to work, and that is
+    under no limit.
     """
     choices: list[Choice] = []
     chain = _chain(trunks, provider)
     is_full = False
+    limited = ""
     for state in chain:
+        limit = "" if spared or not is_call else _limit_of(trunks, state, now)
+        if limit:
+            is_full, limited = True, limit
+            choices.append(Choice(state.site.name, False, [], "", limit))
+            continue
         chosen, candidates = state.explain(now)
         if isinstance(chosen, GatewayState):
             return _taken(choices, state, Choice(state.site.name, False, candidates, chosen.site.name))
@@ -121,7 +131,7 @@ def explain_walk(trunks: Trunks, provider: str, now: float, is_call: bool = True
     if not is_call:
         return Walked(choices, "", "", answer.UNHEALTHY)
     if is_full:
-        return Walked(choices, "", "", answer.FULL)
+        return Walked(choices, "", "", limited or answer.FULL)
     for state in chain:
         chosen, candidates = state.explain(now, (), _ANY)
         if isinstance(chosen, GatewayState):
@@ -199,10 +209,14 @@ def _explain_trunks(
 ) -> Explained:
     """The rest of a request that a provider has."""
     trunks = by.trunks
-    walked = explain_walk(trunks, plan.value, call.now, ask.request.method == "INVITE")
+    spared = trunks.limits is not None and trunks.limits.spares(ask)
+    walked = explain_walk(trunks, plan.value, call.now, ask.request.method == "INVITE", spared)
     for choice in walked.choices:
         state = trunks.find(choice.provider)
         way = "latency" if state is None else state.site.choice
+        if choice.limit:
+            steps.append((f"provider {choice.provider}", f"passed over: {choice.limit}"))
+            continue
         resort = ", those that are believed not to work too" if choice.is_last_resort else ""
         steps.append((f"provider {choice.provider}", f"chooses by {way}{resort}"))
         steps += [(f"gateway {choice.provider}/{one.name}", describe(one, way)) for one in choice.candidates]
@@ -245,6 +259,12 @@ def _chain(trunks: Trunks, name: str) -> list[ProviderState]:
         chain.append(state)
         state = trunks.find(state.site.fallback) if state.site.fallback else None
     return chain
+
+
+def _limit_of(trunks: Trunks, state: ProviderState, now: float) -> str:
+    """Which limit besides its own a provider has no room in; "" for none."""
+    full = None if trunks.limits is None else trunks.limits.full(state.site.name, len(state.held), now)
+    return "" if full is None else full.cause
 
 
 def _taken(choices: list[Choice], state: ProviderState, choice: Choice) -> Walked:

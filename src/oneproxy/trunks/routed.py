@@ -86,7 +86,10 @@ class RoutedCall:
 
     def begin(self, ask: Ask) -> Decision:
         """To the first gateway."""
-        return self._go(ask, self.walk.begin(ask.now))
+        first = self.walk.begin(ask.now)
+        if self.walk.holds:
+            ask.holds = [*ask.holds, *self.walk.holds]
+        return self._go(ask, first)
 
     def decide(self, ask: Ask) -> Decision:
         """The present gateway has failed: to the next one, or what the caller is answered."""

@@ -26,6 +26,7 @@ from oneproxy.trunks.explaining import Explained, explain_call
 from oneproxy.trunks.gateway import GatewayState
 from oneproxy.trunks.identity import Identity, find_identity
 from oneproxy.trunks.inbound import Arrival, Peers, may_go_out
+from oneproxy.trunks.limits import ProviderLimits
 from oneproxy.trunks.numbers import dialled_number, number_or_user
 from oneproxy.trunks.outgoing import Side, make_outgoing
 from oneproxy.trunks.rewriting import Form
@@ -83,11 +84,12 @@ class TrunkStep:
         random: Random,
         lengths: Set[int] = ALL,
         for_users: Set[str] | None = None,
+        limits: ProviderLimits | None = None,
     ) -> None:
         """is_user: whether somebody is known here by an AoR, at an instant. on_wire, lengths: as `Routes`.
 
         for_users: the keys of routes that are for users too, looked at anew each time; None: those
-        of `site`.
+        of `site`. limits: those of providers that are kept elsewhere.
         """
         self._domains = domains
         self._is_user = is_user
@@ -95,6 +97,7 @@ class TrunkStep:
         self._routes: Mapping[str, Route] = site.routes
         self.routes = Routes(site.routes, on_wire, lengths)
         self.trunks = Trunks(_NO_SITE, random)
+        self.trunks.limits = limits
         self.peers = Peers()
         #: The providers that tables were made of last.
         self._providers: list[Provider] = []
@@ -176,7 +179,8 @@ class TrunkStep:
             return self._to_target(ask, call, plan, identity)
         if ask.request.method != "INVITE":
             return Message(self, call, plan, identity).decide(ask)
-        walk = self.trunks.walk(plan.value)
+        limits = self.trunks.limits
+        walk = self.trunks.walk(plan.value, limits is not None and limits.spares(ask))
         session = self._session(plan.value)
         return RoutedCall(walk, self._sides, plan, call, identity, session).begin(ask)
 

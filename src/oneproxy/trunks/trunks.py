@@ -6,6 +6,7 @@ from random import Random
 from oneproxy.site import model
 from oneproxy.site.model import Site
 from oneproxy.trunks.attempt import Attempt
+from oneproxy.trunks.limits import ProviderLimits
 from oneproxy.trunks.provider import ProviderState
 from oneproxy.trunks.walk import Walk
 
@@ -13,10 +14,12 @@ from oneproxy.trunks.walk import Walk
 class Trunks:
     """The providers by name. Whoever routes a call begins a walk at one of them."""
 
-    __slots__ = ("_all", "_providers", "_random")
+    __slots__ = ("_all", "_providers", "_random", "limits")
 
     def __init__(self, site: Site, random: Random) -> None:
         self._random = random
+        #: The limits that providers have besides their own; None where nobody keeps any.
+        self.limits: ProviderLimits | None = None
         #: Those of the site; and, besides, those that are gone from it but have calls.
         self._providers: dict[str, ProviderState] = {}
         self._all: dict[str, ProviderState] = {}
@@ -46,9 +49,9 @@ class Trunks:
         """All of the site, for whoever shows them."""
         return self._providers.values()
 
-    def walk(self, provider: str) -> Walk:
-        """A call that this provider shall take, or its fallback."""
-        return Walk(self, provider)
+    def walk(self, provider: str, spared: bool = False) -> Walk:
+        """A call that this provider shall take, or its fallback. spared: whatever the `limits`."""
+        return Walk(self, provider, spared)
 
     def adopt(self, provider: str, gateway: str, started_at: float) -> Attempt:
         """Count a call again that was answered before this process began.

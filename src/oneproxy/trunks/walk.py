@@ -12,6 +12,7 @@ OPTIONS: it may be we who are wrong.
 
 from typing import TYPE_CHECKING, Final
 
+from oneproxy.engine.decisions import Hold
 from oneproxy.trunks import answer
 from oneproxy.trunks.answer import Answer, End, answer_of
 from oneproxy.trunks.attempt import Attempt
@@ -35,16 +36,28 @@ class Walk:
         "_began_at",
         "_ends",
         "_is_full",
+        "_let_in",
+        "_limited",
+        "_limits",
         "_provider",
+        "_spared",
         "_tried",
         "_trunks",
         "_visited",
         "attempt",
+        "holds",
     )
 
-    def __init__(self, trunks: "Trunks", provider: str) -> None:
-        """provider: the name of the first one."""
+    def __init__(self, trunks: "Trunks", provider: str, spared: bool = False) -> None:
+        """provider: the name of the first one. spared: it is let in where `Trunks.limits` are full."""
         self._trunks = trunks
+        self._limits = trunks.limits
+        self._spared = spared
+        #: The providers that have counted it, and what had no room for it in one that was passed over.
+        self._let_in: list[ProviderState] = []
+        self._limited: Hold | None = None
+        #: What counts it at its first provider, once it goes on. At later ones it does by then.
+        self.holds: list[Hold] = []
         self._provider = trunks.find(provider)
         self._visited: list[ProviderState] = []
         self._tried: list[GatewayState] = []
@@ -100,17 +113,38 @@ class Walk:
     def _next(self, now: float, told: list[Candidate] | None) -> Attempt | Answer:
         provider = self._provider
         while provider is not None:
-            chosen = provider.choose(now, self._tried, told)
-            if isinstance(chosen, GatewayState):
-                return self._try(now, provider, chosen)
-            self._count(provider, chosen)
+            if self._has_room(now, provider):
+                chosen = provider.choose(now, self._tried, told)
+                if isinstance(chosen, GatewayState):
+                    return self._try(now, provider, chosen)
+                self._count(provider, chosen)
             provider = self._provider = self._fallback(provider)
         return self._resort(now, told)
 
     def _try(self, now: float, provider: ProviderState, gateway: GatewayState) -> Attempt:
+        if self._limits is not None and provider not in self._let_in:
+            self._let_in.append(provider)
+            holds = self._limits.holds(provider.site.name)
+            if self._tried:
+                for hold in holds:
+                    hold.begun(now)
+            else:
+                self.holds = holds
         self._tried.append(gateway)
         self.attempt = provider.begin(now, gateway)
         return self.attempt
+
+    def _has_room(self, now: float, provider: ProviderState) -> bool:
+        """Whether the limits of a provider let the call in, be one of its gateways free or not."""
+        if self._limits is None or self._spared or provider in self._let_in:
+            return True
+        full = self._limits.full(provider.site.name, len(provider.held), now)
+        if full is None:
+            return True
+        full.refused(now)
+        self._limited = full
+        self._count(provider, Why.FULL)
+        return False
 
     def _count(self, provider: ProviderState, why: Why) -> None:
         if why is Why.FULL:
@@ -138,12 +172,16 @@ class Walk:
             waited_s = now - self._began_at
             if self._ends and waited_s * 1000.0 >= provider.site.try_for_ms:
                 break
+            if not self._has_room(now, provider):
+                continue
             chosen = provider.choose(now, self._tried, told, also)
             if isinstance(chosen, GatewayState):
                 provider.panics += 1
                 return self._try(now, provider, chosen)
         if self._ends:
             return answer_of(self._ends)
+        if is_full and self._limited is not None and self._limits is not None:
+            return Answer(503, cause=self._limited.cause, retry_after_s=self._limits.retry_after_s())
         if is_full:
             return Answer(503, cause=answer.FULL, retry_after_s=answer.FULL_S)
         cause = answer.UNHEALTHY if self._visited else answer.UNKNOWN
