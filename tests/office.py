@@ -13,6 +13,7 @@ from oneproxy.admin.app import make_app
 from oneproxy.admin.asking import Desk, RecorderAwayError
 from oneproxy.admin.office import Office
 from oneproxy.admin.tokens import Tokens
+from oneproxy.ipc.calls import AskCalls, CallEnded, CallFound, CallsFound, EndCall
 from oneproxy.ipc.desk import (
     PAGE,
     AskExplain,
@@ -107,6 +108,7 @@ class MemoryDesk:
         self.health = HealthFound("", "", 1, [NodeHealth(1, 0, True, 0, "edge-1")])
         self.providers: list[ProviderFound] = []
         self.explained: Found = Explained([])
+        self.calls: list[CallFound] = []
         #: The first one that is kept.
         self.oldest = 1
         self.questions: list[Question] = []
@@ -199,6 +201,12 @@ class MemoryDesk:
                 return GatewaysFound(self.providers, 0, self.health.silent)
             case AskExplain():
                 return self.explained
+            case AskCalls(most=most):
+                return CallsFound(self.calls[:most], len(self.calls), len(self.calls), 0, self.health.silent)
+            case EndCall(name):
+                ended = [one for one in self.calls if one.id == name]
+                self.calls = [one for one in self.calls if one not in ended]
+                return CallEnded(ended[0].node if ended else "", self.health.silent)
             case _:
                 raise AssertionError(question)
 

@@ -1,11 +1,15 @@
-"""The node's part that keeps calls beyond its process, and the records of those that are over."""
+"""The node's part that keeps calls beyond its process, and the records of those that are over; and that
+shows people those that are on."""
 
 import time
 from collections.abc import Container
 from pathlib import Path
 from typing import Final
 
+from oneproxy.call_views import LiveCalls
+from oneproxy.engine.call import Call
 from oneproxy.engine.core import Engine
+from oneproxy.ipc.calls import AskCalls, CallsFound, EndCall, NodeEnded
 from oneproxy.policy.order import Order
 from oneproxy.records.keeper import Keeper
 from oneproxy.records.step import Records
@@ -29,11 +33,15 @@ class CallWork:
         driver: Driver,
     ) -> None:
         self._driver = driver
+        self._engine = engine
         self._following = engine.following
         node = f"{machine.name}-{index}"
         journal = Path(machine.last_site).parent / f"oneproxy-{node}{_SUFFIX}"
         self._keeper = Keeper(str(journal), self._following.standing, node, served, self._shift)
         self._following.keeper = self._keeper
+        self._live = LiveCalls(
+            self._following, self._end, self._keeper.party_of, served, driver.now, self._shift
+        )
         for step in policy.steps:
             if isinstance(step, Records):
                 step.writer = self._keeper
@@ -53,6 +61,14 @@ class CallWork:
     def stop(self) -> None:
         """The node ends: what is to last is written."""
         self._keeper.close()
+
+    async def answer(self, question: AskCalls | EndCall) -> CallsFound | NodeEnded:
+        """What people ask of the calls that are on."""
+        return await self._live.answer(question)
+
+    def _end(self, call: Call, reason: str) -> None:
+        self._engine.end(self._driver.now(), call, reason)
+        self._driver.flush_soon()
 
     def _shift(self) -> float:
         return time.time() - self._driver.now()

@@ -18,6 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from oneproxy.deskwork import DATABASE, DeskWork, Reading
+from oneproxy.ipc.calls import MOST_CALLS, AskCalls, CallEnded, CallFound, CallsFound, EndCall, NodeEnded
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
     PAGE,
@@ -59,6 +60,7 @@ from oneproxy.ipc.desk import (
 from oneproxy.ipc.peer import Peer
 from oneproxy.ipc.stream import encode
 from oneproxy.registrar.bindings import Change, meaning, static_binding
+from oneproxy.sip.reason import LONGEST_TEXT, is_text
 from oneproxy.site.difference import Difference
 from oneproxy.store.work import Away, Left, Verdict
 
@@ -172,6 +174,10 @@ class Desk:
                 return _merge_gateways(*await self._inquire(question))
             case AskExplain():
                 return _merge_explained(*await self._inquire(question))
+            case AskCalls(most=most):
+                return _merge_calls(*await self._inquire(question), most)
+            case EndCall():
+                return await self._end_call(question)
             case _:
                 return await self._read(question)
 
@@ -216,6 +222,13 @@ class Desk:
             if isinstance(one, NodeHealth)
         ]
         return HealthFound(proxy, system, version, sorted(healths, key=_name), silent)
+
+    async def _end_call(self, question: EndCall) -> Found:
+        if not is_text(question.reason):
+            return Refused("unfit", f"reason: allowed is one line of {LONGEST_TEXT} characters at most")
+        found, silent = await self._inquire(question)
+        nodes = [node for node, one in found if isinstance(one, NodeEnded) and one.had]
+        return CallEnded(nodes[0] if nodes else "", silent)
 
     async def _inquire(self, question: NodeQuestion) -> tuple[list[tuple[str, NodeFound]], tuple[str, ...]]:
         """What the nodes answer, each with its name; and the names of those that did not in time."""
@@ -290,6 +303,24 @@ def _merge_explained(found: Iterable[tuple[str, NodeFound]], silent: tuple[str, 
     ]
     fault = next((one.fault for one in nodes if one.fault), "")
     return Refused("unfit", fault) if fault else Explained(nodes, silent)
+
+
+def _merge_calls(found: Iterable[tuple[str, NodeFound]], silent: tuple[str, ...], most: int) -> CallsFound:
+    """Those of all nodes that began first; each has told its own."""
+    calls: list[CallFound] = []
+    total = matching = unseen = 0
+    for node, one in found:
+        if isinstance(one, CallsFound):
+            calls += [replace(call, node=node) for call in one.calls]
+            total += one.total
+            matching += one.matching
+            unseen += one.unseen
+    calls.sort(key=_since)
+    return CallsFound(calls[: min(most, MOST_CALLS)], total, matching, unseen, silent)
+
+
+def _since(call: CallFound) -> tuple[float, str]:
+    return call.since, call.id
 
 
 def _node(found: tuple[str, NodeFound]) -> str:

@@ -1,16 +1,17 @@
 """The node's part that answers what the recorder is asked and only nodes know: bans, gateways, what
-would become of a call, and how it fares.
+would become of a call, which calls are on, and how it fares.
 
 Bans are in the order of their names already, and a page of them is read at once. Where thousands
 are over, they are let go of a few in each turn of the loop: no message waits for them.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Protocol
 
 from oneproxy.access.bans import Ban
 from oneproxy.engine.flow import Listener
+from oneproxy.ipc.calls import AskCalls, CallsFound, EndCall, NodeEnded
 from oneproxy.ipc.desk import (
     PAGE,
     AskExplain,
@@ -54,7 +55,7 @@ class Banned(Protocol):
 
 
 class Inquiries:
-    """Answers inquiries about `bans`, and by `health`, `gateways` and `explain`.
+    """Answers inquiries about `bans`, and by `health`, `gateways`, `explain` and `calls`.
 
     report: hands an answer to the recorder.
     """
@@ -67,6 +68,7 @@ class Inquiries:
         report: Callable[[Report], None],
         gateways: Callable[[], GatewaysFound],
         explain: Callable[[AskExplain], NodeExplained],
+        calls: Callable[[AskCalls | EndCall], Awaitable[CallsFound | NodeEnded]],
     ) -> None:
         """clock: seconds since the epoch."""
         self._bans = bans
@@ -75,6 +77,7 @@ class Inquiries:
         self._report = report
         self._gateways = gateways
         self._explain = explain
+        self._calls = calls
         self._listing: set[asyncio.Task[None]] = set()
 
     def take(self, inquiry: Inquiry) -> None:
@@ -83,9 +86,7 @@ class Inquiries:
         match question:
             case ListBans(after):
                 if self._bans.expire(self._clock()):
-                    task = asyncio.create_task(self._list(inquiry.number, after))
-                    self._listing.add(task)
-                    task.add_done_callback(self._listing.discard)
+                    self._begin(self._list(inquiry.number, after))
                 else:
                     self._report(Report(inquiry.number, page_of(self._bans, after)))
             case LiftBan(name):
@@ -98,6 +99,17 @@ class Inquiries:
                 self._report(Report(inquiry.number, self._gateways()))
             case AskExplain():
                 self._report(Report(inquiry.number, self._explain(question)))
+            case AskCalls() | EndCall():
+                self._begin(self._of_calls(inquiry.number, question))
+
+    def _begin(self, answering: Coroutine[None, None, None]) -> None:
+        """Answer in more than one turn of the loop."""
+        task = asyncio.create_task(answering)
+        self._listing.add(task)
+        task.add_done_callback(self._listing.discard)
+
+    async def _of_calls(self, number: int, question: AskCalls | EndCall) -> None:
+        self._report(Report(number, await self._calls(question)))
 
     async def _list(self, number: int, after: str) -> None:
         # Nobody could tell us: each turn of the loop ends some.

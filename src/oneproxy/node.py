@@ -30,6 +30,7 @@ from oneproxy.engine.routing import Own
 from oneproxy.gateway_views import view_of
 from oneproxy.inquiries import Inquiries, explain_to_people
 from oneproxy.ipc import child
+from oneproxy.ipc.calls import AskCalls, CallsFound, EndCall, NodeEnded
 from oneproxy.ipc.desk import AskExplain, GatewaysFound, NodeExplained, NodeHealth
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Follow, SitePart, SiteVersion, Start
@@ -106,7 +107,13 @@ class Node:
         self._policy: Order | None = None
         self._loaded_once = False
         self._inquiries = Inquiries(
-            self._bans, self._health, self._clock.now, self._link.report, self._gateways, self._explain
+            self._bans,
+            self._health,
+            self._clock.now,
+            self._link.report,
+            self._gateways,
+            self._explain,
+            self._of_calls,
         )
         self._link.on_inquiry = self._inquiries.take
         self._counted: dict[str, int] = {}
@@ -311,6 +318,11 @@ class Node:
 
     def _explain(self, question: AskExplain) -> NodeExplained:
         return explain_to_people(self._policy, question, self._listeners, self._clock.now())
+
+    async def _of_calls(self, question: AskCalls | EndCall) -> CallsFound | NodeEnded:
+        if self._policy is not None:
+            return await self._calls.answer(question)
+        return NodeEnded(False) if isinstance(question, EndCall) else CallsFound([], 0, 0)
 
     def _answer(self, ask: Ask, decision: Decision) -> None:
         """A decision that policy had to wait for."""

@@ -1,4 +1,4 @@
-"""The commands that ask a running OneProxy: gateways, explain.
+"""The commands that ask a running OneProxy: gateways, explain, calls.
 
 They find it by the file that it has put beside its last site (`ipc.running`), and need neither
 [admin] nor a token; the user of OneProxy alone may read that file. Tables on a terminal, plain
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from oneproxy.commands import EXIT_MISTAKE, fail
+from oneproxy.commands import EXIT_FAULT, EXIT_MISTAKE, fail
 from oneproxy.site_commands import print_table, read_or_exit
 
 if TYPE_CHECKING:
+    from oneproxy.ipc.calls import CallFound, CallsFound
     from oneproxy.ipc.desk import Found, GatewayFound, NodeExplained, ProviderFound, Question
 
 Config = Annotated[
@@ -33,7 +34,17 @@ Source = Annotated[
 ]
 Method = Annotated[str, typer.Option("--method", metavar="METHOD", help="What is asked for.")]
 Transport = Annotated[str, typer.Option("--transport", metavar="NAME", help="udp, tcp, tls, ws or wss.")]
+Number = Annotated[str, typer.Option("--number", metavar="TEXT", help="Whose caller or callee has it.")]
+State = Annotated[str, typer.Option("--state", metavar="STATE", help="calling, ringing or answered.")]
+Provider = Annotated[str, typer.Option("--provider", metavar="NAME", help="Those of a provider.")]
+Gateway = Annotated[str, typer.Option("--gateway", metavar="NAME", help="Those of a gateway.")]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1_000, help="So many at most.")]
+End = Annotated[str | None, typer.Option("--end", metavar="ID", help="End this call, without asking again.")]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="With --end: what both sides are told.")
+]
 
+_CALL_COLUMNS: Final = ("id", "node", "state", "caller", "callee", "gateway", "since", "time")
 _COLUMNS: Final = (
     "node",
     "gateway",
@@ -50,7 +61,7 @@ _COLUMNS: Final = (
 
 def add_to(app: typer.Typer) -> None:
     """Make them commands of `app`."""
-    commands: list[Callable[..., Any]] = [gateways, explain]
+    commands: list[Callable[..., Any]] = [gateways, explain, calls]
     for command in commands:
         app.command()(command)
 
@@ -100,6 +111,55 @@ def explain(
     _name_silent(found.silent)
 
 
+def calls(
+    number: Number = "",
+    state: State = "",
+    provider: Provider = "",
+    gateway: Gateway = "",
+    limit: Limit = 100,
+    end: End = None,
+    reason: Reason = "",
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show the calls that are on, those that began first; or end one."""
+    from oneproxy.admin.documents import calls_told
+    from oneproxy.ipc.calls import ANSWERED, CALLING, RINGING, AskCalls, CallsFound
+
+    if end is not None:
+        _end_call(config, end, reason, as_json)
+        return
+    if reason:
+        fail("--reason is for --end; without it no call is ended", EXIT_MISTAKE)
+    if state not in ("", CALLING, RINGING, ANSWERED):
+        fail(f"--state: found {state!r}; allowed {CALLING}, {RINGING} or {ANSWERED}", EXIT_MISTAKE)
+    found = _ask(config, AskCalls(number, state, provider, gateway, limit))
+    if not isinstance(found, CallsFound):
+        fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
+    if as_json:
+        _print_json(calls_told(found))
+    else:
+        print_table(_CALL_COLUMNS, [_call_row(one) for one in found.calls])
+        _say_what_is_left_out(found)
+    _name_silent(found.silent)
+
+
+def _end_call(config: Path | None, name: str, reason: str, as_json: bool) -> None:
+    from oneproxy.admin.documents import ended_told
+    from oneproxy.ipc.calls import CallEnded, EndCall
+
+    found = _ask(config, EndCall(name, reason))
+    if not isinstance(found, CallEnded):
+        fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
+    if not found.node:
+        _name_silent(found.silent)
+        fail(f"there is no call {name}", EXIT_FAULT if found.silent else EXIT_MISTAKE)
+    if as_json:
+        _print_json(ended_told(name, found))
+    else:
+        typer.echo(f"ended at {found.node}")
+
+
 def _ask(config: Path | None, question: Question) -> Found:
     """What the OneProxy that runs here answers; where none does, say so and exit."""
     import asyncio
@@ -147,6 +207,29 @@ def _row(provider: ProviderFound, gateway: GatewayFound) -> tuple[str, ...]:
         str(failed),
         "" if standing is None else " ".join(filter(None, (standing.state, _last_answer(standing.status)))),
     )
+
+
+def _call_row(call: CallFound) -> tuple[str, ...]:
+    minutes, seconds = divmod(int(call.seconds), 60)
+    return (
+        call.id,
+        call.node,
+        call.state,
+        call.caller,
+        call.callee,
+        f"{call.provider}/{call.gateway}" if call.provider else "",
+        _clock(call.since),
+        f"{minutes // 60}:{minutes % 60:02}:{seconds:02}",
+    )
+
+
+def _say_what_is_left_out(found: CallsFound) -> None:
+    """How many more there are, and how many nobody has looked at."""
+    left_out = found.matching - len(found.calls)
+    if left_out > 0:
+        typer.echo(f"oneproxy: and {left_out} more calls; --limit shows up to 1000", err=True)
+    if found.unseen:
+        typer.echo(f"oneproxy: {found.unseen} of {found.total} calls were not looked at", err=True)
 
 
 def _state(gateway: GatewayFound) -> str:

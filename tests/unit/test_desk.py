@@ -17,6 +17,7 @@ from oneproxy.desk import Desk, _fate
 from oneproxy.deskwork import DATABASE, DeskWork, Reading
 from oneproxy.ipc import messages
 from oneproxy.ipc.asking import ask_once
+from oneproxy.ipc.calls import AskCalls, CallEnded, CallFound, CallsFound, EndCall, NodeEnded
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
     PAGE,
@@ -447,6 +448,8 @@ def test_what_only_nodes_know_is_asked_of_all_of_them(play: Play) -> None:
                     case AskExplain(to=to):
                         fault = "to: none" if not to else ""
                         return Report(inquiry.number, NodeExplained([("a", "b")], to, fault=fault))
+                    case AskCalls() | EndCall():
+                        raise AssertionError(inquiry)
 
             answering(link, answer)
         assert await stage.desk.ask(ListBans()) == BansFound([bans["edge-2"][0], bans["edge-1"][0]])
@@ -464,6 +467,36 @@ def test_what_only_nodes_know_is_asked_of_all_of_them(play: Play) -> None:
         said = [NodeExplained([("a", "b")], "bob", node=node) for node in ("edge-1", "edge-2")]
         assert await stage.desk.ask(AskExplain("alice", "bob")) == Explained(said)
         assert await stage.desk.ask(AskExplain("alice", "")) == Refused("unfit", "to: none")
+
+    play(scene)
+
+
+def test_calls_of_all_nodes_are_told_by_their_beginning_and_ended_where_they_are(play: Play) -> None:
+    def call(since: float, node: str = "") -> CallFound:
+        return CallFound(f"call-{since}", "answered", "a", "b", "", "", "", "", since, since, 1.0, node)
+
+    async def scene(stage: Theatre) -> None:
+        of_nodes = {"edge-1": [call(1.0), call(4.0)], "edge-2": [call(2.0), call(3.0)], "edge-3": []}
+        for name, calls in of_nodes.items():
+            link, _ = await stage.node(name)
+
+            def answer(inquiry: Inquiry, calls: list[CallFound] = calls) -> Report:
+                match inquiry.question:
+                    case AskCalls():
+                        return Report(inquiry.number, CallsFound(calls, len(calls), len(calls), 1))
+                    case EndCall(ended, "Closing time"):
+                        return Report(inquiry.number, NodeEnded(any(one.id == ended for one in calls)))
+                    case question:
+                        raise AssertionError(question)
+
+            answering(link, answer)
+        in_order = [call(1.0, "edge-1"), call(2.0, "edge-2"), call(3.0, "edge-2"), call(4.0, "edge-1")]
+        assert await stage.desk.ask(AskCalls()) == CallsFound(in_order, 4, 4, 3)
+        assert await stage.desk.ask(AskCalls(most=3)) == CallsFound(in_order[:3], 4, 4, 3)
+        assert await stage.desk.ask(EndCall("call-3.0", "Closing time")) == CallEnded("edge-2")
+        assert await stage.desk.ask(EndCall("call-5.0", "Closing time")) == CallEnded("")
+        refused = Refused("unfit", "reason: allowed is one line of 100 characters at most")
+        assert await stage.desk.ask(EndCall("call-3.0", "a\r\nVia: x")) == refused
 
     play(scene)
 

@@ -9,6 +9,7 @@ from oneproxy import gateway_views
 from oneproxy.access.bans import ACCOUNT, SOURCE, Ban, Bans, Shut
 from oneproxy.gateway_views import view_of
 from oneproxy.inquiries import Inquiries, explain_to_people
+from oneproxy.ipc.calls import AskCalls, CallsFound, EndCall, NodeEnded
 from oneproxy.ipc.desk import (
     PAGE,
     AskExplain,
@@ -82,12 +83,25 @@ def banned(count: int, shut: Shut | None = None) -> Bans:
     return bans
 
 
+async def of_calls(question: AskCalls | EndCall) -> CallsFound | NodeEnded:
+    await asyncio.sleep(0)
+    return (
+        NodeEnded(question.id == "x") if isinstance(question, EndCall) else CallsFound([], 7, question.most)
+    )
+
+
 async def ask(bans: Bans, question: NodeQuestion, now: float = NOW) -> object:
     """What is reported."""
     reports: asyncio.Queue[Report] = asyncio.Queue()
     health = NodeHealth(3, 7, True, len(bans))
     inquiries = Inquiries(
-        bans, lambda: health, lambda: now, reports.put_nowait, lambda: view_of(POLICY, now), explained
+        bans,
+        lambda: health,
+        lambda: now,
+        reports.put_nowait,
+        lambda: view_of(POLICY, now),
+        explained,
+        of_calls,
     )
     inquiries.take(Inquiry(9, question))
     report = await asyncio.wait_for(reports.get(), PATIENCE_S)
@@ -147,6 +161,12 @@ def test_a_ban_is_lifted_by_its_name_and_an_accounts_as_people_write_it() -> Non
 
 def test_a_node_says_how_it_fares() -> None:
     assert asyncio.run(ask(banned(2), AskHealth())) == NodeHealth(3, 7, True, 2)
+
+
+def test_a_node_says_which_calls_are_on_and_ends_one() -> None:
+    assert asyncio.run(ask(banned(0), AskCalls(most=3))) == CallsFound([], 7, 3)
+    assert asyncio.run(ask(banned(0), EndCall("x"))) == NodeEnded(True)
+    assert asyncio.run(ask(banned(0), EndCall("y"))) == NodeEnded(False)
 
 
 def test_a_node_says_how_its_gateways_fare_without_their_passwords() -> None:

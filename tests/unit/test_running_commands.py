@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from oneproxy import cli, site_commands
 from oneproxy.ipc import asking
+from oneproxy.ipc.calls import AskCalls, CallEnded, CallFound, CallsFound, EndCall
 from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
@@ -33,6 +34,27 @@ A2 = GatewayFound("a2", "sip:192.0.2.10", "up", 0.0, 0.0, 0, 0, 0, 20.0, 1.0, {}
 GATEWAYS = GatewaysFound([ProviderFound("carrier", 3, 0, 0, 0, 0, [A1, A2], "edge-1")])
 EXPLAINED = Explained(
     [NodeExplained([("number", "+351"), ("choice", "carrier/a1")], "to carrier/a1", "carrier/a1", ("sip:x",))]
+)
+CALLS = CallsFound(
+    [
+        CallFound(
+            "0190-1",
+            "answered",
+            "alice@x.org",
+            "+351912345678",
+            "x.org",
+            "192.0.2.7:5060",
+            "carrier",
+            "a1",
+            1.7e9,
+            1.7e9,
+            3661.9,
+            "edge-1",
+        ),
+        CallFound("0190-2", "ringing", "a\x1b[1m", "b", "", "", "", "", 1.7e9, 0.0, 2.0, "edge-2"),
+    ],
+    2,
+    2,
 )
 CALL = ("explain", "--from", "alice@example.com", "--to", "+351912345678")
 
@@ -127,6 +149,61 @@ def test_an_explained_call_is_a_document_with_json(recorder: Recorder) -> None:
     assert document["items"][0]["steps"][0] == {"heading": "number", "text": "+351"}
 
 
+def test_calls_are_a_line_each_in_a_pipe(recorder: Recorder) -> None:
+    recorder.found = CALLS
+    assert invoke("calls") == (
+        0,
+        "0190-1\tedge-1\tanswered\talice@x.org\t+351912345678\tcarrier/a1\t22:13:20 UTC\t1:01:01\n"
+        "0190-2\tedge-2\tringing\ta\\u001b[1m\tb\t\t22:13:20 UTC\t0:00:02\n",
+        "",
+    )
+    assert recorder.asked == [("unix:/run/x", asking_token("secret"), AskCalls())]
+
+
+def test_calls_are_a_document_with_json(recorder: Recorder) -> None:
+    recorder.found = CALLS
+    words = ("--number", "+351", "--state", "answered", "--provider", "carrier", "--gateway", "a1")
+    document = json.loads(invoke("calls", *words, "--limit", "7", "--json")[1])
+    assert ([one["id"] for one in document["items"]], document["total"]) == (["0190-1", "0190-2"], 2)
+    assert recorder.asked[0][2] == AskCalls("+351", "answered", "carrier", "a1", 7)
+
+
+def test_calls_that_are_not_shown_are_counted(recorder: Recorder) -> None:
+    recorder.found = CallsFound([], 900, 20, 300, ("edge-2",))
+    assert invoke("calls", "--number", "1")[2] == (
+        "oneproxy: and 20 more calls; --limit shows up to 1000\n"
+        "oneproxy: 300 of 900 calls were not looked at\n"
+        "oneproxy: no answer from edge-2\n"
+    )
+
+
+def test_a_call_is_ended_without_a_question(recorder: Recorder) -> None:
+    recorder.found = CallEnded("edge-1")
+    assert invoke("calls", "--end", "0190-1") == (0, "ended at edge-1\n", "")
+    status, out, _ = invoke("calls", "--end", "0190-1", "--reason", "Closing time", "--json")
+    assert (status, json.loads(out)) == (0, {"id": "0190-1", "node": "edge-1", "silent": []})
+    assert [one[2] for one in recorder.asked] == [EndCall("0190-1"), EndCall("0190-1", "Closing time")]
+
+
+def test_a_call_that_nobody_has_is_said(recorder: Recorder) -> None:
+    recorder.found = CallEnded("")
+    assert invoke("calls", "--end", "x") == (2, "", "oneproxy: there is no call x\n")
+    recorder.found = CallEnded("", ("edge-2",))
+    assert invoke("calls", "--end", "x") == (
+        1,
+        "",
+        "oneproxy: no answer from edge-2\noneproxy: there is no call x\n",
+    )
+
+
+def test_what_is_wrong_with_the_words_is_said_and_nothing_is_asked(recorder: Recorder) -> None:
+    status, _, err = invoke("calls", "--state", "over")
+    assert (status, err) == (2, "oneproxy: --state: found 'over'; allowed calling, ringing or answered\n")
+    status, _, err = invoke("calls", "--reason", "Closing time")
+    assert (status, err) == (2, "oneproxy: --reason is for --end; without it no call is ended\n")
+    assert recorder.asked == []
+
+
 def test_a_question_with_a_mistake_says_which(recorder: Recorder) -> None:
     recorder.found = Refused("unfit", "source: found 'x'; allowed an IP address")
     assert invoke(*CALL) == (2, "", "oneproxy: source: found 'x'; allowed an IP address\n")
@@ -136,7 +213,7 @@ def test_a_question_with_a_mistake_says_which(recorder: Recorder) -> None:
 
 def test_an_answer_of_another_kind_is_a_fault(recorder: Recorder) -> None:
     recorder.found = BansFound([])
-    for words in (("gateways",), CALL):
+    for words in (("gateways",), CALL, ("calls",), ("calls", "--end", "x")):
         status, _, err = invoke(*words)
         assert (status, err) == (1, "oneproxy: the answer was BansFound; is it the same version that runs?\n")
 

@@ -1,8 +1,9 @@
-"""Gateways and explained requests as documents: what the HTTP API answers, and commands with --json."""
+"""Gateways, calls, explained requests as documents: what the HTTP API answers, and commands with --json."""
 
 from typing import Any
 
 from oneproxy.admin.times import utc
+from oneproxy.ipc.calls import CallEnded, CallFound, CallsFound
 from oneproxy.ipc.desk import (
     Explained,
     GatewayFound,
@@ -25,6 +26,39 @@ def gateways_told(found: GatewaysFound) -> dict[str, Any]:
 def explained_told(found: Explained) -> dict[str, Any]:
     """What nodes say of a request, as a document."""
     return {"items": [_explained(one) for one in found.nodes], "silent": list(found.silent)}
+
+
+def calls_told(found: CallsFound) -> dict[str, Any]:
+    """Calls as a document."""
+    return {
+        "items": [_call(one) for one in found.calls],
+        "total": found.total,
+        "matching": found.matching,
+        "unseen": found.unseen,
+        "silent": list(found.silent),
+    }
+
+
+def ended_told(name: str, found: CallEnded) -> dict[str, Any]:
+    """A call that was ended, as a document."""
+    return {"id": name, "node": found.node, "silent": list(found.silent)}
+
+
+def _call(call: CallFound) -> dict[str, Any]:
+    return {
+        "node": call.node,
+        "id": call.id,
+        "state": call.state,
+        "caller": call.caller,
+        "callee": call.callee,
+        "domain": call.domain or None,
+        "source": call.source or None,
+        "provider": call.provider or None,
+        "gateway": call.gateway or None,
+        "since": utc(call.since),
+        "answered_at": _instant(call.answered_at),
+        "seconds": round(call.seconds, 3),
+    }
 
 
 def _provider(provider: ProviderFound) -> dict[str, Any]:

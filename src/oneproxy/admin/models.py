@@ -199,6 +199,41 @@ class ProviderList(BaseModel):
     silent: list[str]
 
 
+class CallInfo(BaseModel):
+    """A call that is on. domain, source, provider, gateway: null where that is not known, or nobody's."""
+
+    node: str
+    id: str = Field(description="of its record, where one is made")
+    state: str = Field(description="calling, ringing or answered")
+    caller: str
+    callee: str
+    domain: str | None
+    source: str | None
+    provider: str | None
+    gateway: str | None
+    since: str
+    answered_at: str | None
+    seconds: float = Field(description="since the answer; before, since it began")
+
+
+class CallList(BaseModel):
+    """Calls of all nodes, those that began first. silent: nodes that did not answer in time."""
+
+    items: list[CallInfo]
+    total: int = Field(description="how many are on")
+    matching: int = Field(description="how many of them are as asked for")
+    unseen: int = Field(description="how many were not looked at, since there are too many")
+    silent: list[str]
+
+
+class CallGone(BaseModel):
+    """A call that was ended, and the node that had it. silent: nodes that did not answer in time."""
+
+    id: str
+    node: str
+    silent: list[str]
+
+
 class Explain(BaseModel):
     """A request to explain. from, to: URIs, user@domain, or numbers; source: the IP address it comes from."""
 

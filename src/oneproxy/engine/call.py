@@ -34,6 +34,7 @@ class Call:
         "ended_at",
         "ended_by",
         "first_response_at",
+        "name",
         "reason",
         "ringing_at",
         "started_at",
@@ -47,6 +48,8 @@ class Call:
         #: Of the callee who answered; "" before, when several may ring.
         self.callee_tag = ""
         self.watch = watch
+        #: By what people are shown the call and end it, where no record of it has a name; "" before.
+        self.name = ""
         self.started_at = started_at
         self.first_response_at = 0.0
         self.ringing_at = 0.0

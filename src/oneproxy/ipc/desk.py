@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from oneproxy.ipc.calls import AskCalls, CallEnded, CallsFound, EndCall, NodeEnded
 from oneproxy.registrar.bindings import Binding
 from oneproxy.site.difference import Difference
 from oneproxy.site.model import Key, Row, Version
@@ -340,6 +341,8 @@ Question = (
     | AskHealth
     | AskGateways
     | AskExplain
+    | AskCalls
+    | EndCall
 )
 Found = (
     Looked
@@ -356,10 +359,12 @@ Found = (
     | HealthFound
     | GatewaysFound
     | Explained
+    | CallsFound
+    | CallEnded
     | Refused
 )
-NodeQuestion = ListBans | LiftBan | AskHealth | AskGateways | AskExplain
-NodeFound = BansFound | BanLifted | NodeHealth | GatewaysFound | NodeExplained
+NodeQuestion = ListBans | LiftBan | AskHealth | AskGateways | AskExplain | AskCalls | EndCall
+NodeFound = BansFound | BanLifted | NodeHealth | GatewaysFound | NodeExplained | CallsFound | NodeEnded
 
 
 class Query(Struct, tag=True):

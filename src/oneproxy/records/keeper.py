@@ -192,6 +192,11 @@ class Keeper:
         self._calls[call] = self._changed[call] = noted
         self._wake()
 
+    def party_of(self, call: Call) -> tuple[str, str]:
+        """The provider and the gateway of an answered call that is kept; "" where no provider has it."""
+        noted = self._calls.get(call)
+        return ("", "") if noted is None else (noted.provider, noted.gateway)
+
     def changed(self, _now: float, call: Call) -> None:
         """It has been refreshed, say (`Following.on_changed`)."""
         noted = self._calls.get(call)

@@ -57,6 +57,11 @@ class Recording:
         #: Who follows the call besides.
         self.watch = watch
 
+    @property
+    def id(self) -> str:
+        """The name of the record; "" before it was first asked for."""
+        return "" if self.draft is None else self.draft.id
+
     def note(self, now: float, call: Call, event: CallEvent) -> None:
         """What becomes of the call."""
         if self.watch is not None:
@@ -80,10 +85,12 @@ class Recording:
         self._writer.over(self, call)
 
     def stand(self, call: Call) -> Record:
-        """The record of an answered call, whose end is not known."""
+        """The record of a call whose end is not known. Its name stays, and what it says goes on."""
         draft = self.draft
         if draft is None:
             draft = self._begin(call)
+        if not draft.answered_ms and not self._is_resumed:
+            _take_instants(draft, call)
         if call.attempts:
             _take_attempts(draft, call)
         return draft
@@ -111,22 +118,26 @@ class Recording:
         writer, ask = self._writer, self._ask
         assert ask is not None
         self._ask = None
-        since = call.started_at
-        started_ms = round((since + writer.shift_s) * 1000.0)
+        started_ms = round((call.started_at + writer.shift_s) * 1000.0)
         draft = self.draft = Record(make_id(started_ms), started_ms)
         draft.node = writer.node
         draft.call_id, draft.from_tag = text(call.call_id), text(call.caller_tag)
-        draft.to_tag = text(call.callee_tag)
         _take_ask(draft, ask, writer.served)
-        if call.first_response_at:
-            draft.first_response_ms = _later(started_ms, since, call.first_response_at)
-            draft.post_dial_delay_ms = draft.first_response_ms - started_ms
-        if call.ringing_at:
-            draft.ringing_ms = _later(started_ms, since, call.ringing_at)
-        if call.answered_at:
-            draft.answered_ms = _later(started_ms, since, call.answered_at)
-            draft.status = call.status
         return draft
+
+
+def _take_instants(draft: Record, call: Call) -> None:
+    """How far the call has come."""
+    started_ms, since = draft.started_ms, call.started_at
+    if call.first_response_at:
+        draft.first_response_ms = _later(started_ms, since, call.first_response_at)
+        draft.post_dial_delay_ms = draft.first_response_ms - started_ms
+    if call.ringing_at:
+        draft.ringing_ms = _later(started_ms, since, call.ringing_at)
+    if call.answered_at:
+        draft.answered_ms = _later(started_ms, since, call.answered_at)
+        draft.status = call.status
+        draft.to_tag = text(call.callee_tag)
 
 
 def _take_ask(draft: Record, ask: Ask, served: Container[str]) -> None:
@@ -135,13 +146,13 @@ def _take_ask(draft: Record, ask: Ask, served: Container[str]) -> None:
     caller = address_uri(request, "from")
     subscriber = ask.subscriber or ""
     draft.callee_uri = text(request.uri)
-    draft.callee = text(ask.number if ask.number[:1] == "+" else _who(uri))
+    draft.callee = text(ask.number if ask.number[:1] == "+" else who(uri))
     if caller is not None:
         draft.caller_uri = text(caller.text)
     if ask.calling[:1] == "+":
         draft.caller = text(ask.calling)
     else:
-        draft.caller = text(subscriber or ("" if caller is None else _who(caller)))
+        draft.caller = text(subscriber or ("" if caller is None else who(caller)))
     draft.subscriber = text(subscriber)
     own = subscriber.rpartition("@")[2]
     draft.domain = own or (uri.host if uri.host in served else "")
@@ -199,7 +210,7 @@ def _later(started_ms: int, since: float, at: float) -> int:
     return started_ms + round((at - since) * 1000.0)
 
 
-def _who(uri: Uri) -> str:
+def who(uri: Uri) -> str:
     """Whose a URI is: a number that says so by itself, else "user@host"."""
     user = uri.user or ""
     return user if not uri.host or user[:1] == "+" else uri.aor()

@@ -145,6 +145,21 @@ def pass_through(
     return asked
 
 
+# Which there are.
+
+
+def test_all_calls_are_told_every_pass_of_one_too() -> None:
+    office = Office()
+    first = office.begin()
+    other = office.following.begin(START, invite(call_id="call-2"), office, None)
+    assert office.following.all() == [first, other]
+    again = office.begin()
+    third = office.begin()
+    assert office.following.all() == [first, again, third, other]
+    first.failed(START + 1, 486)
+    assert office.following.all() == [again, third, other]
+
+
 # From the INVITE to the answer.
 
 
