@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import structlog
 from msgspec.structs import replace
 
-from oneproxy.deskwork import DATABASE, DeskWork, Reading
+from oneproxy.deskwork import DATABASE, DeskWork, Reading, SearchWork
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
     PAGE,
@@ -31,6 +31,7 @@ from oneproxy.ipc.desk import (
     Bind,
     BindingsFound,
     Explained,
+    FindRecords,
     Found,
     GatewaysFound,
     HealthFound,
@@ -47,6 +48,7 @@ from oneproxy.ipc.desk import (
     ProviderFound,
     Query,
     Question,
+    RecordsHealth,
     Refused,
     Report,
     Stage,
@@ -97,12 +99,17 @@ class _Gathering:
 
 
 class Desk:
-    """Answers questions from `work` and from the nodes of `office`."""
+    """Answers questions from `work`, from `search` where call records are wanted, and from the nodes of
+    `office`."""
 
-    def __init__(self, office: Office, work: DeskWork) -> None:
+    def __init__(self, office: Office, work: DeskWork, search: SearchWork) -> None:
         self._office = office
         self._work = work
+        self._search = search
+        #: How call records fare; None where nobody knows.
+        self.records: Callable[[], RecordsHealth] | None = None
         self._thread = ThreadPoolExecutor(1, "desk")
+        self._searching = ThreadPoolExecutor(1, "search")
         self._tasks: set[asyncio.Task[None]] = set()
         self._staged: dict[Peer, list[Difference]] = {}
         self._gatherings: dict[int, _Gathering] = {}
@@ -138,7 +145,9 @@ class Desk:
         for task in self._tasks:
             task.cancel()
         self._thread.shutdown(cancel_futures=True)
+        self._searching.shutdown(cancel_futures=True)
         self._work.close()
+        self._search.close()
 
     async def _answer(self, peer: Peer, query: Query) -> None:
         try:
@@ -172,6 +181,9 @@ class Desk:
                 return _merge_gateways(*await self._inquire(question))
             case AskExplain():
                 return _merge_explained(*await self._inquire(question))
+            case FindRecords():
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._searching, self._search.find, question)
             case _:
                 return await self._read(question)
 
@@ -215,7 +227,8 @@ class Desk:
             for name, one in nodes
             if isinstance(one, NodeHealth)
         ]
-        return HealthFound(proxy, system, version, sorted(healths, key=_name), silent)
+        records = None if self.records is None else self.records()
+        return HealthFound(proxy, system, version, sorted(healths, key=_name), silent, records)
 
     async def _inquire(self, question: NodeQuestion) -> tuple[list[tuple[str, NodeFound]], tuple[str, ...]]:
         """What the nodes answer, each with its name; and the names of those that did not in time."""
