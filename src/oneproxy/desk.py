@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import structlog
 from msgspec.structs import replace
 
-from oneproxy.deskwork import DATABASE, DeskWork, Reading
+from oneproxy.deskwork import DATABASE, DeskWork, Reading, SearchWork
 from oneproxy.ipc.calls import MOST_CALLS, AskCalls, CallEnded, CallFound, CallsFound, EndCall, NodeEnded
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
@@ -32,6 +32,7 @@ from oneproxy.ipc.desk import (
     Bind,
     BindingsFound,
     Explained,
+    FindRecords,
     Found,
     GatewaysFound,
     HealthFound,
@@ -48,6 +49,7 @@ from oneproxy.ipc.desk import (
     ProviderFound,
     Query,
     Question,
+    RecordsHealth,
     Refused,
     Report,
     Stage,
@@ -99,12 +101,17 @@ class _Gathering:
 
 
 class Desk:
-    """Answers questions from `work` and from the nodes of `office`."""
+    """Answers questions from `work`, from `search` where call records are wanted, and from the nodes of
+    `office`."""
 
-    def __init__(self, office: Office, work: DeskWork) -> None:
+    def __init__(self, office: Office, work: DeskWork, search: SearchWork) -> None:
         self._office = office
         self._work = work
+        self._search = search
+        #: How call records fare; None where nobody knows.
+        self.records: Callable[[], RecordsHealth] | None = None
         self._thread = ThreadPoolExecutor(1, "desk")
+        self._searching = ThreadPoolExecutor(1, "search")
         self._tasks: set[asyncio.Task[None]] = set()
         self._staged: dict[Peer, list[Difference]] = {}
         self._gatherings: dict[int, _Gathering] = {}
@@ -140,7 +147,9 @@ class Desk:
         for task in self._tasks:
             task.cancel()
         self._thread.shutdown(cancel_futures=True)
+        self._searching.shutdown(cancel_futures=True)
         self._work.close()
+        self._search.close()
 
     async def _answer(self, peer: Peer, query: Query) -> None:
         try:
@@ -178,6 +187,9 @@ class Desk:
                 return _merge_calls(*await self._inquire(question), most)
             case EndCall():
                 return await self._end_call(question)
+            case FindRecords():
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._searching, self._search.find, question)
             case _:
                 return await self._read(question)
 
@@ -221,7 +233,8 @@ class Desk:
             for name, one in nodes
             if isinstance(one, NodeHealth)
         ]
-        return HealthFound(proxy, system, version, sorted(healths, key=_name), silent)
+        records = None if self.records is None else self.records()
+        return HealthFound(proxy, system, version, sorted(healths, key=_name), silent, records)
 
     async def _end_call(self, question: EndCall) -> Found:
         if not is_text(question.reason):

@@ -11,15 +11,18 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from oneproxy.ipc.desk import (
+    MAX_RECORDS_OCTETS,
     PAGE,
     Bindings,
     BindingsFound,
     Differences,
     DifferencesFound,
+    FindRecords,
     Found,
     Look,
     Looked,
     LookUp,
+    RecordsFound,
     Refused,
     Rows,
     RowsFound,
@@ -29,10 +32,12 @@ from oneproxy.ipc.desk import (
     Write,
     Written,
 )
+from oneproxy.records.record import encode_record
 from oneproxy.site.difference import Difference
 from oneproxy.site.model import Version
 from oneproxy.store import locations
 from oneproxy.store.database import Database, StoreError, reason
+from oneproxy.store.record_search import RecordSearch, SlowError
 from oneproxy.store.sites import Sites
 from oneproxy.store.sites import Stale as Overtaken
 
@@ -41,8 +46,9 @@ Reading = Look | Rows | Differences | Versions | Bindings | LookUp
 
 _Found = TypeVar("_Found")
 
-#: The code of `Refused` where the database cannot be used.
+#: The code of `Refused` where the database cannot be used, and where it takes too long.
 DATABASE: Final = "database"
+SLOW: Final = "slow"
 
 
 class DeskWork:
@@ -138,3 +144,31 @@ class DeskWork:
             else:
                 return ""
         raise AssertionError("the second attempt returns")
+
+
+class SearchWork:
+    """Looks for call records, in a thread of its own: a search may take seconds."""
+
+    def __init__(self, proxy_url: str) -> None:
+        """Raises StoreError for a URL that cannot be used."""
+        self._search = RecordSearch(proxy_url)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._search.close()
+
+    def find(self, question: FindRecords) -> Found:
+        """The records that are wanted, as many as fit into an answer."""
+        rows = max(1, min(question.most, PAGE))
+        try:
+            records = self._search.find(question.wanted, question.after, rows)
+        except SlowError as error:
+            return Refused(SLOW, str(error))
+        except StoreError as error:
+            return Refused(DATABASE, str(error))
+        size = 0
+        for count, record in enumerate(records):
+            size += len(encode_record(record))
+            if size > MAX_RECORDS_OCTETS and count:
+                return RecordsFound(records[:count], True)
+        return RecordsFound(records, len(records) == rows)

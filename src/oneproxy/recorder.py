@@ -36,7 +36,7 @@ from oneproxy import logs
 from oneproxy.beginning import Begun, Unopened
 from oneproxy.databases import Aside, Database
 from oneproxy.desk import Desk
-from oneproxy.deskwork import DeskWork
+from oneproxy.deskwork import DeskWork, SearchWork
 from oneproxy.ipc import child
 from oneproxy.ipc.desk import Query, Report
 from oneproxy.ipc.endpoint import listen
@@ -354,7 +354,8 @@ async def serve(begun: Begun, parent: child.Parent) -> None:
     else:
         recorder = Recorder(Unopened(begun.reason), begun.secret, start.token, Kept(kept))
     machine = start.machine
-    recorder.desk = Desk(recorder, DeskWork(machine.proxy_database, machine.system_database))
+    desk_work = DeskWork(machine.proxy_database, machine.system_database)
+    recorder.desk = Desk(recorder, desk_work, SearchWork(machine.proxy_database))
     server = await listen(start.endpoint, recorder.protocol)
     working = asyncio.create_task(recorder.serve())
     beside = asyncio.create_task(_beside(recorder, begun))

@@ -14,7 +14,7 @@ from office import Api
 from oneproxy import desk as desk_module
 from oneproxy.admin.asking import RecorderAwayError, RecorderDesk
 from oneproxy.desk import Desk, _fate
-from oneproxy.deskwork import DATABASE, DeskWork, Reading
+from oneproxy.deskwork import DATABASE, DeskWork, Reading, SearchWork
 from oneproxy.ipc import messages
 from oneproxy.ipc.asking import ask_once
 from oneproxy.ipc.calls import AskCalls, CallEnded, CallFound, CallsFound, EndCall, NodeEnded
@@ -122,7 +122,7 @@ class Theatre:
     def __init__(self, work: Work, url: str) -> None:
         self.work = work
         self.recorder = Recorder(work, b"farm secret", "token", work.sites)
-        self.recorder.desk = Desk(self.recorder, DeskWork(url, url))
+        self.recorder.desk = Desk(self.recorder, DeskWork(url, url), SearchWork(url))
         self.desk = RecorderDesk("unix:socket", "token", "admin")
         self.links: list[Link] = []
 

@@ -13,12 +13,16 @@ from typing import Final
 from msgspec import Struct
 
 from oneproxy.ipc.calls import AskCalls, CallEnded, CallsFound, EndCall, NodeEnded
+from oneproxy.records.record import Record
+from oneproxy.records.wanted import Wanted
 from oneproxy.registrar.bindings import Binding
 from oneproxy.site.difference import Difference
 from oneproxy.site.model import Key, Row, Version
 
 #: Entries, bindings or bans in an answer; fewer of them: these are the last.
 PAGE: Final = 500
+#: Of the call records in an answer, which may have many attempts each.
+MAX_RECORDS_OCTETS: Final = 4 * 1024 * 1024
 #: Gateways of one node in an answer.
 MAX_GATEWAYS: Final = 5_000
 #: Entries that may differ in one version that is written from here.
@@ -209,6 +213,21 @@ class NodeHealth(Struct, tag=True, frozen=True):
     name: str = ""
 
 
+class RecordsHealth(Struct, frozen=True):
+    """How call records come from the journals into the table. stored, refused: since the start.
+
+    lost: segments of journals that are gone unread. waiting: octets that may not be stored yet, at most.
+    oldest_ms: when the oldest call ended that cannot be stored, for this reason; 0 and "" for none.
+    """
+
+    stored: int
+    refused: int
+    lost: int
+    waiting: int
+    oldest_ms: int
+    reason: str
+
+
 class HealthFound(Struct, tag=True, frozen=True):
     """Of a machine. proxy, system: why the database cannot be used; "" where it can."""
 
@@ -217,6 +236,7 @@ class HealthFound(Struct, tag=True, frozen=True):
     version: int
     nodes: list[NodeHealth]
     silent: tuple[str, ...] = ()
+    records: RecordsHealth | None = None
 
 
 class AskGateways(Struct, tag=True, frozen=True):
@@ -318,8 +338,23 @@ class Explained(Struct, tag=True, frozen=True):
     silent: tuple[str, ...] = ()
 
 
+class FindRecords(Struct, tag=True, frozen=True):
+    """The newest call records that are wanted, behind `after` (when one began, in ms, and its id)."""
+
+    wanted: Wanted
+    after: tuple[int, str] | None = None
+    most: int = PAGE
+
+
+class RecordsFound(Struct, tag=True, frozen=True):
+    """Newest first. more: whether there may be others behind the last one."""
+
+    records: list[Record]
+    more: bool
+
+
 class Refused(Struct, tag=True, frozen=True):
-    """No answer, for this reason. code: "database", "busy", "unfit"."""
+    """No answer, for this reason. code: "database", "busy", "unfit", "slow"."""
 
     code: str
     reason: str
@@ -343,6 +378,7 @@ Question = (
     | AskExplain
     | AskCalls
     | EndCall
+    | FindRecords
 )
 Found = (
     Looked
@@ -361,6 +397,7 @@ Found = (
     | Explained
     | CallsFound
     | CallEnded
+    | RecordsFound
     | Refused
 )
 NodeQuestion = ListBans | LiftBan | AskHealth | AskGateways | AskExplain | AskCalls | EndCall

@@ -46,9 +46,10 @@ _SELECT: Final = {
     "sqlite": f"SELECT {', '.join(COLUMNS)} FROM cdr",
     "postgresql": f"SELECT {', '.join(map(_shown, COLUMNS))}, started_at AS at, id AS key FROM cdr",
 }
+#: By the columns themselves, and not by what is shown of them: that is how the indexes are.
 _ORDER: Final = {
-    "sqlite": "ORDER BY started_at DESC, id DESC LIMIT ?",
-    "postgresql": "ORDER BY started_at DESC, id DESC LIMIT %s",
+    "sqlite": "ORDER BY cdr.started_at DESC, cdr.id DESC LIMIT ?",
+    "postgresql": "ORDER BY cdr.started_at DESC, cdr.id DESC LIMIT %s",
 }
 
 
@@ -100,30 +101,35 @@ def _limited(connection: Connection) -> Iterator[None]:
 
 def search(connection: Connection, wanted: Wanted, after: Place | None, rows: int) -> list[Record]:
     """The newest records behind `after`, at most `rows`. Raises SQLAlchemyError."""
-    dialect = connection.dialect.name
-    common = _Conditions(dialect)
     try:
-        common.add_all(wanted, after)
+        statement, values = query(connection.dialect.name, wanted, after, rows)
     except UnfitError:
         # Before the epoch, or after the end of the calendar: nothing began there.
         return []
-    queries, values = [], []
-    for column, condition, value in _sides(dialect, wanted):
-        where = " AND ".join(["TRUE", *common.texts, *([condition] if column else [])])
-        queries.append(f"SELECT * FROM ({_SELECT[dialect]} WHERE {where} {_ORDER[dialect]}) AS found")
-        values += [*common.values, *value, rows]
-    if len(queries) == 1:
-        statement = queries[0]
-    else:
-        order = (
-            "ORDER BY at DESC, key DESC" if dialect == "postgresql" else "ORDER BY started_at DESC, id DESC"
-        )
-        statement = f"{' UNION ALL '.join(queries)} {order}"
     found: dict[str, Record] = {}
-    for row in connection.exec_driver_sql(statement, tuple(values)):
+    for row in connection.exec_driver_sql(statement, values):
         record = record_of(row[: len(COLUMNS)])
         found.setdefault(record.id, record)
     return list(found.values())[:rows]
+
+
+def query(dialect: str, wanted: Wanted, after: Place | None, rows: int) -> tuple[str, tuple[Any, ...]]:
+    """The statement, and its values. Some rows may come twice, one behind the other.
+
+    Raises UnfitError for instants that are none.
+    """
+    common = _Conditions(dialect)
+    common.add_all(wanted, after)
+    queries: list[str] = []
+    values: list[Any] = []
+    for condition, value in _sides(dialect, wanted.number):
+        where = " AND ".join(["TRUE", *common.texts, *condition])
+        queries.append(f"SELECT * FROM ({_SELECT[dialect]} WHERE {where} {_ORDER[dialect]}) AS found")
+        values += [*common.values, *value, rows]
+    if len(queries) == 1:
+        return queries[0], tuple(values)
+    order = "at DESC, key DESC" if dialect == "postgresql" else "started_at DESC, id DESC"
+    return f"{' UNION ALL '.join(queries)} ORDER BY {order}", tuple(values)
 
 
 class _Conditions:
@@ -191,20 +197,20 @@ class _Conditions:
         self.values += values
 
 
-def _sides(dialect: str, wanted: Wanted) -> Iterator[tuple[str, str, Sequence[Any]]]:
-    """Where a number may stand: a query for each, and one without where no number is wanted."""
-    number = wanted.number
+def _sides(dialect: str, number: str) -> Iterator[tuple[list[str], Sequence[Any]]]:
+    """Where a number may stand, each for a query of its own; one without where no number is wanted."""
     if not number:
-        yield "", "", ()
+        yield [], ()
         return
     mark = "%s" if dialect == "postgresql" else "?"
     for column in ("caller", "callee"):
         if "*" in number or "@" in number:
-            yield column, *_of_side(mark, column, number)
+            condition, values = _of_side(mark, column, number)
+            yield [condition], values
         else:
-            yield column, f"{column} = {mark}", (number,)
+            yield [f"{column} = {mark}"], (number,)
             # A user of whatever domain: what follows "alice@" and comes before "aliceA".
-            yield column, f"{column} >= {mark} AND {column} < {mark}", (f"{number}@", f"{number}A")
+            yield [f"{column} >= {mark} AND {column} < {mark}"], (f"{number}@", f"{number}A")
 
 
 def _of_side(mark: str, column: str, text: str) -> tuple[str, Sequence[Any]]:
