@@ -94,6 +94,7 @@ class Engine:
         self._draining = False
         self.trust = Trust(self.counters)
         self.gate = Gate(self.counters, self.trust)
+        self._shedding = self.gate.shedding
         branches = Branches(node)
         self._forking = Forking(
             self._tables,
@@ -138,8 +139,8 @@ class Engine:
 
     def receive(self, now: float, flow: Flow, data: bytes) -> None:
         """Handle one message that came on `flow`."""
-        if now < self.gate.shut_until:
-            if data.startswith(b"INVITE ") and self.gate.is_shut(now):
+        if now < self.gate.shut_until or now < self._shedding.until:
+            if data.startswith(b"INVITE "):
                 refusal = self.gate.refuse(now, data, flow, self._servers)
                 if refusal is not None:
                     self.out.append((flow, refusal))
@@ -289,12 +290,11 @@ class Engine:
         elif len(self._servers) >= self._limit:
             self._refusals.refuse(key, back, request, FULL, "full")
         elif (
-            now < self.gate.shut_until
-            and request.method == "INVITE"
+            (now < self.gate.shut_until or now < self._shedding.until)
             and passed == NO_ROUTE
-            and self.gate.refuses(now, flow, request, uri)
+            and (refusal := self.gate.turn_away(now, key, flow, request, uri)) is not None
         ):
-            self._refusals.answer(key, back, request, self.gate.reply(now))
+            self._refusals.answer(key, back, request, refusal)
         elif ("via" in request.again or "," in request.values[request.first["via"]]) and self._is_loop(
             flow, request
         ):

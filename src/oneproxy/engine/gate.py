@@ -3,7 +3,8 @@
 A limit says until when no call may begin; before that a new INVITE is answered 503 with
 Retry-After, statelessly, and nobody is asked. One that is spelled as usual is refused from
 its octets, for a third of what reading it would cost. Emergency calls, and what somebody who is
-trusted marks as urgent, are let through (`engine.urgent`).
+trusted marks as urgent, are let through (`engine.urgent`). While OneProxy itself is overloaded, a share
+of them is refused in the same way, and then of other new requests (`engine.shedding`).
 """
 
 from collections.abc import Container
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from oneproxy.engine.decisions import Reply
 from oneproxy.engine.inbound import usual_key
 from oneproxy.engine.server import to_tag
-from oneproxy.engine.urgent import is_to, may_be_to, says_so
+from oneproxy.engine.shedding import CALL, CODES, Shedding
+from oneproxy.engine.urgent import NAMESPACES, is_to, may_be_to, says_so
+from oneproxy.sip.check import tag_of
 
 if TYPE_CHECKING:
     from oneproxy.engine.counters import Counters
@@ -57,9 +60,21 @@ class Gate:
     limit: None where any number may begin. shut_until: none may before this instant, as far as is
     known; from then on, or where that is inf, the limit is asked (`is_shut`). retry_after_s: drawn at
     random between the two, so that not all come back at once. emergency: numbers that are never refused.
+    priority: namespaces of Resource-Priority, in lower case, that are not refused either from who is
+    trusted. shedding: what is refused since OneProxy is overloaded.
     """
 
-    __slots__ = ("_counters", "_random", "_trust", "emergency", "limit", "retry_after_s", "shut_until")
+    __slots__ = (
+        "_counters",
+        "_random",
+        "_trust",
+        "emergency",
+        "limit",
+        "priority",
+        "retry_after_s",
+        "shedding",
+        "shut_until",
+    )
 
     def __init__(self, counters: "Counters", trust: "Trust") -> None:
         self._counters = counters
@@ -69,6 +84,13 @@ class Gate:
         self.shut_until = 0.0
         self.retry_after_s = (5, 15)
         self.emergency: frozenset[str] = frozenset()
+        self.priority: frozenset[str] = NAMESPACES
+        self.shedding = Shedding()
+
+    @property
+    def loss_percent(self) -> int:
+        """The share of new calls that is refused since OneProxy is overloaded, 0 to 100."""
+        return self.shedding.loss_percent
 
     def look_again(self) -> None:
         """The limit is another one from now on: it is asked about the next call."""
@@ -90,16 +112,37 @@ class Gate:
         """Whether there is no room for this INVITE. uri: where it is for."""
         return self.is_shut(now) and not self._spares(flow, request, uri)
 
-    def reply(self, now: float) -> Reply:
-        """The refusal of one call, which is counted."""
-        return Reply(503, "Service Unavailable", (self._retry_after(now),))
+    def reply(self, now: float, code: str = "") -> Reply:
+        """The refusal of one request, which is counted. code: of `shedding`; else it is the limit's."""
+        return Reply(503, "Service Unavailable", (self._retry_after(now, code),))
+
+    def turn_away(self, now: float, key: str, flow: "Flow", request: "Request", uri: "Uri") -> Reply | None:
+        """The refusal of a request that was read and starts something; None: it is let in.
+
+        Asked where `shut_until` or that of `shedding` is not over. key: of its transaction.
+        """
+        is_call = request.method == "INVITE"
+        if is_call and now < self.shut_until and self.refuses(now, flow, request, uri):
+            return self.reply(now)
+        shedding = self.shedding
+        # What says that it is of a dialog is never refused for want of time.
+        if now >= shedding.until or tag_of(request.get("to") or ""):
+            return None
+        if is_call:
+            code = CALL if shedding.refuses_call(now, key) else ""
+        else:
+            code = shedding.refusal_of(now, key, request)
+        return self.reply(now, code) if code and not self._spares(flow, request, uri) else None
 
     def refuse(self, now: float, data: bytes, flow: "Flow", known: Container[str]) -> bytes | None:
-        """The 503 for the octets of a new INVITE; None where they have to be read as a message.
+        """The 503 for the octets of a new INVITE; None where it is let in or has to be read as a message.
 
         known: keys of transactions. The refusal goes back on `flow`: what asks for another
         way, or repeats an INVITE that was let in, or goes on with a dialog, or may be urgent, is read.
         """
+        is_shut = now < self.shut_until and self.is_shut(now)
+        if not is_shut and now >= self.shedding.until:
+            return None
         head, blank, _ = data.partition(b"\r\n\r\n")
         start, *lines = head.decode("latin-1").split("\r\n")
         if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
@@ -109,6 +152,11 @@ class Gate:
         key = usual_key(lines[0][4:], "INVITE", flow)
         if key is None or key in known or may_be_to(self.emergency, start):
             return None
+        code = ""
+        if not is_shut:
+            if not self.shedding.refuses_call(now, key):
+                return None
+            code = CALL
         copied: list[str] = []
         to_line = -1
         for line in lines:
@@ -127,7 +175,12 @@ class Gate:
             return None
         copied[to_line] = f"{copied[to_line].rstrip(' ')};tag={to_tag(key)}"
         return "\r\n".join(
-            ["SIP/2.0 503 Service Unavailable", *copied, self._retry_after(now), "Content-Length: 0\r\n\r\n"]
+            [
+                "SIP/2.0 503 Service Unavailable",
+                *copied,
+                self._retry_after(now, code),
+                "Content-Length: 0\r\n\r\n",
+            ]
         ).encode("latin-1")
 
     def acknowledged(self, data: bytes, flow: "Flow", known: Container[str]) -> bool:
@@ -142,17 +195,20 @@ class Gate:
         key = usual_key(value, "INVITE", flow)
         return key is not None and key not in known and f";tag={to_tag(key)}\r\n".encode("latin-1") in data
 
-    def _retry_after(self, now: float) -> str:
+    def _retry_after(self, now: float, code: str) -> str:
         """The Retry-After line of one refusal, which is counted."""
         limit = self.limit
-        if limit is not None:
+        if code in CODES:
+            self._counters.refused[code] += 1
+            self.shedding.on_refused(now, code)
+        elif limit is not None:
             self._counters.refused[limit.cause] += 1
             limit.refused(now)
         least, most = self.retry_after_s
         return f"Retry-After: {self._random.randint(least, most)}"
 
     def _spares(self, flow: "Flow", request: "Request", uri: "Uri") -> bool:
-        return is_to(self.emergency, uri) or (says_so(request) and self._trusts(flow))
+        return is_to(self.emergency, uri) or (says_so(request, self.priority) and self._trusts(flow))
 
     def _trusts(self, flow: "Flow") -> bool:
         return self._trust.trusts(flow, "INVITE")

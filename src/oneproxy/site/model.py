@@ -319,6 +319,10 @@ class Congestion(Struct, frozen=True):
     retry_after_s: tuple[int, int] = (5, 15)
     #: Numbers that are never refused, as Request-URIs have them.
     emergency: tuple[str, ...] = ("112", "911")
+    #: Namespaces of Resource-Priority (RFC 4412) that are not refused from who is trusted.
+    priority: tuple[str, ...] = ("ets", "wps", "esnet")
+    #: How long a message may wait before it is handled, until new ones are refused; 0: for ever.
+    max_wait_ms: int = 50
 
 
 class Site(Struct, frozen=True):

@@ -34,6 +34,7 @@ from oneproxy.site.values import (
     Methods,
     Name,
     NameServer,
+    Namespace,
     Network,
     NotEmpty,
     Pattern,
@@ -368,6 +369,10 @@ class Congestion(Table):
     emergency: Annotated[
         list[Dialled], Field(description='a list of numbers such as ["112", "911"], or [] for none')
     ] = ["112", "911"]
+    priority: Annotated[
+        list[Namespace], Field(description='a list of namespaces such as ["ets", "wps"], or [] for none')
+    ] = ["ets", "wps", "esnet"]
+    max_wait_ms: Annotated[int, whole(0, 10_000, "milliseconds")] = 50
 
 
 class Cdr(Table):
