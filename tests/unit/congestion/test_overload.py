@@ -6,7 +6,6 @@ from random import Random
 import pytest
 
 from oneproxy.congestion.overload import Overload
-from oneproxy.engine.shedding import Shedding
 from oneproxy.site.model import Congestion
 
 NOW = 1_000_000.0
@@ -137,13 +136,13 @@ class Model:
         self.random = Random(seed)
         self.room = room
         self.now = NOW
-        self.shedding = Shedding()
-        self.overload = Overload(self.shedding)
+        self.shares = Shares()
+        self.overload = Overload(self.shares)
         self.overload.take(Congestion(max_wait_ms=round(1000 * TARGET_S)))
         self.queue: deque[tuple[float, str]] = deque()
         #: Messages of calls that are on, by when they come; in the order in which they were made.
         self.coming: list[tuple[float, str]] = []
-        self.dropped = self.dropped_since = self.calls = 0
+        self.dropped = self.dropped_since = 0
         #: By tenth of a second: calls let in, calls refused, the longest wait.
         self.done: list[int] = []
         self.refused: list[int] = []
@@ -195,17 +194,14 @@ class Model:
             self.now += self.MESSAGE_S
         elif kind == "ACK":
             self.now += self.ACK_S
+        elif self.random.random() < self.shares.shares[0]:
+            self.refused[-1] += 1
+            self.now += self.REFUSED_S
+            self.coming.append((self.now + 0.0005, "ACK"))
         else:
-            self.calls += 1
-            key = f"{self.calls};{self.random.random()}"
-            if self.now < self.shedding.until and self.shedding.refuses_call(self.now, key):
-                self.refused[-1] += 1
-                self.now += self.REFUSED_S
-                self.coming.append((self.now + 0.0005, "ACK"))
-            else:
-                self.done[-1] += 1
-                self.now += self.random.expovariate(1 / self.CALL_S)
-                self.coming += [(self.now + self.random.random(), "message") for _ in range(5)]
+            self.done[-1] += 1
+            self.now += self.random.expovariate(1 / self.CALL_S)
+            self.coming += [(self.now + self.random.random(), "message") for _ in range(5)]
 
 
 def rate(counts: list[int]) -> float:
