@@ -1,17 +1,17 @@
 """Kamailio as a peer that does the same work: registrar in memory, stateful proxy, Record-Route."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from load import Server
 
-# Two workers: fewer would wait for the location lock, more would only add wake-ups.
 _CONFIGURATION: Final = """\
 #!KAMAILIO
 debug=0
 log_stderror=yes
-children=2
+children={children}
 auto_aliases=no
 disable_tcp=yes
 listen=udp:{address}
@@ -26,7 +26,7 @@ loadmodule "registrar.so"
 loadmodule "textops.so"
 loadmodule "siputils.so"
 loadmodule "sanity.so"
-
+{more}
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "max_expires", 3600)
 
@@ -54,7 +54,10 @@ request_route {{
         save("location");
         exit;
     }}
-    if (is_method("INVITE")) record_route();
+    if (is_method("INVITE")) {{
+        {on_call}
+        record_route();
+    }}
     if (!lookup("location")) {{
         sl_send_reply("404", "Not Found");
         exit;
@@ -65,12 +68,20 @@ request_route {{
 
 
 class Kamailio(Server):
-    """Started and stopped like OneProxy."""
+    """Started and stopped like OneProxy.
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, subscribers={})
+    children: workers; fewer than two would wait for the location lock, more would only add wake-ups.
+    more: parts of its configuration. on_call: what is done with a new call first. prefix: as `Server`.
+    """
+
+    def __init__(
+        self, folder: Path, children: int = 2, more: str = "", on_call: str = "", prefix: Sequence[str] = ()
+    ) -> None:
+        super().__init__(folder, subscribers={}, prefix=prefix)
         self._own = folder / "kamailio.cfg"
-        self._own.write_text(_CONFIGURATION.format(address=self.address))
+        self._own.write_text(
+            _CONFIGURATION.format(address=self.address, children=children, more=more, on_call=on_call)
+        )
 
     def command(self) -> list[str]:
         """What is run: in the foreground, logging to standard error."""

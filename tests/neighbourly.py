@@ -42,7 +42,8 @@ class Neighbourly(World):
 
     def overload(self, percent: int) -> None:
         """There is room for so much less than what comes."""
-        self.engine.gate.loss_percent = percent
+        shedding = self.engine.gate.shedding
+        shedding.loss_percent, shedding.until = percent, self.now + 3600.0
 
     def offer(self, calls: int) -> int:
         """So many calls, each refused by the callee or here; how many have got to the callee."""

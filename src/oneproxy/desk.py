@@ -228,11 +228,7 @@ class Desk:
         proxy, system = await self._in_thread(self._work.faults)
         looked = None if system else await self._read(Look())
         version = looked.latest.version if isinstance(looked, Looked) else 0
-        healths = [
-            NodeHealth(one.version, one.bindings, one.loaded, one.bans, name)
-            for name, one in nodes
-            if isinstance(one, NodeHealth)
-        ]
+        healths = [replace(one, name=name) for name, one in nodes if isinstance(one, NodeHealth)]
         records = None if self.records is None else self.records()
         return HealthFound(proxy, system, version, sorted(healths, key=_name), silent, records)
 

@@ -42,6 +42,7 @@ from oneproxy.listening import (
     other_addresses,
     warn_of_choice,
 )
+from oneproxy.policy.added import StepError, added_steps
 from oneproxy.policy.build import build
 from oneproxy.policy.domains import names_of
 from oneproxy.policy.live import Live
@@ -143,6 +144,7 @@ class Node:
         self._driver.start(self._engine)
         self._trunks.start(self._live.site)
         self._congestion.start(self._driver)
+        self._congestion.watch(self._listeners, self._connections.turns, self._clock.now)
         for listener in self._listeners:
             warn_of_choice(listener)
 
@@ -211,6 +213,7 @@ class Node:
             self._mirror,
             bans=self._bans,
             since=self._clock.now(),
+            added=added_steps(self._live),
         )
         engine = Engine(
             self._clock.now(),
@@ -233,6 +236,7 @@ class Node:
         for step in self._policy.steps:
             if isinstance(step, Registrar):
                 step.on_dropped = self._note_dropped
+                engine.gate.shedding.knows = step.keeps_up
                 self._registrar = step
             if isinstance(step, TrunkStep):
                 engine.trust.keeps = step.keeps
@@ -310,7 +314,17 @@ class Node:
         )
 
     def _health(self) -> NodeHealth:
-        return NodeHealth(self._live.version, self._location.count, self._loaded_once, len(self._bans))
+        longest_ms, mean_ms = self._congestion.waits()
+        return NodeHealth(
+            self._live.version,
+            self._location.count,
+            self._loaded_once,
+            len(self._bans),
+            longest_wait_ms=longest_ms,
+            mean_wait_ms=mean_ms,
+            dropped=self._congestion.drops,
+            loss_percent=self._congestion.loss_percent(self._clock.now()),
+        )
 
     def _gateways(self) -> GatewaysFound:
         registrations = () if self._policy is None else self._trunks.registrations.standings()
@@ -341,10 +355,17 @@ class Node:
         counted["names_failed"] = self._names.answers.failures
         counted["log_lost"] = logs.lost()
         counted["calls_not_kept"] = self._calls.lost
+        counted["dropped.system"] = self._congestion.drops
         new = {name: count - self._counted.get(name, 0) for name, count in counted.items()}
         self._counted = counted
+        longest_ms, mean_ms = self._congestion.period()
         if any(new.values()):
-            log.info("counted", **{name: count for name, count in new.items() if count})
+            log.info(
+                "counted",
+                **{name: count for name, count in new.items() if count},
+                longest_wait_ms=longest_ms,
+                mean_wait_ms=mean_ms,
+            )
 
 
 async def run(start: Start, parent: child.Parent) -> int:
@@ -368,7 +389,11 @@ async def run(start: Start, parent: child.Parent) -> int:
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():
         return 0
-    serving.result()
+    try:
+        serving.result()
+    except StepError as error:
+        parent.failed(str(error))
+        return 1
     parent.ready(node.detail())
     counting = asyncio.ensure_future(node.count())
     drain_s = await stopping

@@ -1,5 +1,6 @@
 """The node's part in limiting calls: the site's limits are the gate's, and episodes are logged."""
 
+import asyncio
 from typing import Any
 
 from structlog.testing import capture_logs
@@ -7,6 +8,8 @@ from structlog.testing import capture_logs
 from oneproxy.congestionwork import CongestionWork
 from oneproxy.engine.decisions import Forward, Target
 from oneproxy.site.model import Congestion, Site
+from oneproxy.transport.turns import Turns
+from oneproxy.transport.udp import UdpListener
 from world import World, request, response
 
 BOB = Forward([Target("sip:bob@192.0.2.20")])
@@ -121,3 +124,53 @@ def test_what_is_not_sent_to_a_neighbour_is_logged_by_its_first_and_last() -> No
             "codes": {"retry-after": 3},
         },
     ]
+
+
+def test_what_waits_too_long_is_refused_as_the_site_says_and_logged_by_its_first_and_last() -> None:
+    with capture_logs() as logged:
+        limited = Limited(max_wait_ms=30, retry_after_s=(7, 7))
+        wait(limited, 0.045)
+        assert limited.statuses(3) == ["7"] * 3
+        limited.work.stop()
+    assert [(one["event"], one.get("code"), one.get("codes")) for one in logged] == [
+        ("overloaded", "overload-call", None),
+        ("no more overloaded", None, {"overload-call": 3}),
+    ]
+    assert limited.world.engine.counters.refused == {"overload-call": 3}
+
+
+def test_a_changed_site_holds_for_waits_and_priority_too() -> None:
+    limited = Limited(max_wait_ms=30)
+    wait(limited, 0.045)
+    limited.work.take(limited.site(max_wait_ms=0, priority=("dsn",)))
+    wait(limited, 3.0)
+    assert limited.statuses(2) == ["", ""]
+    assert limited.world.engine.gate.priority == {"dsn"}
+
+
+def test_waits_drops_and_the_share_that_is_refused_are_told() -> None:
+    limited = Limited(max_wait_ms=30)
+    listener, now = wait(limited, 0.045, 5), limited.world.now
+    assert (limited.work.waits(), limited.work.drops) == ((45.0, 45.0), 5)
+    assert limited.work.loss_percent(now) == limited.world.engine.gate.shedding.loss_percent == 100
+    assert limited.work.loss_percent(now + 60) == 0
+    assert listener.on_waited is not None
+    listener.on_waited(now + 60, 0.001, 0)
+    assert limited.work.period() == (45.0, 23.0)
+    assert limited.world.engine.gate.shedding.loss_percent == 0
+
+
+def wait(limited: Limited, seconds: float, drops: int = 0) -> UdpListener:
+    """What comes to a listener has waited for so long."""
+
+    async def watch() -> UdpListener:
+        listener = UdpListener("127.0.0.1", 0, "", 0)
+        try:
+            limited.work.watch([listener], Turns(), lambda: limited.world.now)
+            assert listener.on_waited is not None
+            listener.on_waited(limited.world.now, seconds, drops)
+        finally:
+            listener.close()
+        return listener
+
+    return asyncio.run(watch())

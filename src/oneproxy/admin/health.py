@@ -36,6 +36,10 @@ def health_routes() -> APIRouter:
                     "bindings": node.bindings,
                     "loaded": node.loaded,
                     "bans": node.bans,
+                    "longest_wait_ms": node.longest_wait_ms,
+                    "mean_wait_ms": node.mean_wait_ms,
+                    "dropped": node.dropped,
+                    "loss_percent": node.loss_percent,
                 }
                 for node in found.nodes
             ],

@@ -272,13 +272,22 @@ class ExplainedList(BaseModel):
 
 
 class NodeInfo(BaseModel):
-    """A node. site_version: the one that it decides by; loaded: whether all bindings have come."""
+    """A node. site_version: the one that it decides by; loaded: whether all bindings have come.
+
+    longest_wait_ms, mean_wait_ms: how long what came waited to be handled, in the last minute or two;
+    dropped: datagrams that the system had no room for; loss_percent: the share of new calls that is
+    refused since the node is overloaded.
+    """
 
     name: str
     site_version: int
     bindings: int
     loaded: bool
     bans: int
+    longest_wait_ms: float
+    mean_wait_ms: float
+    dropped: int
+    loss_percent: int
 
 
 class DatabaseInfo(BaseModel):

@@ -98,6 +98,7 @@ class Engine:
         self.gate = Gate(self.counters, self.trust)
         self.neighbours = Neighbours(self.counters, self.gate.spares)
         self.telling = Telling(self.gate)
+        self._shedding = self.gate.shedding
         branches = Branches(node)
         self._forking = Forking(
             self._tables,
@@ -143,8 +144,8 @@ class Engine:
 
     def receive(self, now: float, flow: Flow, data: bytes) -> None:
         """Handle one message that came on `flow`."""
-        if now < self.gate.shut_until:
-            if data.startswith(b"INVITE ") and self.gate.is_shut(now, flow):
+        if now < self.gate.shut_until or now < self._shedding.until:
+            if data.startswith(b"INVITE "):
                 refusal = self.gate.refuse(now, data, flow, self._servers)
                 if refusal is not None:
                     self.out.append((flow, refusal))
@@ -296,12 +297,11 @@ class Engine:
         elif len(self._servers) >= self._limit:
             self._refusals.refuse(key, back, request, FULL, "full")
         elif (
-            now < self.gate.shut_until
-            and request.method == "INVITE"
+            (now < self.gate.shut_until or now < self._shedding.until)
             and passed == NO_ROUTE
-            and self.gate.refuses(now, flow, request, uri)
+            and (refusal := self.gate.turn_away(now, key, flow, request, uri)) is not None
         ):
-            self._refusals.answer(key, back, request, self.gate.reply(now))
+            self._refusals.answer(key, back, request, refusal)
         elif ("via" in request.again or "," in request.values[request.first["via"]]) and self._is_loop(
             flow, request
         ):

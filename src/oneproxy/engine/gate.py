@@ -3,7 +3,8 @@
 A limit says until when no call may begin; before that a new INVITE is answered 503 with
 Retry-After, statelessly, and nobody is asked. One that is spelled as usual is refused from
 its octets, for a third of what reading it would cost. Emergency calls, and what somebody who is
-trusted marks as urgent, are let through (`engine.urgent`).
+trusted marks as urgent, are let through (`engine.urgent`). While OneProxy itself is overloaded, a share
+of them is refused in the same way, and then of other new requests (`engine.shedding`).
 """
 
 from collections.abc import Container
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from oneproxy.engine.decisions import Hold, Reply
 from oneproxy.engine.inbound import usual_key
 from oneproxy.engine.server import to_tag
-from oneproxy.engine.urgent import is_to, may_be_to, says_so
+from oneproxy.engine.shedding import CALL, CODES, Shedding
+from oneproxy.engine.urgent import NAMESPACES, is_to, may_be_to, says_so
+from oneproxy.sip.check import tag_of
 
 if TYPE_CHECKING:
     from oneproxy.engine.counters import Counters
@@ -71,8 +74,9 @@ class Gate:
     limit: None where any number may begin. shut_until: none may before this instant, as far as is
     known; from then on, or where that is inf, the limit is asked (`is_shut`). retry_after_s: drawn at
     random between the two, so that not all come back at once. emergency: numbers that are never refused.
-    loss_percent: how much less than what comes there is room for, 0 while there is for all; neighbours
-    who ask are told (`engine.telling`).
+    priority: namespaces of Resource-Priority, in lower case, that are not refused either from who is
+    trusted. shedding: what is refused since OneProxy is overloaded; neighbours who ask are told how much
+    that is (`engine.telling`).
     """
 
     __slots__ = (
@@ -83,8 +87,9 @@ class Gate:
         "_trust",
         "emergency",
         "limit",
-        "loss_percent",
+        "priority",
         "retry_after_s",
+        "shedding",
         "shut_until",
         "sources",
     )
@@ -101,13 +106,14 @@ class Gate:
         self.shut_until = 0.0
         self.retry_after_s = (5, 15)
         self.emergency: frozenset[str] = frozenset()
-        self.loss_percent = 0
+        self.priority: frozenset[str] = NAMESPACES
+        self.shedding = Shedding()
         #: Neighbours that were told the loss, and until when that holds.
         self._told: dict[tuple[str, int], float] = {}
 
     def loss(self, now: float) -> int:
-        """How much less than what comes there is room for now, 0 to 100."""
-        return self.loss_percent
+        """The share of new calls that is refused now since OneProxy is overloaded, 0 to 100."""
+        return self.shedding.loss_percent if now < self.shedding.until else 0
 
     def note_told(self, flow: "Flow", until: float) -> None:
         """Who is on `flow` was told the loss, which holds until then."""
@@ -162,18 +168,42 @@ class Gate:
         """Whether there is no room for this INVITE. uri: where it is for."""
         return self.is_shut(now, flow) and not self.spares(flow, request, uri)
 
-    def reply(self, now: float, hold: Hold | None = None) -> Reply:
-        """The refusal of one call, which is counted. hold: what has no room, if not what `is_shut` found."""
+    def reply(self, now: float, hold: Hold | None = None, code: str = "") -> Reply:
+        """The refusal of one request, which is counted.
+
+        hold: what has no room, if not what `is_shut` found. code: of `shedding`; else it is of what is full.
+        """
         if hold is not None:
             self._full = hold
-        return Reply(503, "Service Unavailable", (self._retry_after(now),))
+        return Reply(503, "Service Unavailable", (self._retry_after(now, code),))
+
+    def turn_away(self, now: float, key: str, flow: "Flow", request: "Request", uri: "Uri") -> Reply | None:
+        """The refusal of a request that was read and starts something; None: it is let in.
+
+        Asked where `shut_until` or that of `shedding` is not over. key: of its transaction.
+        """
+        is_call = request.method == "INVITE"
+        if is_call and now < self.shut_until and self.refuses(now, flow, request, uri):
+            return self.reply(now)
+        shedding = self.shedding
+        # What says that it is of a dialog is never refused for want of time.
+        if now >= shedding.until or tag_of(request.get("to") or "") or self.heeds(now, flow):
+            return None
+        if is_call:
+            code = CALL if shedding.refuses_call(now, key) else ""
+        else:
+            code = shedding.refusal_of(now, key, request)
+        return self.reply(now, code=code) if code and not self.spares(flow, request, uri) else None
 
     def refuse(self, now: float, data: bytes, flow: "Flow", known: Container[str]) -> bytes | None:
-        """The 503 for the octets of a new INVITE; None where they have to be read as a message.
+        """The 503 for the octets of a new INVITE; None where it is let in or has to be read as a message.
 
         known: keys of transactions. The refusal goes back on `flow`: what asks for another
         way, or repeats an INVITE that was let in, or goes on with a dialog, or may be urgent, is read.
         """
+        is_shut = now < self.shut_until and self.is_shut(now, flow)
+        if not is_shut and now >= self.shedding.until:
+            return None
         head, blank, _ = data.partition(b"\r\n\r\n")
         start, *lines = head.decode("latin-1").split("\r\n")
         if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
@@ -183,6 +213,11 @@ class Gate:
         key = usual_key(lines[0][4:], "INVITE", flow)
         if key is None or key in known or may_be_to(self.emergency, start):
             return None
+        code = ""
+        if not is_shut:
+            if self.heeds(now, flow) or not self.shedding.refuses_call(now, key):
+                return None
+            code = CALL
         copied: list[str] = []
         to_line = -1
         for line in lines:
@@ -201,7 +236,12 @@ class Gate:
             return None
         copied[to_line] = f"{copied[to_line].rstrip(' ')};tag={to_tag(key)}"
         return "\r\n".join(
-            ["SIP/2.0 503 Service Unavailable", *copied, self._retry_after(now), "Content-Length: 0\r\n\r\n"]
+            [
+                "SIP/2.0 503 Service Unavailable",
+                *copied,
+                self._retry_after(now, code),
+                "Content-Length: 0\r\n\r\n",
+            ]
         ).encode("latin-1")
 
     def acknowledged(self, data: bytes, flow: "Flow", known: Container[str]) -> bool:
@@ -216,10 +256,13 @@ class Gate:
         key = usual_key(value, "INVITE", flow)
         return key is not None and key not in known and f";tag={to_tag(key)}\r\n".encode("latin-1") in data
 
-    def _retry_after(self, now: float) -> str:
+    def _retry_after(self, now: float, code: str) -> str:
         """The Retry-After line of one refusal, which is counted."""
         full = self._full
-        if full is not None:
+        if code in CODES:
+            self._counters.refused[code] += 1
+            self.shedding.on_refused(now, code)
+        elif full is not None:
             self._counters.refused[full.cause] += 1
             full.refused(now)
         least, most = self.retry_after_s
@@ -227,7 +270,7 @@ class Gate:
 
     def spares(self, flow: "Flow", request: "Request", uri: "Uri") -> bool:
         """Whether a request on `flow` is never refused for want of room. uri: where it is for."""
-        return is_to(self.emergency, uri) or (says_so(request) and self._trusts(flow))
+        return is_to(self.emergency, uri) or (says_so(request, self.priority) and self._trusts(flow))
 
     def _trusts(self, flow: "Flow") -> bool:
         return self._trust.trusts(flow, "INVITE")

@@ -204,13 +204,22 @@ class AskHealth(Struct, tag=True, frozen=True):
 
 
 class NodeHealth(Struct, tag=True, frozen=True):
-    """Of one node. version: of the site that it decides by; loaded: whether all bindings have come."""
+    """Of one node. version: of the site that it decides by; loaded: whether all bindings have come.
+
+    longest_wait_ms, mean_wait_ms: how long what came waited to be handled, in the last minute or two.
+    dropped: datagrams for which the kernel had no more room. loss_percent: the share of new calls
+    that is refused since the node is overloaded.
+    """
 
     version: int
     bindings: int
     loaded: bool
     bans: int = 0
     name: str = ""
+    longest_wait_ms: float = 0.0
+    mean_wait_ms: float = 0.0
+    dropped: int = 0
+    loss_percent: int = 0
 
 
 class RecordsHealth(Struct, frozen=True):

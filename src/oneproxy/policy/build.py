@@ -1,5 +1,6 @@
 """The steps of a node, made from its site and put in their order."""
 
+from collections.abc import Sequence
 from random import Random
 
 from oneproxy.access.bans import Bans
@@ -10,10 +11,11 @@ from oneproxy.access.step import Access, Screen
 from oneproxy.congestion.limits import Limits
 from oneproxy.congestion.providers import ProviderLimits
 from oneproxy.congestion.step import LedStep, LimitStep
+from oneproxy.policy.added import ACCESS, ROUTES, AddedStep
 from oneproxy.policy.domains import Domains
 from oneproxy.policy.live import Live, on_wire
 from oneproxy.policy.location import LocationStep
-from oneproxy.policy.order import Order
+from oneproxy.policy.order import Order, Step
 from oneproxy.policy.parties import Parties
 from oneproxy.policy.sanity import Sanity
 from oneproxy.records.step import Records
@@ -40,6 +42,7 @@ def build(
     mirror: Mirror | None = None,
     bans: Bans | None = None,
     since: float = 0.0,
+    added: Sequence[AddedStep] = (),
 ) -> Order:
     """The policy of a node.
 
@@ -47,7 +50,7 @@ def build(
     secret: the farm's. own_hosts: "host:port" and "host" of every listener. save, answer:
     as the registrar takes them. flow_of: `Flows.named`; without it no flow is open. mirror: of
     the location; without it all is loaded. bans: with the table that transport looks into.
-    since: when the node began, seconds since the epoch; 0 for any time.
+    since: when the node began, seconds since the epoch; 0 for any time. added: steps of operators.
     """
     live = site if isinstance(site, Live) else Live(site)
     domains = Domains(live.domains, own_hosts, live.aliases, live.subscribers)
@@ -81,19 +84,13 @@ def build(
     )
     if mirror is not None:
         mirror.on_told = lambda bindings: access.recall((aor, one.source) for aor, one in bindings)
-    return Order(
-        [
-            Screen(access),
-            Sanity(domains.is_here, domains.is_node, SUPPORTED),
-            access,
-            limited,
-            Registrar(
-                location, domains.find, live.subscribers, save, answer, flow_of, mirror, from_memory, gruus
-            ),
-            Records(live.site),
-            trunks,
-            LedStep(limited),
-            LocationStep(location, domains, live.subscribers, flow_of, gruus, mirror),
-        ],
-        [domains],
+    registrar = Registrar(
+        location, domains.find, live.subscribers, save, answer, flow_of, mirror, from_memory, gruus
     )
+    steps: list[Step] = [Screen(access), Sanity(domains.is_here, domains.is_node, SUPPORTED), access]
+    steps += [one.step for one in added if one.place == ACCESS]
+    steps += [limited, registrar, Records(live.site)]
+    steps += [one.step for one in added if one.place == ROUTES]
+    steps += [trunks, LedStep(limited)]
+    steps.append(LocationStep(location, domains, live.subscribers, flow_of, gruus, mirror))
+    return Order(steps, [domains])

@@ -21,12 +21,14 @@ from oneproxy.registrar.answer import accept
 from oneproxy.registrar.bindings import Binding, Change, Fate, is_static
 from oneproxy.registrar.departures import Departures, Save, Waiting, Write, is_gone
 from oneproxy.registrar.gruu import Gruus
+from oneproxy.registrar.known import keeps_up
 from oneproxy.registrar.location import Location
 from oneproxy.registrar.mirror import Mirror
 from oneproxy.registrar.reach import FlowOf
 from oneproxy.registrar.request import Wanted, read_register
 from oneproxy.registrar.rules import Refusal, register
 from oneproxy.sip.malformed import REASONS, Malformed
+from oneproxy.sip.message import Request
 from oneproxy.sip.read import address_uri
 from oneproxy.sip.uri import Uri
 from oneproxy.site.model import Domain, Site
@@ -181,6 +183,10 @@ class Registrar:
         self._go_on_after(write.aor, write.waiting, fate)
         if self._departures:
             self._departures.freed(write.aor)
+
+    def keeps_up(self, request: Request, now: float) -> bool:
+        """Whether a REGISTER keeps up a binding that is there."""
+        return keeps_up(request, now, self._domain_of, self._location)
 
     def closed(self, _now: float, flow: Flow) -> None:
         """A connection is closed: whom nothing else leads to is registered no more."""

@@ -343,6 +343,10 @@ class Congestion(Struct, frozen=True):
     max_retry_after_s: int = 60
     #: Those of domains, sources, providers and callers.
     limit: tuple[Limit, ...] = ()
+    #: Namespaces of Resource-Priority (RFC 4412) that are not refused from who is trusted.
+    priority: tuple[str, ...] = ("ets", "wps", "esnet")
+    #: How long a message may wait before it is handled, until new ones are refused; 0: for ever.
+    max_wait_ms: int = 50
 
 
 class Cdr(Struct, frozen=True):

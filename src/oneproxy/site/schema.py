@@ -38,6 +38,7 @@ from oneproxy.site.values import (
     Methods,
     Name,
     NameServer,
+    Namespace,
     Network,
     NotEmpty,
     Pattern,
@@ -392,6 +393,10 @@ class Congestion(Table):
     limit: Annotated[
         list[Limit], Field(max_length=10_000, description="up to 10000 tables begun by [[congestion.limit]]")
     ] = []
+    priority: Annotated[
+        list[Namespace], Field(description='a list of namespaces such as ["ets", "wps"], or [] for none')
+    ] = ["ets", "wps", "esnet"]
+    max_wait_ms: Annotated[int, whole(0, 10_000, "milliseconds")] = 50
 
 
 class Cdr(Table):

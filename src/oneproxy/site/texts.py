@@ -16,6 +16,8 @@ _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?!\d+\Z){_LABE
 _HEX: Final = re.compile(r"[0-9A-Fa-f]*")
 #: Characters of what entries are named by; PostgreSQL takes keys of 2,704 octets.
 _LONGEST: Final = 512
+#: Characters of a token without the dot (RFC 4412 3.1).
+_NAMESPACE: Final = re.compile(r"[A-Za-z0-9!%*_+`'~-]{1,32}")
 _METHOD: Final = re.compile(r"[A-Z]{1,32}")
 _SIP_URI: Final = re.compile(
     r"sips?:(?:[^\s@<>\"]+@)?(\[[0-9A-Fa-f:.]+\]|[^\s@<>\":;?/]+)(:\d{1,5})?(;[^\s<>\"]*)?"
@@ -164,6 +166,12 @@ def dialled(text: str) -> str:
     digits = text.removeprefix("+")
     _expect(0 < len(digits) <= 32 and not digits.strip("0123456789*#"))
     return text
+
+
+def namespace(text: str) -> str:
+    """A namespace of Resource-Priority (RFC 4412 3.1): a token without a dot; in lower case."""
+    _expect(_NAMESPACE.fullmatch(text))
+    return text.lower()
 
 
 def usable(text: str) -> str:

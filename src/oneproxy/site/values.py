@@ -189,6 +189,11 @@ Dialled = Annotated[
     AfterValidator(texts.dialled),
     Field(description='a number as it is dialled, such as "112", up to 32 digits'),
 ]
+Namespace = Annotated[
+    str,
+    AfterValidator(texts.namespace),
+    Field(description='a namespace of Resource-Priority (RFC 4412) without its values, such as "ets"'),
+]
 Usable = Annotated[
     str,
     AfterValidator(texts.usable),

@@ -6,6 +6,7 @@ loop tells again too, but always the same ones first, and nothing at all of a so
 an error (libuv stops watching it).
 """
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from oneproxy.transport.loop import Loop
@@ -30,7 +31,7 @@ class Reader(Protocol):
 class Turns:
     """Deals out the present turn. `start` it in the running loop."""
 
-    __slots__ = ("_begun", "_loop", "_octets", "_reading", "_served", "_shakes", "_shaking")
+    __slots__ = ("_begun", "_loop", "_octets", "_reading", "_served", "_shakes", "_shaking", "on_waited")
 
     def __init__(self) -> None:
         self._loop: Loop | None = None
@@ -38,11 +39,14 @@ class Turns:
         self._shakes = SHAKES
         #: Whether `_next` is going to be called.
         self._begun = False
-        #: Those who wait, in their order, with a handshake to make and without.
-        self._shaking: dict[Reader, None] = {}
-        self._reading: dict[Reader, None] = {}
+        #: Those who wait, in their order, with a handshake to make and without; and since when,
+        #: by the loop's clock.
+        self._shaking: dict[Reader, float] = {}
+        self._reading: dict[Reader, float] = {}
         #: Whose turn it is of those.
         self._served: Reader | None = None
+        #: Told how many seconds who has waited for longest to read has done so.
+        self.on_waited: Callable[[float], None] | None = None
 
     def start(self, loop: Loop) -> None:
         """Turns are those of `loop`."""
@@ -55,7 +59,7 @@ class Turns:
         waiting = self._shaking if shaking else self._reading
         left = self._shakes if shaking else self._octets
         if left <= 0 or (waiting and who is not self._served):
-            waiting.setdefault(who)
+            waiting.setdefault(who, 0.0 if self._loop is None else self._loop.time())
             return 0
         if shaking:
             self._shakes -= 1
@@ -83,12 +87,14 @@ class Turns:
         self._begun = False
         while self._shaking and self._shakes > 0:
             self._serve(self._shaking)
+        if self._reading and self.on_waited is not None and self._loop is not None:
+            self.on_waited(self._loop.time() - next(iter(self._reading.values())))
         while self._reading and self._octets > 0:
             self._serve(self._reading)
         if (self._shaking or self._reading) and not self._begun:
             self._begin()
 
-    def _serve(self, waiting: dict[Reader, None]) -> None:
+    def _serve(self, waiting: dict[Reader, float]) -> None:
         who = next(iter(waiting))
         del waiting[who]
         self._served = who

@@ -11,11 +11,14 @@ from oneproxy.transport import icmp, stun
 from oneproxy.transport.address import seen_address
 from oneproxy.transport.banned import Shut, network
 from oneproxy.transport.loop import Loop
+from oneproxy.transport.waiting import BUSY_S, Tell, stamped
 from oneproxy.transport.wire import Wire
 
 #: Datagrams read before others get their turn: enough to empty a burst, few enough
 #: that timers and the recorder's answers never wait for more than some milliseconds.
 BATCH: Final = 64
+#: The same while datagrams wait for long: each is behind fewer others then when it is decided upon.
+SHORT_BATCH: Final = 8
 _MAX_DATAGRAM: Final = 65_535
 _BUFFER: Final = 4 * 1024 * 1024
 _FLOWS: Final = 65_536
@@ -56,11 +59,13 @@ class UdpListener(Listener):
         "_flows",
         "_loop",
         "_view",
+        "_waits",
         "_wire",
         "address",
         "banned",
         "bound",
         "ipv6",
+        "on_waited",
         "shut",
         "socket",
         "unsent",
@@ -79,6 +84,7 @@ class UdpListener(Listener):
                 # comes in the clothes of an IPv6 one.
                 self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             icmp.watch(self.socket)
+            self._waits = stamped(self.socket)
             self.socket.bind((address, port))
         except OSError:
             self.socket.close()
@@ -92,12 +98,19 @@ class UdpListener(Listener):
         #: Whose datagrams are dropped as they come, and how many were.
         self.shut: Shut = {}
         self.banned = 0
+        #: Told of how long datagrams wait here; None where nobody wants to know.
+        self.on_waited: Tell | None = None
         # Reading into one buffer saves an allocation of 64 KiB for every datagram.
         self._buffer = bytearray(_MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
         self._flows: dict[tuple[object, ...], UdpFlow] = {}
         self._wire: Wire | None = None
         self._loop: Loop | None = None
+
+    @property
+    def tells(self) -> bool:
+        """Whether it is known how long datagrams wait here."""
+        return self._waits is not None
 
     def start(self, wire: Wire) -> None:
         """Begin to read, in the running loop."""
@@ -112,10 +125,10 @@ class UdpListener(Listener):
             self._loop = None
         self.socket.close()
 
-    def drain(self, receive: Callable[[Flow, bytes], None], now: float = 0.0) -> int:
+    def drain(self, receive: Callable[[Flow, bytes], None], now: float = 0.0, most: int = BATCH) -> int:
         """Hand what has come to `receive`, at most a batch; how many datagrams it was.
 
-        now: seconds since the epoch; bans end by it.
+        now: seconds since the epoch; bans end by it. most: datagrams that are read.
         """
         read = self.socket.recvfrom_into
         buffer = self._buffer
@@ -123,7 +136,7 @@ class UdpListener(Listener):
         flows = self._flows
         shut = self.shut
         ipv6 = self.ipv6
-        for count in range(BATCH):
+        for count in range(most):
             try:
                 size, address = read(buffer)
             except BlockingIOError:
@@ -145,7 +158,7 @@ class UdpListener(Listener):
             if flow is None:
                 flow = self._new_flow(address)
             receive(flow, bytes(view[:size]))
-        return BATCH
+        return most
 
     def flow(self, host: str, port: int) -> UdpFlow:
         """The flow to the IP address `host` at `port`."""
@@ -167,7 +180,19 @@ class UdpListener(Listener):
     def _readable(self) -> None:
         wire = self._wire
         assert wire is not None
-        self.drain(wire.received, wire.now())
+        now = wire.now()
+        waits = self._waits
+        most = BATCH
+        if waits is not None and now >= waits.due_at:
+            found = waits.look(now)
+            if found is not None:
+                if found[0] >= BUSY_S:
+                    most = SHORT_BATCH
+                if self.on_waited is not None:
+                    self.on_waited(now, found[0], found[1])
+        if self.drain(wire.received, now, most) == BATCH and waits is not None:
+            # More has come than is read at a time.
+            waits.due_at = now
         wire.flush()
 
     def _read_errors(self) -> None:

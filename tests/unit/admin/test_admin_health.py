@@ -53,7 +53,19 @@ def test_health_tells_of_every_node_and_database() -> None:
             "proxy_database": {"reachable": True, "reason": None},
             "system_database": {"reachable": True, "reason": None},
             "site_version": 1,
-            "nodes": [{"name": "edge-1", "site_version": 1, "bindings": 0, "loaded": True, "bans": 0}],
+            "nodes": [
+                {
+                    "name": "edge-1",
+                    "site_version": 1,
+                    "bindings": 0,
+                    "loaded": True,
+                    "bans": 0,
+                    "longest_wait_ms": 0.0,
+                    "mean_wait_ms": 0.0,
+                    "dropped": 0,
+                    "loss_percent": 0,
+                }
+            ],
             "silent": [],
         }
         desk.health = HealthFound("", "gone", 0, [NodeHealth(1, 0, True)])

@@ -110,6 +110,8 @@ calls = 50
 period_s = 1
 max_calls = 1000
 retry_after_s = [5, 15]
+priority = ["ETS", "q735"]
+max_wait_ms = 30
 [cdr]
 enabled = true
 keep_days = 90
@@ -172,7 +174,9 @@ def test_a_file_with_every_key_is_read_and_its_idle_sections_are_named() -> None
         "carrier-a": Provider("carrier-a", "carrier-b", (a1,)),
         "carrier-b": Provider("carrier-b"),
     }
-    assert found.site.congestion == Congestion(calls=50, max_calls=1000)
+    assert found.site.congestion == Congestion(
+        calls=50, max_calls=1000, priority=("ets", "q735"), max_wait_ms=30
+    )
     assert found.site.cdr == Cdr(True, 90, 512, "refuse-calls")
     assert found.site.idle_sections == (
         "farm.address",
@@ -445,6 +449,8 @@ pasword = "hunter2"
         ('[congestion]\nemergency = ["112", "fire"]', 'f:7: congestion.emergency[2]: found "fire"; allowed a number as it is dialled, such as "112", up to 32 digits'),
         ('[congestion]\nemergency = ["+"]', 'f:7: congestion.emergency[1]: found "+"; allowed a number as it is dialled, such as "112", up to 32 digits'),
         ("[congestion]\nemergency = 112", 'f:7: congestion.emergency: found a number; allowed a list of numbers such as ["112", "911"], or [] for none'),
+        ('[congestion]\npriority = ["ets", "wps.0"]', 'f:7: congestion.priority[2]: found "wps.0"; allowed a namespace of Resource-Priority (RFC 4412) without its values, such as "ets"'),
+        ("[congestion]\nmax_wait_ms = -1", "f:7: congestion.max_wait_ms: found -1; allowed milliseconds from 0 to 10000"),
         (
             "[congestion]\nretry_after_s = [9]",
             "f:7: congestion.retry_after_s: found a list of 1; allowed two numbers of seconds, the lower first: [5, 15]",

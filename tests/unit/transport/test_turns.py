@@ -88,3 +88,20 @@ def test_who_is_gone_is_not_called() -> None:
         assert log == many[:-1]
 
     in_loop(play)
+
+
+def test_how_long_who_comes_next_has_waited_is_told_once_a_turn() -> None:
+    async def play() -> None:
+        turns, log = begun()
+        told: list[float] = []
+        turns.on_waited = told.append
+        many = [Busy(turns, log) for _ in range(20)]
+        for one in many:
+            one.readable()
+        assert told == []
+        for turn in range(1, 4):
+            await asyncio.sleep(0)
+            assert len(told) == turn
+        assert all(0 <= one < 60 for one in told)
+
+    in_loop(play)
