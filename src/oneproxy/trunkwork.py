@@ -13,6 +13,7 @@ from oneproxy.engine.core import Engine
 from oneproxy.engine.flow import Listener
 from oneproxy.engine.routing import hop_of
 from oneproxy.records.keeper import Keeper
+from oneproxy.records.segments import folder_of
 from oneproxy.sip.uri import escape_user, unescape
 from oneproxy.site.model import Machine, Site
 from oneproxy.transport.alarm import Alarm
@@ -58,14 +59,14 @@ class TrunkWork:
         self._whereabouts = Whereabouts(step.peers, find)
         self._driver = driver
         self._alarm: Alarm | None = None
-        journal = Path(machine.last_site).parent / f"oneproxy-calls-{machine.name}-{index}.journal"
-        self._keeper = Keeper(str(journal), self._following.standing)
+        journal = folder_of(str(Path(machine.last_site).parent), machine.name, index)
+        self._keeper = Keeper(journal, self._following.standing)
         self._following.on_changed = self._keeper.changed
         step.keeping = self._keeper
 
     @property
     def lost(self) -> int:
-        """Entries of the journal that could not be written."""
+        """Records that the journal had no room for."""
         return self._keeper.lost
 
     def resume(self) -> None:
