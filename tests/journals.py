@@ -11,26 +11,54 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from oneproxy.records.entries import Kind, encode
+from oneproxy.records.entries import Header, Kind, encode, encode_header
 from oneproxy.records.journal import Journal
 from oneproxy.records.reading import read
+from oneproxy.records.segments import NOWHERE, Place, numbers, path_of
+from oneproxy.records.shelf import SEGMENT_OCTETS
+from oneproxy.records.tail import read as read_tail
 from waiting import until
 
 
-class Book:
-    """A journal and, beside it, all that stands."""
+def segment(*entries: bytes, number: int = 1, since: int = 1, records: int = 0) -> bytes:
+    """The octets of a segment."""
+    return encode_header(Header(number, since, records)) + b"".join(entries)
 
-    def __init__(self, path: Path, floor: int = 1 << 30) -> None:
-        """floor: as `Journal.floor`."""
+
+def write(folder: Path, number: int, octets: bytes) -> Path:
+    """Have a segment with these octets in a folder."""
+    folder.mkdir(exist_ok=True)
+    path = Path(path_of(str(folder), number))
+    path.write_bytes(octets)
+    return path
+
+
+def drain(folder: Path, after: Place = NOWHERE, most: int = 7) -> tuple[list[bytes], Place]:
+    """All records from a place on, some at a time, and where to go on."""
+    records: list[bytes] = []
+    while True:
+        piece = read_tail(str(folder), after, most)
+        assert len(piece.records) <= most
+        records += piece.records
+        after = piece.place
+        if piece.ended:
+            return records, after
+
+
+class Book:
+    """A journal and, beside it, all that stands and all records."""
+
+    def __init__(self, path: Path, segment_octets: int = SEGMENT_OCTETS) -> None:
         self.path = path
         self.stands: dict[int, bytes] = {}
+        self.records: list[bytes] = []
         self.last = 0
         self._changes: list[bytes] = []
-        self._floor = floor
+        self._segment_octets = segment_octets
         self._journal: Journal | None = None
 
     async def __aenter__(self) -> "Book":
-        """Go on with what is in the file."""
+        """Go on with what is in the folder."""
         self.open()
         return self
 
@@ -45,8 +73,7 @@ class Book:
         found = read(str(self.path))
         self.stands, self.last = found.standing, found.last
         self._changes.clear()
-        self._journal = Journal(str(self.path), self, found.good)
-        self._journal.floor = self._floor
+        self._journal = Journal(str(self.path), self, found.good, self._segment_octets)
 
     def close(self) -> None:
         """As one that ends."""
@@ -97,16 +124,33 @@ class Book:
         del self.stands[number]
         self.put(encode(Kind.ENDED, number))
 
+    def record(self, number: int, data: bytes) -> None:
+        """A call is over, and has a record; 0 for one that never stood."""
+        self.stands.pop(number, None)
+        self.records.append(data)
+        self.put(encode(Kind.RECORD, number, data))
+
     async def written(self) -> None:
-        """Wait until nothing waits to be written."""
+        """Wait until nothing waits to be written, or all that does waits for room."""
         await until(lambda: not self._changes)
 
     async def settled(self) -> None:
-        """Wait until no compaction is on."""
-        await until(lambda: self.journal._compaction is None)
+        """Wait until nothing is left to be done."""
+        await until(lambda: self.journal.is_idle)
 
     def read(self) -> dict[int, bytes]:
         """What a process would find that started now."""
         copy = self.path.with_name("copy")
-        shutil.copyfile(self.path, copy)
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.path, copy)
         return read(str(copy)).standing
+
+    def drained(self) -> list[bytes]:
+        """All records that a recorder would find now."""
+        return drain(self.path)[0]
+
+    def segments(self) -> list[int]:
+        """Those that are begun."""
+        present = self.journal._shelf.present
+        last = 0 if present is None else present.number
+        return [number for number in numbers(str(self.path)) if number <= last]

@@ -4,7 +4,6 @@ shows people those that are on."""
 import time
 from collections.abc import Container
 from pathlib import Path
-from typing import Final
 
 from oneproxy.call_views import LiveCalls
 from oneproxy.engine.call import Call
@@ -12,12 +11,11 @@ from oneproxy.engine.core import Engine
 from oneproxy.ipc.calls import AskCalls, CallsFound, EndCall, NodeEnded
 from oneproxy.policy.order import Order
 from oneproxy.records.keeper import Keeper
+from oneproxy.records.segments import folder_of
 from oneproxy.records.step import Records
-from oneproxy.site.model import Machine
+from oneproxy.site.model import Machine, Site
 from oneproxy.transport.driver import Driver
 from oneproxy.trunks.step import TrunkStep
-
-_SUFFIX: Final = ".journal"
 
 
 class CallWork:
@@ -35,9 +33,9 @@ class CallWork:
         self._driver = driver
         self._engine = engine
         self._following = engine.following
+        journal = folder_of(str(Path(machine.last_site).parent), machine.name, index)
         node = f"{machine.name}-{index}"
-        journal = Path(machine.last_site).parent / f"oneproxy-{node}{_SUFFIX}"
-        self._keeper = Keeper(str(journal), self._following.standing, node, served, self._shift)
+        self._keeper = Keeper(journal, self._following.standing, node, served, self._shift)
         self._following.keeper = self._keeper
         self._live = LiveCalls(
             self._following, self._end, self._keeper.party_of, served, driver.now, self._shift
@@ -53,9 +51,18 @@ class CallWork:
         """Entries of the journal that could not be written."""
         return self._keeper.lost
 
-    def resume(self) -> None:
+    def take(self, site: Site) -> None:
+        """The site has changed: how much the journal may have, and what becomes of it beyond that."""
+        self._keeper.bound(site.cdr.journal_mb << 20, site.cdr.when_full)
+
+    def has_no_room(self) -> bool:
+        """Whether there is no room for the record of another call."""
+        return self._keeper.is_full
+
+    def resume(self, site: Site) -> None:
         """Follow again what was on when the process before this one ended; before anything is received."""
         self._keeper.start(self._driver.now(), self._following.adopt, self._trunks.adopt)
+        self.take(site)
         self._driver.ahead = self._keeper.write_ahead
 
     def stop(self) -> None:

@@ -42,7 +42,13 @@ class CongestionWork:
     limits: those that its policy has, of domains, sources and others.
     """
 
-    def __init__(self, engine: Engine, site: Site, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        site: Site,
+        limits: Limits | None = None,
+        has_no_room: Callable[[], bool] = bool,
+    ) -> None:
         self._gate = gate = engine.gate
         self._neighbours = engine.neighbours
         self._telling = engine.telling
@@ -51,7 +57,7 @@ class CongestionWork:
         self._episode = Episode(_began, _ended)
         self._episodes = Episodes(_one_began, _one_ended)
         self._shed_episode = Episode(_overloaded, _no_more_overloaded)
-        self._limit = CallLimit(engine.calls, self._episode)
+        self._limit = CallLimit(engine.calls, self._episode, has_no_room)
         self._limits = limits
         self._overload = Overload(gate.shedding)
         gate.shedding.on_refused = self._shed_episode.note
@@ -88,7 +94,7 @@ class CongestionWork:
         Those that began count.
         """
         congestion = site.congestion
-        self._limit.take(congestion)
+        self._limit.take(congestion, site.cdr.enabled and site.cdr.when_full == "refuse-calls")
         self._overload.take(congestion)
         gate, limits = self._gate, self._limits
         gate.limit = self._limit if self._limit.is_set else None

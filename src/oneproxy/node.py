@@ -140,7 +140,7 @@ class Node:
         gc.set_threshold(500_000, 20, 100)
         self._link.follow(self._mirror, self._clock.now)
         self._names.start()
-        self._calls.resume()
+        self._calls.resume(self._live.site)
         self._driver.start(self._engine)
         self._trunks.start(self._live.site)
         self._congestion.start(self._driver)
@@ -229,10 +229,10 @@ class Node:
         engine.on_malformed = self._note_malformed
         engine.trust.on_refused = self._note_refused
         limits = next(step.limits for step in self._policy.steps if isinstance(step, LimitStep))
-        self._congestion = CongestionWork(engine, self._live.site, limits)
         self._calls = CallWork(
             self._machine, self._index, engine, self._policy, self._live.domains, self._driver
         )
+        self._congestion = CongestionWork(engine, self._live.site, limits, self._calls.has_no_room)
         for step in self._policy.steps:
             if isinstance(step, Registrar):
                 step.on_dropped = self._note_dropped
@@ -282,6 +282,7 @@ class Node:
         if self._policy is not None:
             self._policy.take(site)
             self._trunks.take(site)
+            self._calls.take(site)
             self._congestion.take(site)
             self._narrow()
             self._own.serve(names_of(site.domains))

@@ -16,19 +16,35 @@ from oneproxy.site.model import Congestion
 #: Why a call is refused: stable codes, of counters and logs. Callers are not told.
 PER_PERIOD: Final = "calls-per-period"
 AT_ONCE: Final = "max-calls"
+UNRECORDED: Final = "records-full"
 
 
 class CallLimit:
     """The limits of a node, as its engine asks for them (`engine.gate.Limit`).
 
-    calls_on: how many calls are followed at present. episode: is told of every refusal.
+    calls_on: how many calls are followed at present. episode: is told of every refusal. has_no_room: whether
+    there is no room for the record of another call.
     """
 
-    __slots__ = ("_calls_on", "_episode", "_max_calls", "_window", "cause", "follows", "is_set")
+    __slots__ = (
+        "_bars",
+        "_calls_on",
+        "_episode",
+        "_has_no_room",
+        "_max_calls",
+        "_window",
+        "cause",
+        "follows",
+        "is_set",
+    )
 
-    def __init__(self, calls_on: Callable[[], int], episode: Episode) -> None:
+    def __init__(
+        self, calls_on: Callable[[], int], episode: Episode, has_no_room: Callable[[], bool] = bool
+    ) -> None:
         self._calls_on = calls_on
         self._episode = episode
+        self._has_no_room = has_no_room
+        self._bars = False
         self._window = Window(0, 1.0)
         self._max_calls = 0
         #: Whether there is any limit.
@@ -38,17 +54,24 @@ class CallLimit:
         #: Why there is no room, as of the last time that `full_until` said so.
         self.cause: str = PER_PERIOD
 
-    def take(self, congestion: Congestion) -> None:
-        """These are the limits from now on. Calls that have begun count."""
+    def take(self, congestion: Congestion, bars: bool = False) -> None:
+        """These are the limits from now on. Calls that have begun count.
+
+        bars: whether a call whose record there is no room for is refused.
+        """
+        self._bars = bars
         self._window.take(congestion.calls, congestion.period_s)
         self._max_calls = congestion.max_calls
-        self.is_set = congestion.calls > 0 or congestion.max_calls > 0
+        self.is_set = bars or congestion.calls > 0 or congestion.max_calls > 0
         self.follows = congestion.max_calls > 0
 
     def full_until(self, now: float) -> float:
         """No call may begin before this instant; `inf`: not before another one has ended."""
         if self._max_calls and self._calls_on() >= self._max_calls:
             self.cause = AT_ONCE
+            return inf
+        if self._bars and self._has_no_room():
+            self.cause = UNRECORDED
             return inf
         until = self._window.full_until()
         if now < until:

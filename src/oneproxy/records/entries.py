@@ -1,27 +1,34 @@
-"""The octets of a journal: a header, and entries one after the other.
+"""The octets of a segment of a journal: a header, and entries one after the other.
 
-    header  "OneProxyJrnl", version (4 octets)
+    header  "OneProxyJrnl", version (4), number (8), since (8), records (8), CRC-32 of all that (4)
     entry   length of the body (4), CRC-32 of the body (4), body
     body    kind (1), number (8), data
 
-Numbers are little-endian. A journal is written at its end alone, so what a dying process or machine
-left behind is whole up to some place: reading stops at the first entry that is not. Kinds that are
-not known are passed over, so that a later version may add some; one that changes what is here gets
-another number.
+Numbers are little-endian. A segment is made of zeros and written from its beginning on, so a length of
+0 means that nothing further is written, as does the end of the file. What a dying process or machine
+left behind is whole up to some place. Kinds that are not known are passed over, so that a later version
+may add some; one that changes what is here gets another number.
 """
 
 from enum import IntEnum, StrEnum
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
 
 MAGIC: Final = b"OneProxyJrnl"
-VERSION: Final = 1
-HEADER: Final = MAGIC + VERSION.to_bytes(4, "little")
+VERSION: Final = 2
 #: Octets of data that one entry may have: what claims more is none.
 LONGEST: Final = 65_536
+_HEADER: Final = Struct("<12sIQQQ")
+_CHECK: Final = Struct("<I")
+HEADER_OCTETS: Final = _HEADER.size + _CHECK.size
 _FRAME: Final = Struct("<II")
 _BODY: Final = Struct("<BQ")
+_HEAD: Final = Struct("<IIBQ")
+#: Octets of an entry beside its data.
+ENTRY_OCTETS: Final = _HEAD.size
+#: Where in an entry its kind is.
+KIND_AT: Final = _FRAME.size
 
 #: Kind, number, data.
 Entry = tuple[int, int, bytes]
@@ -32,15 +39,48 @@ class Kind(IntEnum):
 
     STANDS = 1  # it stands, with this data; said again it is the later one that counts
     ENDED = 2  # it is over
-    RECORD = 3  # it is over, and this is its record; number 0 for one that never stood
+    RECORD = 3  # it is over, and this is its record; number 0 is of a call that never stood
 
 
 class Fault(StrEnum):
-    """Why a journal is read no further."""
+    """Why a segment is read no further."""
 
-    FOREIGN = "foreign"  # it is no journal
+    FOREIGN = "foreign"  # it is no segment
     VERSION = "version"  # of another version of the format
-    CORRUPT = "corrupt"  # an entry is not as it was written
+    CORRUPT = "corrupt"  # an entry, or the header, is not as it was written
+
+
+class Header(NamedTuple):
+    """What a segment says of itself.
+
+    since: the oldest segment that may have the last STANDS of a call that stood when this one was
+    begun. records: how many there are in all segments before it that ever were.
+    """
+
+    number: int
+    since: int
+    records: int
+
+
+def encode_header(header: Header) -> bytes:
+    """The octets of a header. Its numbers: 0 to 2**64 - 1."""
+    octets = _HEADER.pack(MAGIC, VERSION, *header)
+    return octets + _CHECK.pack(crc32(octets))
+
+
+def decode_header(octets: bytes) -> Header | Fault | None:
+    """What the first `HEADER_OCTETS` of a file say; None for zeros: a segment that is not begun."""
+    if not octets.strip(b"\0"):
+        return None
+    if octets[: len(MAGIC)] != MAGIC[: len(octets)]:
+        return Fault.FOREIGN
+    if len(octets) < HEADER_OCTETS:
+        return Fault.CORRUPT
+    _, version, *numbers = _HEADER.unpack_from(octets)
+    if version != VERSION:
+        return Fault.VERSION
+    (check,) = _CHECK.unpack_from(octets, _HEADER.size)
+    return Header(*numbers) if crc32(octets[: _HEADER.size]) == check else Fault.CORRUPT
 
 
 def encode(kind: int, number: int, data: bytes = b"") -> bytes:
@@ -49,37 +89,38 @@ def encode(kind: int, number: int, data: bytes = b"") -> bytes:
     return _FRAME.pack(len(body), crc32(body)) + body
 
 
-class Decoder:
-    """Reads a journal as its octets come.
+def split(entry: bytes) -> Entry:
+    """What `encode` was given."""
+    _, _, kind, number = _HEAD.unpack_from(entry)
+    return kind, number, entry[ENTRY_OCTETS:]
 
-    at: how many octets are good, up to the end of the last whole entry. fault: why what follows them
-    is not read; None while nothing is wrong, though the last entry may be torn.
+
+class Decoder:
+    """Reads the entries of a segment, which follow its header, as their octets come.
+
+    at: how many octets were good, from where it began to the end of the last whole entry. is_over:
+    whether what follows says that nothing more is written. fault: why what follows is not read; None
+    while nothing is wrong, though the last entry may be torn.
     """
 
-    __slots__ = ("_left", "at", "fault")
+    __slots__ = ("_left", "at", "fault", "is_over")
 
     def __init__(self) -> None:
         self._left = b""
         self.at = 0
+        self.is_over = False
         self.fault: Fault | None = None
 
     def feed(self, octets: bytes) -> list[Entry]:
-        """The entries that these octets complete; none any more after a fault."""
-        if self.fault is not None:
-            return []
+        """The entries that these octets complete; none any more where it is over, or after a fault."""
         octets = self._left + octets
-        place = 0
-        if not self.at:
-            self.fault = _judge(octets[: len(HEADER)])
-            if self.fault is not None or len(octets) < len(HEADER):
-                self._left = octets
-                return []
-            place = len(HEADER)
-            self.at = place
         entries: list[Entry] = []
-        used = place
-        while len(octets) - used >= _FRAME.size:
+        used = 0
+        while self.fault is None and not self.is_over and len(octets) - used >= _FRAME.size:
             length, check = _FRAME.unpack_from(octets, used)
+            if not length:
+                self.is_over = True
+                break
             if not _BODY.size <= length <= LONGEST + _BODY.size:
                 self.fault = Fault.CORRUPT
                 break
@@ -93,13 +134,27 @@ class Decoder:
             kind, number = _BODY.unpack_from(body)
             entries.append((kind, number, body[_BODY.size :]))
             used = end
-        self.at += used - place
+        self.at += used
         self._left = octets[used:]
         return entries
 
+    def end(self) -> None:
+        """The file ends here: what is left is no whole entry."""
+        if self.fault is None and not self.is_over:
+            if self._left.strip(b"\0"):
+                self.fault = Fault.CORRUPT
+            else:
+                self.is_over = True
 
-def _judge(begin: bytes) -> Fault | None:
-    """What is wrong with the first octets of a file, as many as there are of its header."""
-    if begin[: len(MAGIC)] != MAGIC[: len(begin)]:
-        return Fault.FOREIGN
-    return None if begin == HEADER[: len(begin)] else Fault.VERSION
+    def pass_over(self) -> bool:
+        """Go on behind the entry that is at fault; False where it can't be told where that ends."""
+        if len(self._left) < _FRAME.size:
+            return False
+        length, _ = _FRAME.unpack_from(self._left)
+        end = _FRAME.size + length
+        if not _BODY.size <= length <= LONGEST + _BODY.size or end > len(self._left):
+            return False
+        self._left = self._left[end:]
+        self.at += end
+        self.fault = None
+        return True

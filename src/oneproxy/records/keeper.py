@@ -154,6 +154,16 @@ class Keeper:
         """Entries that are in no file, since it could not be written."""
         return 0 if self._journal is None else self._journal.lost
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the journal wants no more calls."""
+        return self._journal is not None and self._journal.is_full
+
+    def bound(self, octets: int, when_full: str) -> None:
+        """How much the journal may have, and what becomes of it beyond that (`Journal`)."""
+        if self._journal is not None:
+            self._journal.limit, self._journal.when_full = octets, when_full
+
     def start(self, now: float, adopt: Adopt, hold: Hold) -> int:
         """Follow again what stands by the journal, and keep calls from now on; how many stand.
 

@@ -1,33 +1,59 @@
-"""What a journal says at the start of a process: which calls stand."""
+"""What a journal says at the start of a process: which calls stand, and where to go on."""
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
 
 import structlog
 
-from oneproxy.records.entries import Decoder, Fault, Kind
-
-#: Octets that are read at once.
-_PIECE: Final = 1 << 20
+from oneproxy.records.entries import HEADER_OCTETS, Header, Kind
+from oneproxy.records.reader import Reader
+from oneproxy.records.segments import (
+    Closed,
+    load_drained,
+    load_dropped,
+    numbers,
+    path_of,
+    read_header,
+)
 
 log = structlog.get_logger()
+
+
+class Good:
+    """Where a journal goes on.
+
+    number: the segment, 0 for none; octets: of which these are good; of_it: the records in it. since:
+    as of `Header`. records: how many there ever were. closed: the segments before it. spares: those
+    that are made and not begun. next: a number that no segment has had.
+    """
+
+    __slots__ = ("closed", "next", "number", "octets", "of_it", "records", "since", "spares")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.octets = 0
+        self.of_it = 0
+        self.since = 0
+        self.records = 0
+        self.closed: list[Closed] = []
+        self.spares: list[int] = []
+        self.next = 1
 
 
 class Found:
     """What was found.
 
     standing: the data of each call that stands, by its number. last: the highest number there is.
-    good: how many octets of the file are to be kept.
     """
 
-    __slots__ = ("good", "last", "standing")
+    __slots__ = ("good", "last", "records", "standing")
 
     def __init__(self) -> None:
         self.standing: dict[int, bytes] = {}
         self.last = 0
-        self.good = 0
+        #: In what was read.
+        self.records = 0
+        self.good = Good()
 
     def take(self, kind: int, number: int, data: bytes) -> None:
         """One entry after the other."""
@@ -35,43 +61,92 @@ class Found:
             self.standing[number] = data
         elif kind in (Kind.ENDED, Kind.RECORD):
             self.standing.pop(number, None)
+        elif kind == Kind.RECORD:
+            self.records += 1
+            self.standing.pop(number, None)
         self.last = max(self.last, number)
 
 
-def read(path: str) -> Found:
-    """What stands by the journal in this file. Nothing is raised, what is wrong is logged.
+def read(folder: str) -> Found:
+    """What stands by the journal in this folder. Nothing is raised, what is wrong is logged.
 
-    A file that is not there says that nothing does. One that is no journal, or of a later version, or
-    can't be read, is moved aside, so that nothing in it is lost. What follows the last good entry is
-    what a process or machine was writing when it died.
+    A folder that is not there says that nothing does. What is no segment, or of a later version, or
+    can't be read, is moved aside, so that nothing in it is lost. What follows the last good entry of
+    the last segment is what a process or machine was writing when it died; what follows that of an
+    earlier one is left out.
     """
-    found, decoder = Found(), Decoder()
-    size = 0
+    found = Found()
+    good = found.good
     try:
-        for piece in _pieces(path):
-            size += len(piece)
-            for entry in decoder.feed(piece):
-                found.take(*entry)
+        there = numbers(folder)
     except FileNotFoundError:
         return found
     except OSError as error:
-        _move_aside(path, error.strerror or str(error))
-        return Found()
-    found.good = decoder.at
-    if decoder.fault in (Fault.FOREIGN, Fault.VERSION):
-        _move_aside(path, decoder.fault.value)
-        return Found()
-    if size > decoder.at:
-        log.warning(
-            "end of the journal left out", file=path, octets=size - decoder.at, reason=decoder.fault or "torn"
-        )
+        _move_aside(folder, error.strerror or str(error))
+        return found
+    good.next = max([*there, load_drained(folder).segment, load_dropped(folder)]) + 1
+    begun = _begun(folder, there, good)
+    if not begun:
+        return found
+    last = max(begun)
+    good.number, good.since = last, begun[last].since
+    _look_for_gaps(folder, [number for number in begun if number >= good.since])
+    for number, header in begun.items():
+        octets, before = os.path.getsize(path_of(folder, number)), found.records
+        if number >= good.since:
+            octets = _read_segment(folder, number, found)
+        if number == last:
+            good.octets, good.of_it = octets, found.records - before
+            good.records = header.records + good.of_it
+        else:
+            following = min(other for other in begun if other > number)
+            records = max(begun[following].records - header.records, 0)
+            good.closed.append(Closed(number, octets, records))
     return found
 
 
-def _pieces(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
+def _begun(folder: str, there: list[int], good: Good) -> dict[int, Header]:
+    """The headers of the segments that are begun, from the oldest on."""
+    begun: dict[int, Header] = {}
+    for number in there:
+        try:
+            header = read_header(folder, number)
+        except OSError as error:
+            _move_aside(path_of(folder, number), error.strerror or str(error))
+            continue
+        if isinstance(header, Header):
+            begun[number] = header
+        elif header is None:
+            good.spares.append(number)
+        else:
+            _move_aside(path_of(folder, number), header.value)
+    return begun
+
+
+def _read_segment(folder: str, number: int, found: Found) -> int:
+    """Take what is in it; how many octets are good."""
+    try:
+        with Reader(folder, number) as reader:
+            for piece in reader.pieces():
+                for entry in piece:
+                    found.take(*entry)
+            if reader.fault is not None:
+                log.warning(
+                    "end of the journal left out",
+                    file=path_of(folder, number),
+                    octets=reader.at,
+                    reason=reader.fault.value,
+                )
+            return reader.at
+    except OSError as error:
+        log.error("journal not read", file=path_of(folder, number), reason=error.strerror or str(error))
+        return HEADER_OCTETS
+
+
+def _look_for_gaps(folder: str, needed: list[int]) -> None:
+    missing = needed[-1] - needed[0] + 1 - len(needed)
+    if missing:
+        log.error("journal not read", file=folder, reason="segments are missing", segments=missing)
 
 
 def _move_aside(path: str, reason: str) -> None:
