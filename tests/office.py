@@ -27,6 +27,7 @@ from oneproxy.ipc.desk import (
     Differences,
     DifferencesFound,
     Explained,
+    FindRecords,
     Found,
     GatewaysFound,
     HealthFound,
@@ -38,6 +39,7 @@ from oneproxy.ipc.desk import (
     NodeHealth,
     ProviderFound,
     Question,
+    RecordsFound,
     Refused,
     Rows,
     RowsFound,
@@ -51,6 +53,7 @@ from oneproxy.ipc.desk import (
     Write,
     Written,
 )
+from oneproxy.records.record import Record
 from oneproxy.registrar.bindings import Binding, static_binding
 from oneproxy.site.difference import Difference, carry_out, differences
 from oneproxy.site.entries import make_entries
@@ -107,6 +110,8 @@ class MemoryDesk:
         self.health = HealthFound("", "", 1, [NodeHealth(1, 0, True, 0, "edge-1")])
         self.providers: list[ProviderFound] = []
         self.explained: Found = Explained([])
+        #: Newest first; of what is wanted only the id counts.
+        self.records: list[Record] = []
         #: The first one that is kept.
         self.oldest = 1
         self.questions: list[Question] = []
@@ -199,6 +204,10 @@ class MemoryDesk:
                 return GatewaysFound(self.providers, 0, self.health.silent)
             case AskExplain():
                 return self.explained
+            case FindRecords(wanted, place, most):
+                found = [one for one in self.records if wanted.id in ("", one.id)]
+                behind = [one for one in found if place is None or (one.started_ms, one.id) < place]
+                return RecordsFound(behind[:most], len(behind) >= most)
             case _:
                 raise AssertionError(question)
 

@@ -1,4 +1,4 @@
-"""The commands that ask a running OneProxy: gateways, explain.
+"""The commands that ask a running OneProxy: gateways, explain; and how others ask (`cdr_command`).
 
 They find it by the file that it has put beside its last site (`ipc.running`), and need neither
 [admin] nor a token; the user of OneProxy alone may read that file. Tables on a terminal, plain
@@ -60,7 +60,7 @@ def gateways(config: Config = None, as_json: Json = False) -> None:
     from oneproxy.admin.documents import gateways_told
     from oneproxy.ipc.desk import AskGateways, GatewaysFound
 
-    found = _ask(config, AskGateways())
+    found = ask(config, AskGateways())
     if not isinstance(found, GatewaysFound):
         fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
     if as_json:
@@ -89,7 +89,7 @@ def explain(
     from oneproxy.admin.documents import explained_told
     from oneproxy.ipc.desk import AskExplain, Explained
 
-    found = _ask(config, AskExplain(from_, to, source, transport, method))
+    found = ask(config, AskExplain(from_, to, source, transport, method))
     if not isinstance(found, Explained):
         fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
     if as_json:
@@ -100,7 +100,7 @@ def explain(
     _name_silent(found.silent)
 
 
-def _ask(config: Path | None, question: Question) -> Found:
+def ask(config: Path | None, question: Question) -> Found:
     """What the OneProxy that runs here answers; where none does, say so and exit."""
     import asyncio
 

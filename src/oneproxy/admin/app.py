@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from oneproxy import __version__
 from oneproxy.admin.asking import Desk
 from oneproxy.admin.bans import ban_routes
+from oneproxy.admin.cdr import cdr_routes
 from oneproxy.admin.editing import KINDS
 from oneproxy.admin.entries import change_routes, entry_routes
 from oneproxy.admin.gateways import gateway_routes
@@ -62,6 +63,7 @@ def _v1() -> APIRouter:
         location_routes(),
         ban_routes(),
         gateway_routes(),
+        cdr_routes(),
         health_routes(),
     ):
         routes.include_router(others)
