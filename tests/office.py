@@ -28,6 +28,7 @@ from oneproxy.ipc.desk import (
     Differences,
     DifferencesFound,
     Explained,
+    FindRecords,
     Found,
     GatewaysFound,
     HealthFound,
@@ -39,6 +40,7 @@ from oneproxy.ipc.desk import (
     NodeHealth,
     ProviderFound,
     Question,
+    RecordsFound,
     Refused,
     Rows,
     RowsFound,
@@ -52,6 +54,7 @@ from oneproxy.ipc.desk import (
     Write,
     Written,
 )
+from oneproxy.records.record import Record
 from oneproxy.registrar.bindings import Binding, static_binding
 from oneproxy.site.difference import Difference, carry_out, differences
 from oneproxy.site.entries import make_entries
@@ -109,6 +112,8 @@ class MemoryDesk:
         self.providers: list[ProviderFound] = []
         self.explained: Found = Explained([])
         self.calls: list[CallFound] = []
+        #: Newest first; of what is wanted only the id counts.
+        self.records: list[Record] = []
         #: The first one that is kept.
         self.oldest = 1
         self.questions: list[Question] = []
@@ -207,6 +212,10 @@ class MemoryDesk:
                 ended = [one for one in self.calls if one.id == name]
                 self.calls = [one for one in self.calls if one not in ended]
                 return CallEnded(ended[0].node if ended else "", self.health.silent)
+            case FindRecords(wanted, place, most):
+                found = [one for one in self.records if wanted.id in ("", one.id)]
+                behind = [one for one in found if place is None or (one.started_ms, one.id) < place]
+                return RecordsFound(behind[:most], len(behind) >= most)
             case _:
                 raise AssertionError(question)
 

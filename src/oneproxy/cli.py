@@ -17,7 +17,7 @@ from typing import Annotated, Final
 
 import typer
 
-from oneproxy import __version__, running_commands, site_commands, token_command
+from oneproxy import __version__, cdr_command, running_commands, site_commands, token_command
 from oneproxy.commands import EXIT_FAULT, EXIT_MISTAKE, SETTINGS, Commands
 from oneproxy.site_commands import count_text, name_of, read_or_exit
 
@@ -41,6 +41,7 @@ app = typer.Typer(
 
 site_commands.add_to(app)
 running_commands.add_to(app)
+cdr_command.add_to(app)
 token_command.add_to(app)
 
 ConfigFile = Annotated[

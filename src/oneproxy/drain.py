@@ -9,6 +9,7 @@ it does not matter which nodes run, or whether they are there any more: each fol
 While the database is away nothing is lost and nothing waits but the records in their journals.
 """
 
+import asyncio
 import os
 import threading
 import time
@@ -21,9 +22,12 @@ import structlog
 
 from oneproxy import logs
 from oneproxy.ipc.desk import RecordsHealth
+from oneproxy.records import tail
 from oneproxy.records.record import decode_record
+from oneproxy.site.entries import part
+from oneproxy.site.model import Cdr, Machine, Version
 from oneproxy.store.database import StoreError
-from oneproxy.store.records import Refused
+from oneproxy.store.records import Records, Refused
 
 #: Before the journals are looked at again, where they had nothing, and after a fault.
 POLL_S: Final = 0.5
@@ -33,6 +37,10 @@ EXPIRE_EVERY_S: Final = 2.0
 EXPIRE_PAUSE_S: Final = 60.0
 #: How long the end of OneProxy waits for what is not stored yet.
 FINISH_S: Final = 3.0
+#: And how much longer for a piece that the database does not end.
+LINGER_S: Final = 1.0
+#: How often the site is looked at: keep_days is in no hurry.
+FOLLOW_S: Final = 1.0
 #: Where records are kept that no database takes, in the folder of their journal.
 REFUSED: Final = "refused.jsonl"
 _DAY_MS: Final = 86_400_000
@@ -86,6 +94,16 @@ class Tail(Protocol):
         ...
 
 
+class Feed(Protocol):
+    """Who knows the site: `sitefeed.Feed`."""
+
+    latest: Version | None
+
+    async def single(self, section: str) -> str:
+        """The value of a section that is one table, "" where there is none. Raises StoreError."""
+        ...
+
+
 class Table(Protocol):
     """Table `cdr`: `store.records.Records`. All of it raises StoreError."""
 
@@ -115,8 +133,8 @@ class Drain:
         self._directory = directory
         self._table = table
         self._tail = tail
-        #: How long rows stay; 0: for ever. Set by whoever knows the site.
-        self.keep_days = 0
+        #: What the site says of call records.
+        self.cdr = Cdr()
         #: Since the start: records stored and refused, segments that were lost.
         self.stored = 0
         self.refused = 0
@@ -139,7 +157,21 @@ class Drain:
         """Store what the journals have, for so long, and end. Waits for that, and for the piece in hand."""
         self._finish_at = time.monotonic() + patience_s
         self._wake.set()
-        self._thread.join()
+        # A database that hangs has longer patience than we may have; what is not stored stays in its journal.
+        self._thread.join(patience_s + LINGER_S)
+
+    async def follow(self, feed: Feed) -> None:
+        """Go by the newest version of the site, for ever; cancel it to end."""
+        known: Version | None = None
+        while True:
+            latest = feed.latest
+            if latest is not None and latest != known:
+                try:
+                    self.cdr = _cdr_of(await feed.single("cdr"))
+                    known = latest
+                except StoreError as error:
+                    self._seldom.warning("site not read", time.monotonic(), reason=str(error))
+            await asyncio.sleep(FOLLOW_S)
 
     def health(self) -> RecordsHealth:
         """How it fares; from any thread."""
@@ -220,16 +252,22 @@ class Drain:
             reason, count = refused[0].reason, len(refused)
             log.error("call records refused", reason=reason, records=count, kept_in=kept_in)
         self.stored += len(records) - len(refused)
-        if self._reason:
-            log.info("call records stored again")
-        self._reason, self._oldest_ms = "", 0
+        self._succeed()
 
     def _expire(self) -> float:
         """One step of clearing out; how long to wait before the next one. Raises StoreError."""
-        self._table.prepare()
-        if self.keep_days and self._table.expire(int(time.time() * 1000) - self.keep_days * _DAY_MS):
+        cdr = self.cdr
+        if cdr.enabled:
+            self._table.prepare()
+            self._succeed()
+        if cdr.keep_days and self._table.expire(int(time.time() * 1000) - cdr.keep_days * _DAY_MS):
             return EXPIRE_EVERY_S
         return EXPIRE_PAUSE_S
+
+    def _succeed(self) -> None:
+        if self._reason:
+            log.info("call records stored again")
+        self._reason, self._oldest_ms = "", 0
 
     def _fail(self, reason: str) -> None:
         """Nothing can be stored: said once, until it can."""
@@ -246,6 +284,22 @@ class Drain:
     def _behind(self, folder: str) -> int:
         place = self._tail.load_drained(folder)
         return octets_behind(folder, place.segment, place.octets)
+
+
+def begin_drain(machine: Machine) -> Drain:
+    """Begin to drain the journals of this machine's nodes."""
+    drain = Drain(os.path.dirname(machine.last_site), Records(machine.proxy_database), tail)
+    drain.start()
+    return drain
+
+
+def _cdr_of(value: str) -> Cdr:
+    """What [cdr] says; the defaults where somebody wrote into the database by hand."""
+    with suppress(msgspec.MsgspecError):
+        found = part("cdr", value)
+        if isinstance(found, Cdr):
+            return found
+    return Cdr()
 
 
 def octets_behind(folder: str, segment: int, octets: int) -> int:

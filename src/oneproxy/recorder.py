@@ -37,6 +37,7 @@ from oneproxy.beginning import Begun, Unopened
 from oneproxy.databases import Aside, Database
 from oneproxy.desk import Desk
 from oneproxy.deskwork import DeskWork, SearchWork
+from oneproxy.drain import Drain, begin_drain
 from oneproxy.ipc import child
 from oneproxy.ipc.desk import Query, Report
 from oneproxy.ipc.endpoint import listen
@@ -110,6 +111,8 @@ class Recorder:
         self.direct: Aside | None = None
         #: Answers the admin process, where there is one, and commands.
         self.desk: Desk | None = None
+        #: Puts call records into the database, once that is open.
+        self.drain: Drain | None = None
 
     def protocol(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
@@ -162,6 +165,8 @@ class Recorder:
         """Disconnect every node and end the thread, after the piece of work that it is at."""
         for peer in list(self.peers):
             peer.close()
+        if self.drain is not None:
+            self.drain.finish()
         if self.desk is not None:
             self.desk.close()
         if self.direct is not None:
@@ -391,6 +396,10 @@ async def _beside(recorder: Recorder, begun: Begun) -> None:
         if work.proxy.dialect != "sqlite":
             recorder.direct = direct = Direct(work.proxy)
             group.create_task(direct.keep())
+        recorder.drain = drain = begin_drain(begun.start.machine)
+        if recorder.desk is not None:
+            recorder.desk.records = drain.health
+        group.create_task(drain.follow(recorder.feed))
 
 
 async def _bring_back(recorder: Recorder, begun: Begun) -> None:

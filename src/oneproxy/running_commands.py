@@ -1,4 +1,4 @@
-"""The commands that ask a running OneProxy: gateways, explain, calls.
+"""The commands that ask a running OneProxy: gateways, explain, calls; and how others ask (`cdr_command`).
 
 They find it by the file that it has put beside its last site (`ipc.running`), and need neither
 [admin] nor a token; the user of OneProxy alone may read that file. Tables on a terminal, plain
@@ -71,7 +71,7 @@ def gateways(config: Config = None, as_json: Json = False) -> None:
     from oneproxy.admin.documents import gateways_told
     from oneproxy.ipc.desk import AskGateways, GatewaysFound
 
-    found = _ask(config, AskGateways())
+    found = ask(config, AskGateways())
     if not isinstance(found, GatewaysFound):
         fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
     if as_json:
@@ -100,7 +100,7 @@ def explain(
     from oneproxy.admin.documents import explained_told
     from oneproxy.ipc.desk import AskExplain, Explained
 
-    found = _ask(config, AskExplain(from_, to, source, transport, method))
+    found = ask(config, AskExplain(from_, to, source, transport, method))
     if not isinstance(found, Explained):
         fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
     if as_json:
@@ -133,7 +133,7 @@ def calls(
         fail("--reason is for --end; without it no call is ended", EXIT_MISTAKE)
     if state not in ("", CALLING, RINGING, ANSWERED):
         fail(f"--state: found {state!r}; allowed {CALLING}, {RINGING} or {ANSWERED}", EXIT_MISTAKE)
-    found = _ask(config, AskCalls(number, state, provider, gateway, limit))
+    found = ask(config, AskCalls(number, state, provider, gateway, limit))
     if not isinstance(found, CallsFound):
         fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
     if as_json:
@@ -148,7 +148,7 @@ def _end_call(config: Path | None, name: str, reason: str, as_json: bool) -> Non
     from oneproxy.admin.documents import ended_told
     from oneproxy.ipc.calls import CallEnded, EndCall
 
-    found = _ask(config, EndCall(name, reason))
+    found = ask(config, EndCall(name, reason))
     if not isinstance(found, CallEnded):
         fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
     if not found.node:
@@ -160,7 +160,7 @@ def _end_call(config: Path | None, name: str, reason: str, as_json: bool) -> Non
         typer.echo(f"ended at {found.node}")
 
 
-def _ask(config: Path | None, question: Question) -> Found:
+def ask(config: Path | None, question: Question) -> Found:
     """What the OneProxy that runs here answers; where none does, say so and exit."""
     import asyncio
 

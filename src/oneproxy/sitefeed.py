@@ -28,6 +28,8 @@ from oneproxy.store.sites import PART
 #: How often a new version is looked for: in SQLite, and where the database tells of it.
 LOOK_S: Final = 0.5
 LOOK_TOLD_S: Final = 5.0
+#: Above every key of an entry.
+LAST: Final = "\U0010ffff"
 #: After a fault of the database.
 AGAIN_S: Final = 1.0
 #: Entries that are kept in the file at a time, and the part of the time that this may take.
@@ -139,6 +141,18 @@ class Feed:
         self.heard()
         for follower in self._followers.values():
             follower.sending = None
+
+    async def single(self, section: str) -> str:
+        """The value that a section of one table has in the newest version, "" where there is none.
+
+        Raises StoreError.
+        """
+        if self.latest is None:
+            return ""
+        # The first entry behind all whose section comes before it.
+        before = (section[:-1], LAST)
+        rows: list[Row] = await self._in_thread(self.source.page, 0, self.latest.version, before, 1)
+        return rows[0][2] if rows and rows[0][0] == section else ""
 
     def wake_at(self, now: float) -> float:
         """When there is something to be done."""

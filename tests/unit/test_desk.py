@@ -1,6 +1,7 @@
 """The recorder towards the admin process: the API over its socket, on a database of each kind."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 
 from office import Api
 from oneproxy import desk as desk_module
+from oneproxy import deskwork
 from oneproxy.admin.asking import RecorderAwayError, RecorderDesk
 from oneproxy.desk import Desk, _fate
 from oneproxy.deskwork import DATABASE, DeskWork, Reading, SearchWork
@@ -33,6 +35,7 @@ from oneproxy.ipc.desk import (
     Differences,
     DifferencesFound,
     Explained,
+    FindRecords,
     Found,
     GatewaysFound,
     HealthFound,
@@ -46,6 +49,8 @@ from oneproxy.ipc.desk import (
     NodeHealth,
     ProviderFound,
     Query,
+    RecordsFound,
+    RecordsHealth,
     Refused,
     Report,
     Rows,
@@ -65,13 +70,18 @@ from oneproxy.ipc.link import Link
 from oneproxy.ipc.running import asking_token
 from oneproxy.ipc.stream import Decoder, encode
 from oneproxy.recorder import Recorder
+from oneproxy.records.record import Record
+from oneproxy.records.wanted import Wanted
 from oneproxy.registrar.bindings import STATIC, Binding, Change, Fate, meaning
 from oneproxy.registrar.rules import apply_change
 from oneproxy.site.difference import Difference
 from oneproxy.site.entries import encode_value
 from oneproxy.site.model import Version
+from oneproxy.store.record_search import RecordSearch, SlowError
+from oneproxy.store.records import Records
 from oneproxy.store.work import Left, Work
 from postgres import Cluster
+from recorded import AT_MS, a_record, journalled
 from waiting import PATIENCE_S, until
 
 FAR = 4e9
@@ -698,3 +708,75 @@ def test_a_database_that_goes_and_comes_back(
     finally:
         if postgres._process.poll() is not None:
             postgres.start()
+
+
+def test_call_records_are_found_page_by_page(play: Play, database_url: str) -> None:
+    calls = [a_record(number, AT_MS - number) for number in range(PAGE + 3)]
+
+    async def scene(stage: Theatre) -> None:
+        table = Records(database_url)
+        assert table.store(journalled(*calls)) == []
+        table.close()
+        first = await stage.desk.ask(FindRecords(Wanted(), None, PAGE + 99))
+        assert first == RecordsFound(calls[:PAGE], True)
+        last = calls[PAGE - 1]
+        rest = await stage.desk.ask(FindRecords(Wanted(), (last.started_ms, last.id)))
+        assert rest == RecordsFound(calls[PAGE:], False)
+        assert await stage.desk.ask(FindRecords(Wanted(number="nobody"))) == RecordsFound([], False)
+
+    play(scene)
+
+
+def test_records_with_many_attempts_come_in_smaller_pages(
+    play: Play, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deskwork, "MAX_RECORDS_OCTETS", 3_000)
+    calls = [a_record(number, AT_MS - number) for number in range(5)]
+
+    async def scene(stage: Theatre) -> None:
+        table = Records(database_url)
+        table.store(journalled(*calls))
+        table.close()
+        seen: list[Record] = []
+        place, more = None, True
+        for _ in range(3):
+            found = await stage.desk.ask(FindRecords(Wanted(), place))
+            assert isinstance(found, RecordsFound)
+            seen, more = seen + found.records, found.more
+            place = (seen[-1].started_ms, seen[-1].id)
+        assert (seen, more) == (calls, False)
+
+    play(scene)
+
+
+def test_a_search_that_takes_too_long_keeps_no_other_question_waiting(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searching = threading.Event()
+
+    def find(*_: object) -> list[object]:
+        assert searching.wait(PATIENCE_S)
+        raise SlowError("too slow")
+
+    monkeypatch.setattr(RecordSearch, "find", find)
+
+    async def scene(stage: Theatre) -> None:
+        slow = asyncio.create_task(stage.desk.ask(FindRecords(Wanted())))
+        assert isinstance(await stage.desk.ask(Look()), Looked)
+        assert not slow.done()
+        searching.set()
+        assert await slow == Refused("slow", "too slow")
+
+    play(scene)
+
+
+def test_health_says_how_call_records_fare(play: Play) -> None:
+    async def scene(stage: Theatre) -> None:
+        health = RecordsHealth(7, 1, 2, 900, AT_MS, "full")
+        assert stage.recorder.desk is not None
+        stage.recorder.desk.records = lambda: health
+        found = await stage.desk.ask(AskHealth())
+        assert isinstance(found, HealthFound)
+        assert found.records == health
+
+    play(scene)

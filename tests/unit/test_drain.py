@@ -1,5 +1,6 @@
 """Draining journals into the table, with journals and a table in memory."""
 
+import asyncio
 import json
 import threading
 import time
@@ -13,11 +14,12 @@ from oneproxy import drain as drain_module
 from oneproxy.drain import AGAIN_S, EXPIRE_EVERY_S, EXPIRE_PAUSE_S, POLL_S, REFUSED, Drain, octets_behind
 from oneproxy.ipc.desk import RecordsHealth
 from oneproxy.records.wanted import Wanted
-from oneproxy.store.database import Database, UnreachableError
+from oneproxy.site.model import Cdr, Version
+from oneproxy.store.database import Database, StoreError, UnreachableError
 from oneproxy.store.record_search import RecordSearch
 from oneproxy.store.records import Records, Refused
 from recorded import AT_MS, a_record, journalled
-from waiting import until_now
+from waiting import until, until_now
 
 SEGMENT = 1
 
@@ -219,7 +221,7 @@ def test_lost_segments_are_counted(drain: Drain, journals: Journals) -> None:
 
 def test_old_rows_go_while_there_is_nothing_to_store(drain: Drain, journals: Journals, table: Table) -> None:
     journals.write("a", *lines(11))
-    drain.keep_days = 90
+    drain.cdr = Cdr(True, 90)
     assert drain.turn(0.0) == 0.0
     assert table.expired == []
     table.more = True
@@ -232,7 +234,7 @@ def test_old_rows_go_while_there_is_nothing_to_store(drain: Drain, journals: Jou
     drain.turn(EXPIRE_EVERY_S)
     drain.turn(EXPIRE_EVERY_S + EXPIRE_PAUSE_S - 0.1)
     assert len(table.expired) == 2
-    drain.keep_days = 0
+    drain.cdr = Cdr(True)
     drain.turn(EXPIRE_EVERY_S + EXPIRE_PAUSE_S)
     assert len(table.expired) == 2
 
@@ -302,3 +304,56 @@ def test_a_journal_becomes_rows_in_a_database(database_url: str, tmp_path: Path,
     assert len(search.find(Wanted(), None, 2000)) == 1500
     search.close()
     assert drain.health().refused == 1
+
+
+class Feed:
+    """A site that changes."""
+
+    def __init__(self) -> None:
+        self.latest: Version | None = None
+        self.value = ""
+        self.fault = ""
+
+    async def single(self, section: str) -> str:
+        assert section == "cdr"
+        if self.fault:
+            raise StoreError(self.fault)
+        return self.value
+
+
+def test_what_the_site_says_of_records_is_gone_by(drain: Drain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain_module, "FOLLOW_S", 0.001)
+    feed = Feed()
+
+    async def scene() -> None:
+        following = asyncio.create_task(drain.follow(feed))
+        for number, (value, wanted) in enumerate(
+            [
+                ('{"enabled":true,"keep_days":7}', Cdr(True, 7)),
+                ("oops", Cdr()),
+                ('{"keep_days":9}', Cdr(False, 9)),
+            ]
+        ):
+            feed.value, feed.latest = value, Version(number, 0.0)
+            await until(lambda wanted=wanted: drain.cdr == wanted)  # type: ignore[misc]
+        feed.fault, feed.latest = "gone", Version(8, 0.0)
+        with capture_logs() as logs:
+            await until(lambda: logs)
+        feed.fault, feed.value = "", ""
+        await until(lambda: drain.cdr == Cdr())
+        following.cancel()
+        await asyncio.wait([following])
+
+    asyncio.run(scene())
+
+
+def test_a_place_for_records_is_made_ahead_of_time_where_they_are_kept(
+    drain: Drain, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[float] = []
+    monkeypatch.setattr(table, "prepare", lambda: prepared.append(1.0))
+    drain.turn(0.0)
+    assert prepared == []
+    drain.cdr = Cdr(True)
+    drain.turn(EXPIRE_PAUSE_S)
+    assert prepared == [1.0]

@@ -13,6 +13,7 @@ _REFUSALS: Final = {
     "database": (503, "database-away"),
     "busy": (503, "busy"),
     "unfit": (422, "unfit"),
+    "slow": (422, "slow-search"),
     "fault": (500, "fault"),
 }
 

@@ -12,6 +12,7 @@ from oneproxy import __version__
 from oneproxy.admin.asking import Desk
 from oneproxy.admin.bans import ban_routes
 from oneproxy.admin.calls import call_routes
+from oneproxy.admin.cdr import cdr_routes
 from oneproxy.admin.editing import KINDS
 from oneproxy.admin.entries import change_routes, entry_routes
 from oneproxy.admin.gateways import gateway_routes
@@ -64,6 +65,7 @@ def _v1() -> APIRouter:
         ban_routes(),
         gateway_routes(),
         call_routes(),
+        cdr_routes(),
         health_routes(),
     ):
         routes.include_router(others)

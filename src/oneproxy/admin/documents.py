@@ -1,6 +1,8 @@
-"""Gateways, calls, explained requests as documents: what the HTTP API answers, and commands with --json."""
+"""Gateways, calls, explained requests and call records as documents: what the HTTP API answers, and
+commands with --json.
+"""
 
-from typing import Any
+from typing import Any, Final
 
 from oneproxy.admin.times import utc
 from oneproxy.ipc.calls import CallEnded, CallFound, CallsFound
@@ -12,6 +14,14 @@ from oneproxy.ipc.desk import (
     ProviderFound,
     StandingFound,
 )
+from oneproxy.records.record import Attempt, Record
+
+#: The columns of fields that are instants.
+_INSTANTS: Final = {
+    f"{name}_ms": f"{name}_at" for name in ("started", "first_response", "ringing", "answered", "ended")
+}
+#: The columns of table `cdr`.
+RECORD_NAMES: Final = [_INSTANTS.get(name, name) for name in Record.__struct_fields__]
 
 
 def gateways_told(found: GatewaysFound) -> dict[str, Any]:
@@ -58,6 +68,36 @@ def _call(call: CallFound) -> dict[str, Any]:
         "since": utc(call.since),
         "answered_at": _instant(call.answered_at),
         "seconds": round(call.seconds, 3),
+    }
+
+
+def record_told(record: Record) -> dict[str, Any]:
+    """A call record as a document, by the columns of table `cdr`."""
+    told: dict[str, Any] = {}
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if name in _INSTANTS:
+            told[_INSTANTS[name]] = _instant(value / 1000)
+        elif name == "attempts":
+            told[name] = [_attempt(one) for one in value]
+        else:
+            told[name] = value or None
+    if record.answered_ms:
+        told["duration_ms"] = record.duration_ms
+    told["started_at"] = utc(record.started_ms / 1000)
+    return told
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "to": attempt.to,
+        "status": attempt.status,
+        "error": attempt.error or None,
+        "provider": attempt.provider or None,
+        "gateway": attempt.gateway or None,
+        "started_at": utc(attempt.started_ms / 1000),
+        "first_response_at": _instant(attempt.first_response_ms / 1000),
+        "ended_at": _instant(attempt.ended_ms / 1000),
     }
 
 

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends
 from oneproxy.admin.asking import Desk, RecorderAwayError
 from oneproxy.admin.models import Health
 from oneproxy.admin.office import TheOffice
+from oneproxy.admin.times import utc
 from oneproxy.admin.tokens import reader
-from oneproxy.ipc.desk import AskHealth, HealthFound, Refused
+from oneproxy.ipc.desk import AskHealth, HealthFound, RecordsHealth, Refused
 
 
 def health_routes() -> APIRouter:
@@ -22,8 +23,9 @@ def health_routes() -> APIRouter:
             return _unknown(found)
         whole = not found.proxy and not found.system and not found.silent and found.nodes
         current = all(node.version == found.version and node.loaded for node in found.nodes)
+        kept = found.records is None or not found.records.reason
         return {
-            "status": "ok" if whole and current else "degraded",
+            "status": "ok" if whole and current and kept else "degraded",
             "recorder": True,
             "reason": None,
             "proxy_database": _database(found.proxy),
@@ -44,6 +46,7 @@ def health_routes() -> APIRouter:
                 for node in found.nodes
             ],
             "silent": list(found.silent),
+            "call_records": None if found.records is None else _records(found.records),
         }
 
     return routes
@@ -74,8 +77,20 @@ def _unknown(reason: str) -> dict[str, Any]:
         "site_version": None,
         "nodes": [],
         "silent": [],
+        "call_records": None,
     }
 
 
 def _database(fault: str) -> dict[str, Any]:
     return {"reachable": not fault, "reason": fault or None}
+
+
+def _records(health: RecordsHealth) -> dict[str, Any]:
+    return {
+        "stored": health.stored,
+        "refused": health.refused,
+        "lost": health.lost,
+        "waiting": health.waiting,
+        "oldest_at": utc(health.oldest_ms / 1000) if health.oldest_ms else None,
+        "reason": health.reason or None,
+    }

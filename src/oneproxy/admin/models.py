@@ -271,6 +271,74 @@ class ExplainedList(BaseModel):
     silent: list[str]
 
 
+class AttemptInfo(BaseModel):
+    """One target of a call. to: the Request-URI; error: what stood for an answer."""
+
+    to: str
+    status: int
+    error: str | None
+    provider: str | None
+    gateway: str | None
+    started_at: str
+    first_response_at: str | None
+    ended_at: str | None
+
+
+class RecordInfo(BaseModel):
+    """A call record: the columns of table `cdr`. Instants are ISO 8601, UTC; null: there was none."""
+
+    id: str
+    started_at: str
+    first_response_at: str | None
+    ringing_at: str | None
+    answered_at: str | None
+    ended_at: str | None
+    post_dial_delay_ms: int | None
+    duration_ms: int | None
+    status: int | None
+    cause: str | None
+    reason: str | None
+    q850: int | None
+    ended_by: str | None
+    call_id: str | None
+    from_tag: str | None
+    to_tag: str | None
+    caller_uri: str | None
+    callee_uri: str | None
+    caller: str | None
+    callee: str | None
+    routed_caller: str | None
+    routed_callee: str | None
+    domain: str | None
+    subscriber: str | None
+    source: str | None
+    transport: str | None
+    provider: str | None
+    gateway: str | None
+    attempts: list[AttemptInfo]
+    node: str | None
+    caller_agent: str | None
+    callee_agent: str | None
+
+
+class RecordPage(BaseModel):
+    """Call records, newest first."""
+
+    items: list[RecordInfo]
+    next: str | None
+
+
+class RecordsInfo(BaseModel):
+    """How call records come into the table. lost: parts of journals; waiting: octets, at most."""
+
+    stored: int = Field(description="since the recorder began")
+    refused: int
+    lost: int
+    waiting: int
+    oldest_at: str | None = Field(description="when the oldest call ended that cannot be stored")
+    reason: str | None
+
+
 class NodeInfo(BaseModel):
     """A node. site_version: the one that it decides by; loaded: whether all bindings have come.
 
@@ -308,6 +376,7 @@ class Health(BaseModel):
     site_version: int | None
     nodes: list[NodeInfo]
     silent: list[str]
+    call_records: RecordsInfo | None
 
 
 class EditInfo(BaseModel):

@@ -73,7 +73,6 @@ class Journal:
     """
 
     __slots__ = (
-        "_added",
         "_error",
         "_flushing",
         "_folder",
@@ -107,9 +106,8 @@ class Journal:
         self._folder = folder
         self._whole = whole
         self._loop = asyncio.get_running_loop()
-        #: What could not be written yet, and what is to be besides the changes.
+        #: What could not be written yet.
         self._waiting = Waiting()
-        self._added: list[bytes] = []
         #: What is to write the changes, and when they may be written at once.
         self._writing: asyncio.Handle | None = None
         self._write_at = 0.0
@@ -211,9 +209,6 @@ class Journal:
     def _write(self) -> None:
         self._writing = None
         entries = self._whole.changes()
-        if self._added:
-            entries += self._added
-            self._added = []
         if entries:
             self._write_at = self._loop.time() + EVERY_S
             self._put(entries)

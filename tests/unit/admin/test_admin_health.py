@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from office import NOW, Api, MemoryDesk, play
 from oneproxy.admin import requests
-from oneproxy.ipc.desk import BanFound, HealthFound, NodeHealth, Refused
+from oneproxy.ipc.desk import BanFound, HealthFound, NodeHealth, RecordsHealth, Refused
 
 
 def test_bans_are_listed_and_lifted() -> None:
@@ -67,6 +67,7 @@ def test_health_tells_of_every_node_and_database() -> None:
                 }
             ],
             "silent": [],
+            "call_records": None,
         }
         desk.health = HealthFound("", "gone", 0, [NodeHealth(1, 0, True)])
         health = await api.get("/v1/health")
@@ -253,5 +254,24 @@ def test_every_change_is_logged_with_who_what_from_where_and_nothing_secret() ->
 def test_other_paths_and_methods_are_problems_too(method: str, path: str, status: int, code: str) -> None:
     async def scene(api: Api, _desk: MemoryDesk) -> None:
         assert await api.refused(method, path) == (status, code)
+
+    play(scene)
+
+
+def test_health_tells_how_call_records_come_into_the_table() -> None:
+    async def scene(api: Api, desk: MemoryDesk) -> None:
+        nodes = [NodeHealth(1, 0, True)]
+        desk.health = HealthFound("", "", 1, nodes, (), RecordsHealth(7, 1, 2, 0, 0, ""))
+        health = await api.get("/v1/health")
+        assert (health["status"], health["call_records"]) == (
+            "ok",
+            {"stored": 7, "refused": 1, "lost": 2, "waiting": 0, "oldest_at": None, "reason": None},
+        )
+        desk.health = HealthFound(
+            "", "", 1, nodes, (), RecordsHealth(7, 1, 2, 900, 1_700_000_000_000, "full")
+        )
+        health = await api.get("/v1/health")
+        assert (health["status"], health["call_records"]["reason"]) == ("degraded", "full")
+        assert health["call_records"]["oldest_at"] == "2023-11-14T22:13:20.000Z"
 
     play(scene)

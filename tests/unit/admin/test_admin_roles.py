@@ -10,9 +10,17 @@ from structlog.testing import capture_logs
 
 from office import TOKENS, Api, MemoryDesk, play, problem_in, sample_entries
 from oneproxy.admin.app import describe, make_app
+from recorded import a_record
 
+RECORD = a_record()
 #: What stands in a path where a parameter is named.
-VALUES = {"{key}": "alice@x.org", "{aor}": "alice@x.org", "{name}": "192.0.2.1", "{number}": "1", "{id}": "0"}
+VALUES = {
+    "{key}": "alice@x.org",
+    "{aor}": "alice@x.org",
+    "{name}": "192.0.2.1",
+    "{number}": "1",
+    "{id}": RECORD.id,
+}
 OPEN = {("get", "/livez")}
 #: A question with a body, which changes nothing.
 ASKING = {("post", "/v1/explain")}

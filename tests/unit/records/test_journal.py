@@ -110,18 +110,10 @@ def test_a_record_ends_its_call_and_both_are_there_or_neither(tmp_path: Path) ->
         book.begin(b"one")
         book.begin(b"two")
         book.record(1, b'{"id":"1"}')
-        book.journal.add(encode(Kind.RECORD, 0, b'{"id":"refused"}'))
+        book.record(0, b'{"id":"refused"}')
         await book.written()
         assert book.read() == {2: b"two"}
         assert book.drained() == [b'{"id":"1"}', b'{"id":"refused"}']
-
-    play(tmp_path / "calls", scene)
-
-
-def test_what_is_added_alone_is_written_too(tmp_path: Path) -> None:
-    async def scene(book: Book) -> None:
-        book.journal.add(encode(Kind.RECORD, 0, b"{}"))
-        await until(book.drained)
 
     play(tmp_path / "calls", scene)
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from oneproxy.engine.call import Call
 from oneproxy.engine.decisions import Ask, Target
-from oneproxy.records.entries import HEADER, Decoder, Kind
+from oneproxy.records.entries import Kind, split
 from oneproxy.records.file import give_back
 from oneproxy.records.identifier import instant_of
 from oneproxy.records.keeper import Keeper
@@ -480,9 +480,7 @@ def test_a_call_that_outlives_its_process_has_one_record_with_its_true_duration(
         second.keeper.close()
 
     asyncio.run(scene())
-    decoder = Decoder()
-    decoder.feed(HEADER)
-    [(kind, number, data)] = decoder.feed(written[0])
+    kind, number, data = split(written[0])
     assert (kind, number) == (Kind.RECORD, 1)
     record = decode_record(data)
     assert (record.started_ms, record.answered_ms) == (T + 5000, T + 8000)
