@@ -321,3 +321,20 @@ def test_no_site_is_nothing_that_is_kept(sites: Sites, tmp_path: Path) -> None:
 
     asyncio.run(scene())
     assert not (tmp_path / "last").exists()
+
+
+def test_a_section_of_one_table_is_read_of_the_newest_version(sites: Sites) -> None:
+    stage = Stage(sites)
+
+    def single() -> str:
+        return asyncio.run(stage.feed.single("cdr"))
+
+    assert single() == ""
+    around: Entries = {("access", "source 10.0.0.0/8"): "{}", ("congestion", ""): "{}", ("domain", "x"): "{}"}
+    sites.replace(around, BY)
+    stage.run()
+    assert single() == ""
+    sites.replace({**around, ("cdr", ""): '{"keep_days":7}'}, BY)
+    stage.feed.heard()
+    stage.run()
+    assert single() == '{"keep_days":7}'
