@@ -112,7 +112,7 @@ def test_waits_drops_and_the_share_that_is_refused_are_told() -> None:
     assert limited.work.loss_percent(now + 60) == 0
     assert listener.on_waited is not None
     listener.on_waited(now + 60, 0.001, 0)
-    assert limited.work.period() == (45.0, 23.0)
+    assert limited.work.period() == (45.0, 30.33)
     assert limited.world.engine.gate.loss_percent == 0
 
 
@@ -124,7 +124,8 @@ def wait(limited: Limited, seconds: float, drops: int = 0) -> UdpListener:
         try:
             limited.work.watch([listener], Turns(), lambda: limited.world.now)
             assert listener.on_waited is not None
-            listener.on_waited(limited.world.now, seconds, drops)
+            listener.on_waited(limited.world.now - 0.2, seconds, drops)
+            listener.on_waited(limited.world.now, seconds, 0)
         finally:
             listener.close()
         return listener
