@@ -92,7 +92,7 @@ def test_an_overload_lasts_until_the_wait_has_not_been_too_long_for_a_second() -
     one, found = overloaded()
     one.waited(0, NOW + 0.1, 0.01, 0)
     one.waited(0, NOW + 0.9, 0.075, 0)
-    assert found.shares[0] == 1
+    assert found.shares[0] == pytest.approx(1)
     one.waited(0, NOW + 1.8, 0.01, 0)
     one.waited(0, NOW + 1.9, 0.01, 0)
     one.waited(0, NOW + 2.0, 0.075, 0)
