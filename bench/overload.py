@@ -120,7 +120,7 @@ def compare(loads: Sequence[float], seconds: int, picture: Path | None) -> None:
     """Both, one after the other; the points, and the picture."""
     curves = []
     times = spin_for(SPENT_S)
-    for name in ("OneProxy", "Kamailio, ratelimit RED", "Kamailio, no limit"):
+    for name in ("OneProxy", "Kamailio, ratelimit RED"):
         with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
             ours = name == "OneProxy"
             first = oneproxy(Path(one)) if ours else kamailio(Path(one), times)
@@ -128,8 +128,7 @@ def compare(loads: Sequence[float], seconds: int, picture: Path | None) -> None:
             print(
                 f"{name}: {1e6 / sustained:.0f} us of CPU for a call, so {sustained:.0f} calls/s", flush=True
             )
-            limit = 0 if name.endswith("no limit") else round(0.9 * sustained)
-            second = oneproxy(Path(other)) if ours else kamailio(Path(other), times, limit)
+            second = oneproxy(Path(other)) if ours else kamailio(Path(other), times, round(0.9 * sustained))
             points = measure(second, Path(other), sustained, loads, seconds)
         peak = max(point.done for point in points)
         print(

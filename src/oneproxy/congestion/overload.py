@@ -10,10 +10,14 @@ The share is in proportion to how far the wait is above what it may be, and to n
 proportional controller of an integrator: who refuses a share p of the calls that come has his queue grow
 by what they take less what there is, and so the wait with it. And it is one without a dead time, since
 what is measured is the wait of the very datagram that is decided upon next. Such a loop has no
-oscillation of its own, whatever its gain, and remembers nothing: below the bound nothing is
+oscillation of its own, whatever its gain, and no share is remembered: below the bound nothing is
 refused, and when the load is gone, so is the wait, and so is all refusing. What it does not do is to
 keep the wait at its bound: it stays between that and one and a half of it, which is where a share
 of all calls is refused. `tests/unit/congestion/test_overload.py` has a model of a server under it.
+
+A process that had to pause, since the machine did something else, is not overloaded: it has taken in what
+came meanwhile a moment later. So nothing is refused before the wait has been too long for a tenth of a
+second; a real overload makes it longer by that at its beginning.
 
 A queue that is too short to wait in for so long drops datagrams of any kind before anything is
 refused. So where the kernel drops, a share of new calls is refused too, which grows by a step with every
@@ -30,6 +34,10 @@ from oneproxy.site.model import Congestion
 _ALL_CALLS: Final = 0.5
 _ALL_REGISTERS: Final = 1.0
 _ALL_REFRESHES: Final = 2.0
+#: How long the wait has to be too long before anything is refused; and it is an overload until it has
+#: not been so for this time.
+_PATIENCE_S: Final = 0.1
+_CALM_S: Final = 1.0
 #: The share that is refused where the kernel drops: what is added with each look that finds some, not more
 #: often than so, and how much it falls in a second.
 _DROP_STEP: Final = 0.1
@@ -55,12 +63,15 @@ class Overload:
     """How long messages wait, by where, and what is refused for it. Times are seconds."""
 
     __slots__ = (
+        "_above_at",
+        "_above_since",
         "_dropping",
         "_dropping_at",
         "_last",
         "_longest_s",
         "_loss",
         "_max_wait_s",
+        "_overloaded",
         "_said_at",
         "_seen",
         "_shed",
@@ -72,6 +83,10 @@ class Overload:
     def __init__(self, shed: Shed) -> None:
         self._shed = shed
         self._max_wait_s = 0.0
+        #: Whether the wait is too long, since when it is so without a break, and when it was so last.
+        self._overloaded = False
+        self._above_since: float | None = None
+        self._above_at = 0.0
         #: By where they wait: how long, and when that was.
         self._waits: dict[int, tuple[float, float]] = {}
         #: The share of calls that is refused for drops, and as of when.
@@ -91,6 +106,7 @@ class Overload:
         self._max_wait_s = congestion.max_wait_ms / 1000
         if not self._max_wait_s:
             self._dropping = self._loss = 0.0
+            self._overloaded, self._above_since = False, None
             self._shed.loss_percent = 0
             self._shed.set(0.0, 0.0, 0.0, 0.0)
 
@@ -110,6 +126,8 @@ class Overload:
         if drops or self._dropping:
             self._note_drops(now, drops)
         over = wait_s / self._max_wait_s - 1.0
+        if not self._lasts(now, over > 0.0):
+            over = 0.0
         if over <= 0.0 and not self._dropping and not self._loss:
             return
         calls = max(_part(over, 0.0, _ALL_CALLS), self._dropping)
@@ -130,6 +148,20 @@ class Overload:
         self._longest_s = self._waited_s = 0.0
         self._seen = 0
         return self._last
+
+    def _lasts(self, now: float, above: bool) -> bool:
+        """Whether this is an overload, and no pause of the process."""
+        if above:
+            if self._above_since is None:
+                self._above_since = now
+            elif not self._overloaded:
+                self._overloaded = now - self._above_since >= _PATIENCE_S
+            self._above_at = now
+        else:
+            self._above_since = None
+            if self._overloaded and now - self._above_at >= _CALM_S:
+                self._overloaded = False
+        return self._overloaded
 
     def _note_drops(self, now: float, drops: int) -> None:
         passed_s = now - self._dropping_at

@@ -32,6 +32,15 @@ def overload(max_wait_ms: int = 50) -> tuple[Overload, Shares]:
     return one, shares
 
 
+def overloaded() -> tuple[Overload, Shares]:
+    """One that has waited for too long for a tenth of a second."""
+    one, shares = overload()
+    one.waited(0, NOW - 0.2, 0.0501, 0)
+    one.waited(0, NOW, 0.0501, 0)
+    one.take(Congestion())
+    return one, shares
+
+
 @pytest.mark.parametrize(
     ("wait_ms", "shares"),
     [
@@ -49,7 +58,7 @@ def overload(max_wait_ms: int = 50) -> tuple[Overload, Shares]:
 def test_calls_are_refused_first_then_registrations_then_those_that_are_kept_up(
     wait_ms: int, shares: tuple[float, float, float]
 ) -> None:
-    one, found = overload()
+    one, found = overloaded()
     one.waited(0, NOW, wait_ms / 1000, 0)
     assert found.shares == pytest.approx(shares)
 
@@ -62,11 +71,31 @@ def test_below_what_is_allowed_nobody_is_even_told() -> None:
 
 
 def test_the_longest_of_several_waits_decides_while_it_is_fresh() -> None:
-    one, found = overload()
+    one, found = overloaded()
     one.waited(0, NOW, 0.06, 0)
     one.waited(1, NOW + 0.05, 0.001, 0)
     assert found.shares[0] == pytest.approx(0.4)
     one.waited(1, NOW + 0.11, 0.001, 0)
+    assert found.shares[0] == 0
+
+
+def test_a_pause_of_the_process_is_no_overload() -> None:
+    one, found = overload()
+    for pause in range(100):
+        # What came meanwhile is taken in within a tenth of a second.
+        for at, wait_s in ((0.0, 0.3), (0.05, 0.1), (0.09, 0.051), (0.11, 0.01)):
+            one.waited(0, NOW + pause / 2 + at, wait_s, 0)
+    assert (found.sets, one.waits()[0]) == (0, 0.3)
+
+
+def test_an_overload_lasts_until_the_wait_has_not_been_too_long_for_a_second() -> None:
+    one, found = overloaded()
+    one.waited(0, NOW + 0.1, 0.01, 0)
+    one.waited(0, NOW + 0.9, 0.075, 0)
+    assert found.shares[0] == pytest.approx(1)
+    one.waited(0, NOW + 1.8, 0.01, 0)
+    one.waited(0, NOW + 1.9, 0.01, 0)
+    one.waited(0, NOW + 2.0, 0.075, 0)
     assert found.shares[0] == 0
 
 
@@ -77,7 +106,7 @@ def test_with_none_to_keep_to_nothing_is_refused_and_waits_are_known_all_the_sam
 
 
 def test_a_changed_site_ends_what_was_refused() -> None:
-    one, found = overload()
+    one, found = overloaded()
     one.waited(0, NOW, 0.075, 0)
     one.take(Congestion(max_wait_ms=0))
     assert (found.shares, found.loss_percent) == ((0, 0, 0), 0)
@@ -95,11 +124,11 @@ def test_what_the_kernel_drops_is_refused_too_by_steps_and_let_in_again_by_and_b
 
 def test_what_neighbours_are_told_is_a_mean_and_ends_with_the_overload() -> None:
     one, found = overload()
-    one.waited(0, NOW, 0.001, 0)
-    one.waited(0, NOW + 0.01, 0.075, 0)
+    one.waited(0, NOW, 0.075, 0)
+    one.waited(0, NOW + 0.11, 0.075, 0)
     assert found.loss_percent == 100
     for at in range(1, 101):
-        one.waited(0, NOW + 0.01 + at / 100, 0.0625, 0)
+        one.waited(0, NOW + 0.11 + at / 100, 0.0625, 0)
     assert 65 < found.loss_percent < 72
     one.waited(0, NOW + 60, 0.001, 0)
     assert found.loss_percent == 0
