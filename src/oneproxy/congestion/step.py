@@ -15,6 +15,9 @@ from oneproxy.engine.decisions import Ask, Decision, Hold
 from oneproxy.sip.uri import Uri
 from oneproxy.site.model import Site
 
+#: Each limit with what was found there, and the code of the one that refuses the call, "" for none.
+Explained = tuple[list[tuple[str, str]], str]
+
 
 class Parties(Protocol):
     """Who calls whom: `policy.parties.Parties`."""
@@ -84,6 +87,20 @@ class LimitStep:
         known = {_identity(hold) for hold in holds} if more else ()
         return [hold for hold in more if _identity(hold) not in known]
 
+    def explain(self, ask: Ask) -> Explained:
+        """What `decide` would say, and how full each limit is. ask: made to be explained; nothing counts."""
+        if not self.limits.any or ask.request.method != "INVITE":
+            return [], ""
+        ask.spared = self.limits.spares(ask)
+        ask.holds = holds = self.holds(ask)
+        return _explain(ask, holds)
+
+    def explain_led(self, ask: Ask) -> Explained:
+        """The same of the domain that a route has led to."""
+        if ask.request.method != "INVITE":
+            return [], ""
+        return _explain(ask, self.led(ask, ask.holds))
+
     def refuse(self, ask: Ask, holds: Iterable[Hold]) -> Decision | None:
         """The refusal where one of them has no room for it."""
         if ask.spared:
@@ -115,7 +132,15 @@ class LedStep:
         return first.refuse(ask, more)
 
 
-def explain(hold: Hold, now: float) -> tuple[str, str]:
+def _explain(ask: Ask, holds: list[Hold]) -> Explained:
+    steps = [_describe(hold, ask.now) for hold in holds]
+    if steps and ask.spared:
+        return [*steps, ("limits", "it is urgent: never refused by them")], ""
+    full = next((hold.cause for hold in holds if ask.now < hold.full_until(ask.now)), "")
+    return steps, full
+
+
+def _describe(hold: Hold, now: float) -> tuple[str, str]:
     """One limit that a call is under: which, and how full it is."""
     found: Count | None
     if isinstance(hold, Share):
