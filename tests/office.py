@@ -18,6 +18,7 @@ from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
     AskHealth,
+    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
@@ -31,6 +32,8 @@ from oneproxy.ipc.desk import (
     GatewaysFound,
     HealthFound,
     LiftBan,
+    LimitFound,
+    LimitsFound,
     ListBans,
     Look,
     Looked,
@@ -106,6 +109,7 @@ class MemoryDesk:
         self.bans: dict[str, BanFound] = {}
         self.health = HealthFound("", "", 1, [NodeHealth(1, 0, True, 0, "edge-1")])
         self.providers: list[ProviderFound] = []
+        self.limits: list[LimitFound] = []
         self.explained: Found = Explained([])
         #: The first one that is kept.
         self.oldest = 1
@@ -197,6 +201,8 @@ class MemoryDesk:
                 return self.health
             case AskGateways():
                 return GatewaysFound(self.providers, 0, self.health.silent)
+            case AskLimits():
+                return LimitsFound(self.limits, 2, self.health.silent)
             case AskExplain():
                 return self.explained
             case _:

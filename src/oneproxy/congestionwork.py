@@ -1,6 +1,7 @@
 """The node's part that takes on no more calls than the site allows, and tells of those that it refused."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -12,6 +13,8 @@ from oneproxy.congestion.limit import CallLimit
 from oneproxy.congestion.limits import Limits
 from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask
+from oneproxy.ipc.desk import LimitsFound
+from oneproxy.limit_views import limits_found
 from oneproxy.site.model import Site
 from oneproxy.transport.alarm import Alarm
 from oneproxy.transport.driver import Driver
@@ -54,6 +57,10 @@ class CongestionWork:
         gate.retry_after_s = congestion.retry_after_s
         gate.emergency = frozenset(congestion.emergency)
         gate.look_again()
+
+    async def found(self, calls_of: Callable[[str], int], now: float) -> LimitsFound:
+        """How full the limits are. calls_of: how many calls a provider has."""
+        return await limits_found(self._limit, self._limits or Limits(), calls_of, now)
 
     def stop(self) -> None:
         """The node ends."""

@@ -1,12 +1,12 @@
-"""The node's part that answers what the recorder is asked and only nodes know: bans, gateways, what
-would become of a call, and how it fares.
+"""The node's part that answers what the recorder is asked and only nodes know: bans, gateways, limits,
+what would become of a call, and how it fares.
 
 Bans are in the order of their names already, and a page of them is read at once. Where thousands
 are over, they are let go of a few in each turn of the loop: no message waits for them.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Protocol
 
 from oneproxy.access.bans import Ban
@@ -16,12 +16,14 @@ from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
     AskHealth,
+    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
     GatewaysFound,
     Inquiry,
     LiftBan,
+    LimitsFound,
     ListBans,
     NodeExplained,
     NodeHealth,
@@ -54,7 +56,7 @@ class Banned(Protocol):
 
 
 class Inquiries:
-    """Answers inquiries about `bans`, and by `health`, `gateways` and `explain`.
+    """Answers inquiries about `bans`, and by `health`, `gateways`, `explain` and `limits`.
 
     report: hands an answer to the recorder.
     """
@@ -67,6 +69,7 @@ class Inquiries:
         report: Callable[[Report], None],
         gateways: Callable[[], GatewaysFound],
         explain: Callable[[AskExplain], NodeExplained],
+        limits: Callable[[], Awaitable[LimitsFound]],
     ) -> None:
         """clock: seconds since the epoch."""
         self._bans = bans
@@ -75,6 +78,7 @@ class Inquiries:
         self._report = report
         self._gateways = gateways
         self._explain = explain
+        self._limits = limits
         self._listing: set[asyncio.Task[None]] = set()
 
     def take(self, inquiry: Inquiry) -> None:
@@ -83,9 +87,7 @@ class Inquiries:
         match question:
             case ListBans(after):
                 if self._bans.expire(self._clock()):
-                    task = asyncio.create_task(self._list(inquiry.number, after))
-                    self._listing.add(task)
-                    task.add_done_callback(self._listing.discard)
+                    self._go_on(self._list(inquiry.number, after))
                 else:
                     self._report(Report(inquiry.number, page_of(self._bans, after)))
             case LiftBan(name):
@@ -96,8 +98,19 @@ class Inquiries:
                 self._report(Report(inquiry.number, self._health()))
             case AskGateways():
                 self._report(Report(inquiry.number, self._gateways()))
+            case AskLimits():
+                self._go_on(self._tell_limits(inquiry.number))
             case AskExplain():
                 self._report(Report(inquiry.number, self._explain(question)))
+
+    def _go_on(self, work: Coroutine[None, None, None]) -> None:
+        """What takes several turns of the loop."""
+        task = asyncio.create_task(work)
+        self._listing.add(task)
+        task.add_done_callback(self._listing.discard)
+
+    async def _tell_limits(self, number: int) -> None:
+        self._report(Report(number, await self._limits()))
 
     async def _list(self, number: int, after: str) -> None:
         # Nobody could tell us: each turn of the loop ends some.

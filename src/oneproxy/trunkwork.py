@@ -68,6 +68,11 @@ class TrunkWork:
         """Entries of the journal that could not be written."""
         return self._keeper.lost
 
+    def calls_of(self, provider: str) -> int:
+        """How many calls a provider of the site has."""
+        state = self._step.trunks.find(provider)
+        return 0 if state is None else len(state.held)
+
     def resume(self) -> None:
         """Follow again what was on when the process before this one ended; before anything is received."""
         self._keeper.start(self._driver.now(), self._following.adopt, self._step.trunks.adopt)

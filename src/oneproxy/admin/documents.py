@@ -1,4 +1,4 @@
-"""Gateways and explained requests as documents: what the HTTP API answers, and commands with --json."""
+"""Gateways, limits and explained requests as documents: what the HTTP API and commands with --json give."""
 
 from typing import Any
 
@@ -7,6 +7,8 @@ from oneproxy.ipc.desk import (
     Explained,
     GatewayFound,
     GatewaysFound,
+    LimitFound,
+    LimitsFound,
     NodeExplained,
     ProviderFound,
     StandingFound,
@@ -17,6 +19,15 @@ def gateways_told(found: GatewaysFound) -> dict[str, Any]:
     """Gateways as a document."""
     return {
         "items": [_provider(one) for one in found.providers],
+        "left_out": found.left_out,
+        "silent": list(found.silent),
+    }
+
+
+def limits_told(found: LimitsFound) -> dict[str, Any]:
+    """Limits as a document."""
+    return {
+        "items": [_limit(one) for one in found.limits],
         "left_out": found.left_out,
         "silent": list(found.silent),
     }
@@ -56,6 +67,27 @@ def _gateway(gateway: GatewayFound) -> dict[str, Any]:
         "drained": gateway.drained,
         "rest_until": _instant(gateway.rest_until),
         "registration": None if gateway.standing is None else _standing(gateway.standing),
+    }
+
+
+def _limit(limit: LimitFound) -> dict[str, Any]:
+    return {
+        "node": limit.node,
+        "name": limit.name,
+        "kind": limit.kind,
+        "whom": limit.whom or None,
+        "calls": limit.calls or None,
+        "period_s": limit.period_s,
+        "max_calls": limit.max_calls or None,
+        "within": limit.within,
+        "calls_on": limit.calls_on,
+        "refused": limit.refused,
+        "counted": limit.counted,
+        "uncounted": limit.uncounted,
+        "busiest": [
+            {"of": one.of, "within": one.within, "calls_on": one.calls_on, "refused": one.refused}
+            for one in limit.busiest
+        ],
     }
 
 

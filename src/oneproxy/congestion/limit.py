@@ -24,13 +24,27 @@ class CallLimit:
     calls_on: how many calls are followed at present. episode: is told of every refusal.
     """
 
-    __slots__ = ("_calls_on", "_episode", "_max_calls", "_window", "cause", "follows", "is_set")
+    __slots__ = (
+        "_episode",
+        "_window",
+        "calls",
+        "calls_on",
+        "cause",
+        "follows",
+        "is_set",
+        "max_calls",
+        "period_s",
+        "refusals",
+    )
 
     def __init__(self, calls_on: Callable[[], int], episode: Episode) -> None:
-        self._calls_on = calls_on
+        self.calls_on = calls_on
         self._episode = episode
         self._window = Window(0, 1.0)
-        self._max_calls = 0
+        self.calls = 0
+        self.period_s = 1.0
+        self.max_calls = 0
+        self.refusals = 0
         #: Whether there is any limit.
         self.is_set = False
         #: Whether all calls have to be followed: nothing else tells how many are on.
@@ -41,13 +55,15 @@ class CallLimit:
     def take(self, congestion: Congestion) -> None:
         """These are the limits from now on. Calls that have begun count."""
         self._window.take(congestion.calls, congestion.period_s)
-        self._max_calls = congestion.max_calls
+        self.calls = congestion.calls
+        self.period_s = congestion.period_s
+        self.max_calls = congestion.max_calls
         self.is_set = congestion.calls > 0 or congestion.max_calls > 0
         self.follows = congestion.max_calls > 0
 
     def full_until(self, now: float) -> float:
         """No call may begin before this instant; `inf`: not before another one has ended."""
-        if self._max_calls and self._calls_on() >= self._max_calls:
+        if self.max_calls and self.calls_on() >= self.max_calls:
             self.cause = AT_ONCE
             return inf
         until = self._window.full_until()
@@ -61,4 +77,9 @@ class CallLimit:
 
     def refused(self, now: float) -> None:
         """A call has been refused for `cause`."""
+        self.refusals += 1
         self._episode.note(now, self.cause)
+
+    def within(self, now: float) -> int:
+        """How many calls have begun in the period that ends now, for people."""
+        return self._window.within(now)
