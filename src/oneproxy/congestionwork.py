@@ -13,6 +13,7 @@ from oneproxy.congestion.limit import CallLimit
 from oneproxy.congestion.limits import Limits
 from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask
+from oneproxy.engine.holds import dialled
 from oneproxy.ipc.desk import LimitsFound
 from oneproxy.limit_views import limits_found
 from oneproxy.site.model import Site
@@ -70,7 +71,7 @@ class CongestionWork:
         self._episodes.close()
 
     def _spares(self, ask: Ask) -> bool:
-        return self._gate.spares(ask.flow, ask.request, ask.uri)
+        return self._gate.spares(ask.flow, ask.request, dialled(ask))
 
 
 def _began(cause: str) -> None:

@@ -51,7 +51,6 @@ class LimitStep:
         limits = self.limits
         if not limits.any or ask.inside or ask.request.method != "INVITE":
             return None
-        ask.spared = limits.spares(ask)
         ask.holds = holds = self.holds(ask)
         return self.refuse(ask, holds)
 
@@ -91,24 +90,21 @@ class LimitStep:
         """What `decide` would say, and how full each limit is. ask: made to be explained; nothing counts."""
         if not self.limits.any or ask.request.method != "INVITE":
             return [], ""
-        ask.spared = self.limits.spares(ask)
         ask.holds = holds = self.holds(ask)
-        return _explain(ask, holds)
+        return _explain(self.limits, ask, holds)
 
     def explain_led(self, ask: Ask) -> Explained:
         """The same of the domain that a route has led to."""
         if ask.request.method != "INVITE":
             return [], ""
-        return _explain(ask, self.led(ask, ask.holds))
+        return _explain(self.limits, ask, self.led(ask, ask.holds))
 
     def refuse(self, ask: Ask, holds: Iterable[Hold]) -> Decision | None:
         """The refusal where one of them has no room for it."""
-        if ask.spared:
-            return None
         now = ask.now
         for hold in holds:
             if now < hold.full_until(now):
-                return self.limits.reply(now, hold)
+                return None if self.limits.spares(ask) else self.limits.reply(now, hold)
         return None
 
 
@@ -132,11 +128,11 @@ class LedStep:
         return first.refuse(ask, more)
 
 
-def _explain(ask: Ask, holds: list[Hold]) -> Explained:
+def _explain(limits: Limits, ask: Ask, holds: list[Hold]) -> Explained:
     steps = [_describe(hold, ask.now) for hold in holds]
-    if steps and ask.spared:
-        return [*steps, ("limits", "it is urgent: never refused by them")], ""
     full = next((hold.cause for hold in holds if ask.now < hold.full_until(ask.now)), "")
+    if full and limits.spares(ask):
+        return [*steps, ("limits", f"it is urgent, and so not refused for {full}")], ""
     return steps, full
 
 

@@ -167,7 +167,6 @@ class Ask:
         "peer",
         "request",
         "screened",
-        "spared",
         "step",
         "subscriber",
         "transaction",
@@ -195,10 +194,8 @@ class Ask:
         self.screened = False
         #: Places of header lines that were for this proxy alone and are not passed on.
         self.consumed: tuple[int, ...] = ()
-        #: Set by steps: what the call is counted by once it goes on, and whether it goes on though
-        #: there be no room.
+        #: Set by steps: what the call is counted by once it goes on.
         self.holds: Sequence[Hold] = ()
-        self.spared = False
         #: Kept for the step that decided, from one question about this request to the next.
         self.step: object | None = None
         #: Set by the engine: the answer has gone back without policy, which was too late

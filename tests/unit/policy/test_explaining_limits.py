@@ -54,7 +54,7 @@ def test_an_urgent_call_is_said_to_be_spared() -> None:
     for _ in range(2):
         world.call()
     told = explained(world, "112@example.com")
-    assert ("limits", "it is urgent: never refused by them") in told.steps
+    assert ("limits", "it is urgent, and so not refused for caller-calls-per-period") in told.steps
     assert told.status == 0
 
 
