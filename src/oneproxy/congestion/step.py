@@ -52,6 +52,7 @@ class LimitStep:
         if not limits.any or ask.inside or ask.request.method != "INVITE":
             return None
         ask.holds = holds = self.holds(ask)
+        ask.lasts = limits.lasts
         return self.refuse(ask, holds)
 
     def holds(self, ask: Ask) -> list[Hold]:

@@ -56,6 +56,7 @@ def held(decision: Decision, *holds: Counted) -> Callable[[Ask], Decision]:
 
     def decide(ask: Ask) -> Decision:
         ask.holds = holds
+        ask.lasts = True
         return decision
 
     return decide
@@ -197,25 +198,18 @@ def test_a_call_that_is_refused_for_something_else_counts_nowhere(
     assert stage.hold.told == []
 
 
-def test_a_call_that_one_has_no_room_for_counts_in_none() -> None:
+def test_a_call_that_waited_and_that_one_has_no_room_for_counts_in_none() -> None:
     room, full, watched = Counted(), Counted(room=0), Watched()
-    world = World(held(bob(watch=watched), room, full))
+    world = World(held(PENDING, room, full))
     caller = world.peer("192.0.2.10")
     caller.send(request("INVITE"))
+    world.engine.answer(world.now, world.asked[0], bob(watch=watched))
+    world.deliver()
     assert caller.take_response(503).get("retry-after") is not None
     assert (room.told, full.told) == ([], ["refused"])
     # Whoever had begun with it is told that it is none.
     assert watched.events == [CallEvent.GIVEN_UP]
     assert dict(world.engine.counters.refused) == {"no-room-here": 1}
-
-
-def test_a_call_that_is_spared_goes_on_and_counts() -> None:
-    full = Counted(room=0)
-    world = World(held(bob(), full))
-    world.engine.gate.emergency = frozenset(("112",))
-    world.peer("192.0.2.10").send(request("INVITE", "sip:112@example.com"))
-    world.peer("192.0.2.20").take_request("INVITE")
-    assert full.told == ["begun"]
 
 
 def test_a_call_that_a_route_led_elsewhere_is_spared_for_what_was_dialled() -> None:
