@@ -13,6 +13,8 @@ from hashlib import md5
 
 import pyperf  # type: ignore[import-untyped]
 
+from oneproxy.congestion.step import LimitStep
+from oneproxy.congestionwork import CongestionWork
 from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask, Decision, Policy
 from oneproxy.engine.dialog import DialogMark
@@ -20,16 +22,18 @@ from oneproxy.engine.flow import Flow, Found, Hop, Listener
 from oneproxy.engine.forwarding import forwarded
 from oneproxy.engine.routing import Own
 from oneproxy.policy.build import build
+from oneproxy.policy.order import Order
 from oneproxy.registrar.bindings import Change, Fate
 from oneproxy.registrar.location import Location
 from oneproxy.sip import read
 from oneproxy.sip.check import check
 from oneproxy.sip.message import Request, split
 from oneproxy.sip.uri import parse_uri
-from oneproxy.site.model import Domain, Site, Subscriber
+from oneproxy.site.model import Congestion, Domain, Site, Subscriber
 from oneproxy.transport.udp import BATCH, UdpListener
 
 DOMAIN = "example.com"
+NO_LIMITS = Congestion()
 CALLED = "sip:bob@192.0.2.20:5060"
 #: Calls come 10 ms apart, so that transactions of 32 s are in the tables as in real life.
 STEP_S = 0.01
@@ -125,7 +129,12 @@ class Node:
     `spent_s` is the time inside of them alone, without that for making the messages.
     """
 
-    def __init__(self, authenticate: tuple[str, ...] = (), policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        authenticate: tuple[str, ...] = (),
+        policy: Policy | None = None,
+        congestion: Congestion = NO_LIMITS,
+    ) -> None:
         """policy: instead of that of a node whose domain asks `authenticate` for a password."""
         self.now = 1_800_000_000.0
         self.spent_s = 0.0
@@ -135,6 +144,7 @@ class Node:
         site = Site(
             {DOMAIN: Domain(DOMAIN, authenticate, ("MD5",))},
             {f"bob@{DOMAIN}": Subscriber(f"bob@{DOMAIN}", {"MD5": ha1})},
+            congestion=congestion,
         )
         listener = Listener("UDP", "192.0.2.1", 5060)
         flows = MemoryFlows(listener)
@@ -145,6 +155,9 @@ class Node:
             policy = build(site, b"k" * 32, {"192.0.2.1"}, location, self._save, self._answer, flows.named)
         mark, own = DialogMark(b"k" * 32), Own([listener], frozenset({DOMAIN}))
         self._engine = Engine(self.now, "bench", [listener], flows, policy, mark, own, 1_000_000)
+        if isinstance(policy, Order):
+            limits = next(step.limits for step in policy.steps if isinstance(step, LimitStep))
+            CongestionWork(self._engine, site, limits)
 
     def _save(self, change: Change, done: Callable[[Fate], None]) -> bool:
         self._saving.append(done)

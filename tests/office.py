@@ -19,6 +19,7 @@ from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
     AskHealth,
+    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
@@ -33,6 +34,8 @@ from oneproxy.ipc.desk import (
     GatewaysFound,
     HealthFound,
     LiftBan,
+    LimitFound,
+    LimitsFound,
     ListBans,
     Look,
     Looked,
@@ -110,6 +113,7 @@ class MemoryDesk:
         self.bans: dict[str, BanFound] = {}
         self.health = HealthFound("", "", 1, [NodeHealth(1, 0, True, 0, "edge-1")])
         self.providers: list[ProviderFound] = []
+        self.limits: list[LimitFound] = []
         self.explained: Found = Explained([])
         self.calls: list[CallFound] = []
         #: Newest first; of what is wanted only the id counts.
@@ -204,6 +208,8 @@ class MemoryDesk:
                 return self.health
             case AskGateways():
                 return GatewaysFound(self.providers, 0, self.health.silent)
+            case AskLimits():
+                return LimitsFound(self.limits, 2, self.health.silent)
             case AskExplain():
                 return self.explained
             case AskCalls(most=most):

@@ -18,6 +18,9 @@ from oneproxy.congestion.slowdowns import Slowdowns
 from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask
 from oneproxy.engine.flow import Flow
+from oneproxy.engine.holds import dialled
+from oneproxy.ipc.desk import LimitsFound
+from oneproxy.limit_views import limits_found
 from oneproxy.site.model import Site
 from oneproxy.transport.alarm import Alarm
 from oneproxy.transport.driver import Driver
@@ -125,6 +128,10 @@ class CongestionWork:
         """The share of new calls that is refused, as of now: when nothing comes nobody measures."""
         return self._gate.loss(now)
 
+    async def found(self, calls_of: Callable[[str], int], now: float) -> LimitsFound:
+        """How full the limits are. calls_of: how many calls a provider has."""
+        return await limits_found(self._limit, self._limits or Limits(), calls_of, now)
+
     def stop(self) -> None:
         """The node ends."""
         if self._alarm is not None:
@@ -137,7 +144,7 @@ class CongestionWork:
         self._slowed.close()
 
     def _spares(self, ask: Ask) -> bool:
-        return self._gate.spares(ask.flow, ask.request, ask.uri)
+        return self._gate.spares(ask.flow, ask.request, dialled(ask))
 
     def _note_slowed(self, now: float, flow: Flow, cause: str) -> None:
         self._slowed.note(now, f"{flow.listener.transport.lower()}:{flow.host}:{flow.port}", cause)

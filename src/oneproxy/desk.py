@@ -26,6 +26,7 @@ from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
     AskHealth,
+    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
@@ -38,6 +39,8 @@ from oneproxy.ipc.desk import (
     HealthFound,
     Inquiry,
     LiftBan,
+    LimitFound,
+    LimitsFound,
     ListBans,
     Look,
     Looked,
@@ -181,6 +184,8 @@ class Desk:
                 return await self._health(question)
             case AskGateways():
                 return _merge_gateways(*await self._inquire(question))
+            case AskLimits():
+                return _merge_limits(*await self._inquire(question))
             case AskExplain():
                 return _merge_explained(*await self._inquire(question))
             case AskCalls(most=most):
@@ -303,6 +308,17 @@ def _merge_gateways(found: Iterable[tuple[str, NodeFound]], silent: tuple[str, .
             providers += [replace(provider, node=node) for provider in one.providers]
             left_out += one.left_out
     return GatewaysFound(providers, left_out, silent)
+
+
+def _merge_limits(found: Iterable[tuple[str, NodeFound]], silent: tuple[str, ...]) -> LimitsFound:
+    """What each node knows, by its name: each has the limits by itself."""
+    limits: list[LimitFound] = []
+    left_out = 0
+    for node, one in sorted(found, key=_node):
+        if isinstance(one, LimitsFound):
+            limits += [replace(limit, node=node) for limit in one.limits]
+            left_out += one.left_out
+    return LimitsFound(limits, left_out, silent)
 
 
 def _merge_explained(found: Iterable[tuple[str, NodeFound]], silent: tuple[str, ...]) -> Found:

@@ -1,5 +1,5 @@
-"""The node's part that answers what the recorder is asked and only nodes know: bans, gateways, what
-would become of a call, which calls are on, and how it fares.
+"""The node's part that answers what the recorder is asked and only nodes know: bans, gateways, limits,
+what would become of a call, which calls are on, and how it fares.
 
 Bans are in the order of their names already, and a page of them is read at once. Where thousands
 are over, they are let go of a few in each turn of the loop: no message waits for them.
@@ -17,12 +17,14 @@ from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
     AskHealth,
+    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
     GatewaysFound,
     Inquiry,
     LiftBan,
+    LimitsFound,
     ListBans,
     NodeExplained,
     NodeHealth,
@@ -55,7 +57,7 @@ class Banned(Protocol):
 
 
 class Inquiries:
-    """Answers inquiries about `bans`, and by `health`, `gateways`, `explain` and `calls`.
+    """Answers inquiries about `bans`, and by `health`, `gateways`, `explain`, `limits` and `calls`.
 
     report: hands an answer to the recorder.
     """
@@ -68,6 +70,7 @@ class Inquiries:
         report: Callable[[Report], None],
         gateways: Callable[[], GatewaysFound],
         explain: Callable[[AskExplain], NodeExplained],
+        limits: Callable[[], Awaitable[LimitsFound]],
         calls: Callable[[AskCalls | EndCall], Awaitable[CallsFound | NodeEnded]],
     ) -> None:
         """clock: seconds since the epoch."""
@@ -77,6 +80,7 @@ class Inquiries:
         self._report = report
         self._gateways = gateways
         self._explain = explain
+        self._limits = limits
         self._calls = calls
         self._listing: set[asyncio.Task[None]] = set()
 
@@ -86,7 +90,7 @@ class Inquiries:
         match question:
             case ListBans(after):
                 if self._bans.expire(self._clock()):
-                    self._begin(self._list(inquiry.number, after))
+                    self._go_on(self._list(inquiry.number, after))
                 else:
                     self._report(Report(inquiry.number, page_of(self._bans, after)))
             case LiftBan(name):
@@ -97,10 +101,12 @@ class Inquiries:
                 self._report(Report(inquiry.number, self._health()))
             case AskGateways():
                 self._report(Report(inquiry.number, self._gateways()))
+            case AskLimits():
+                self._go_on(self._tell_limits(inquiry.number))
             case AskExplain():
                 self._report(Report(inquiry.number, self._explain(question)))
             case AskCalls() | EndCall():
-                self._begin(self._of_calls(inquiry.number, question))
+                self._go_on(self._of_calls(inquiry.number, question))
 
     def _begin(self, answering: Coroutine[None, None, None]) -> None:
         """Answer in more than one turn of the loop."""
@@ -110,6 +116,15 @@ class Inquiries:
 
     async def _of_calls(self, number: int, question: AskCalls | EndCall) -> None:
         self._report(Report(number, await self._calls(question)))
+
+    def _go_on(self, work: Coroutine[None, None, None]) -> None:
+        """What takes several turns of the loop."""
+        task = asyncio.create_task(work)
+        self._listing.add(task)
+        task.add_done_callback(self._listing.discard)
+
+    async def _tell_limits(self, number: int) -> None:
+        self._report(Report(number, await self._limits()))
 
     async def _list(self, number: int, after: str) -> None:
         # Nobody could tell us: each turn of the loop ends some.

@@ -31,7 +31,7 @@ from oneproxy.gateway_views import view_of
 from oneproxy.inquiries import Inquiries, explain_to_people
 from oneproxy.ipc import child
 from oneproxy.ipc.calls import AskCalls, CallsFound, EndCall, NodeEnded
-from oneproxy.ipc.desk import AskExplain, GatewaysFound, NodeExplained, NodeHealth
+from oneproxy.ipc.desk import AskExplain, GatewaysFound, LimitsFound, NodeExplained, NodeHealth
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Follow, SitePart, SiteVersion, Start
 from oneproxy.listening import (
@@ -114,6 +114,7 @@ class Node:
             self._link.report,
             self._gateways,
             self._explain,
+            self._limits,
             self._of_calls,
         )
         self._link.on_inquiry = self._inquiries.take
@@ -330,6 +331,11 @@ class Node:
     def _gateways(self) -> GatewaysFound:
         registrations = () if self._policy is None else self._trunks.registrations.standings()
         return view_of(self._policy, self._clock.now(), registrations)
+
+    async def _limits(self) -> LimitsFound:
+        if self._policy is None:
+            return LimitsFound([])
+        return await self._congestion.found(self._trunks.calls_of, self._clock.now())
 
     def _explain(self, question: AskExplain) -> NodeExplained:
         return explain_to_people(self._policy, question, self._listeners, self._clock.now())

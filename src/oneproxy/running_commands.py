@@ -1,4 +1,4 @@
-"""The commands that ask a running OneProxy: gateways, explain, calls; and how others ask (`cdr_command`).
+"""The commands that ask a running OneProxy: gateways, limits, explain, calls; how others ask (`cdr_command`).
 
 They find it by the file that it has put beside its last site (`ipc.running`), and need neither
 [admin] nor a token; the user of OneProxy alone may read that file. Tables on a terminal, plain
@@ -20,7 +20,7 @@ from oneproxy.site_commands import print_table, read_or_exit
 
 if TYPE_CHECKING:
     from oneproxy.ipc.calls import CallFound, CallsFound
-    from oneproxy.ipc.desk import Found, GatewayFound, NodeExplained, ProviderFound, Question
+    from oneproxy.ipc.desk import Found, GatewayFound, LimitFound, NodeExplained, ProviderFound, Question
 
 Config = Annotated[
     Path | None,
@@ -59,9 +59,12 @@ _COLUMNS: Final = (
 )
 
 
+_LIMIT_COLUMNS: Final = ("node", "limit", "of", "calls", "at once", "refused")
+
+
 def add_to(app: typer.Typer) -> None:
     """Make them commands of `app`."""
-    commands: list[Callable[..., Any]] = [gateways, explain, calls]
+    commands: list[Callable[..., Any]] = [gateways, limits, explain, calls]
     for command in commands:
         app.command()(command)
 
@@ -81,6 +84,23 @@ def gateways(config: Config = None, as_json: Json = False) -> None:
         print_table(_COLUMNS, rows)
         if found.left_out:
             typer.echo(f"oneproxy: and {found.left_out} more gateways", err=True)
+    _name_silent(found.silent)
+
+
+def limits(config: Config = None, as_json: Json = False) -> None:
+    """Show how full each limit of calls is, and whom it has refused how often."""
+    from oneproxy.admin.documents import limits_told
+    from oneproxy.ipc.desk import AskLimits, LimitsFound
+
+    found = ask(config, AskLimits())
+    if not isinstance(found, LimitsFound):
+        fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
+    if as_json:
+        _print_json(limits_told(found))
+    else:
+        print_table(_LIMIT_COLUMNS, [row for one in found.limits for row in _limit_rows(one)])
+        if found.left_out:
+            typer.echo(f"oneproxy: and {found.left_out} more limits", err=True)
     _name_silent(found.silent)
 
 
@@ -230,6 +250,36 @@ def _say_what_is_left_out(found: CallsFound) -> None:
         typer.echo(f"oneproxy: and {left_out} more calls; --limit shows up to 1000", err=True)
     if found.unseen:
         typer.echo(f"oneproxy: {found.unseen} of {found.total} calls were not looked at", err=True)
+
+
+def _limit_rows(limit: LimitFound) -> list[tuple[str, ...]]:
+    """A limit, and below it the busiest of those that each have it for themselves."""
+    period = f" in {limit.period_s:g} s"
+    whom, within, calls_on = limit.whom, str(limit.within), str(limit.calls_on)
+    if whom == "*":
+        whom, within, calls_on = f"each of {limit.counted}", "", ""
+    if limit.uncounted:
+        whom = f"{whom}; {limit.uncounted} calls not counted"
+    shares = [(whom, within, calls_on, limit.refused)]
+    shares += [(one.of, str(one.within), str(one.calls_on), one.refused) for one in limit.busiest]
+    return [
+        (
+            limit.node,
+            limit.name,
+            of,
+            _share(within, limit.calls, period),
+            _share(calls_on, limit.max_calls),
+            str(refused),
+        )
+        for of, within, calls_on, refused in shares
+    ]
+
+
+def _share(found: str, most: int, unit: str = "") -> str:
+    """So many of at most so many; "" where there is no limit."""
+    if not most:
+        return ""
+    return f"{found}/{most}{unit}" if found else f"{most}{unit}"
 
 
 def _state(gateway: GatewayFound) -> str:

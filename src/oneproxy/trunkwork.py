@@ -44,6 +44,7 @@ class TrunkWork:
         def contact_of(uri: str, user: str) -> str:
             return contact(listeners, uri, user)
 
+        self._step = step
         send = engine.originate
         self.registrations = Registrations(
             f"{machine.name}-{index}", secret, step.trunks, send, contact_of, random
@@ -53,6 +54,11 @@ class TrunkWork:
         self._whereabouts = Whereabouts(step.peers, find)
         self._driver = driver
         self._alarm: Alarm | None = None
+
+    def calls_of(self, provider: str) -> int:
+        """How many calls a provider of the site has."""
+        state = self._step.trunks.find(provider)
+        return 0 if state is None else len(state.held)
 
     def start(self, site: Site) -> None:
         """Begin; the driver is started."""

@@ -26,6 +26,7 @@ from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
     AskHealth,
+    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
@@ -41,6 +42,8 @@ from oneproxy.ipc.desk import (
     HealthFound,
     Inquiry,
     LiftBan,
+    LimitFound,
+    LimitsFound,
     ListBans,
     Look,
     Looked,
@@ -455,6 +458,9 @@ def test_what_only_nodes_know_is_asked_of_all_of_them(play: Play) -> None:
                     case AskGateways():
                         provider = ProviderFound("carrier", len(kept), 0, 0, 0, 0, [])
                         return Report(inquiry.number, GatewaysFound([provider], len(kept)))
+                    case AskLimits():
+                        limit = LimitFound("l", "caller", "*", len(kept), 1.0, 0, 0, 0, 0)
+                        return Report(inquiry.number, LimitsFound([limit], 3))
                     case AskExplain(to=to):
                         fault = "to: none" if not to else ""
                         return Report(inquiry.number, NodeExplained([("a", "b")], to, fault=fault))
@@ -474,6 +480,11 @@ def test_what_only_nodes_know_is_asked_of_all_of_them(play: Play) -> None:
             for calls, node in ((2, "edge-1"), (1, "edge-2"))
         ]
         assert await stage.desk.ask(AskGateways()) == GatewaysFound(providers, 3)
+        limits = [
+            LimitFound("l", "caller", "*", calls, 1.0, 0, 0, 0, 0, node=node)
+            for calls, node in ((2, "edge-1"), (1, "edge-2"))
+        ]
+        assert await stage.desk.ask(AskLimits()) == LimitsFound(limits, 6)
         said = [NodeExplained([("a", "b")], "bob", node=node) for node in ("edge-1", "edge-2")]
         assert await stage.desk.ask(AskExplain("alice", "bob")) == Explained(said)
         assert await stage.desk.ask(AskExplain("alice", "")) == Refused("unfit", "to: none")

@@ -15,6 +15,7 @@ from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
     AskHealth,
+    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
@@ -22,6 +23,8 @@ from oneproxy.ipc.desk import (
     GatewaysFound,
     Inquiry,
     LiftBan,
+    LimitFound,
+    LimitsFound,
     ListBans,
     NodeExplained,
     NodeHealth,
@@ -90,6 +93,12 @@ async def of_calls(question: AskCalls | EndCall) -> CallsFound | NodeEnded:
     )
 
 
+async def limits() -> LimitsFound:
+    """How full they are takes some turns of the loop."""
+    await asyncio.sleep(0)
+    return LimitsFound([LimitFound("node", "node", "", 5, 1.0, 0, 2, 0, 0)])
+
+
 async def ask(bans: Bans, question: NodeQuestion, now: float = NOW) -> object:
     """What is reported."""
     reports: asyncio.Queue[Report] = asyncio.Queue()
@@ -101,6 +110,7 @@ async def ask(bans: Bans, question: NodeQuestion, now: float = NOW) -> object:
         reports.put_nowait,
         lambda: view_of(POLICY, now),
         explained,
+        limits,
         of_calls,
     )
     inquiries.take(Inquiry(9, question))
@@ -177,6 +187,10 @@ def test_a_node_says_how_its_gateways_fare_without_their_passwords() -> None:
     )
     a2 = GatewayFound("a2", "sip:198.51.100.11", "up", 0, 0, 0, 0, 0, 20.0, 1.0, none, True, 0)
     assert found == GatewaysFound([ProviderFound("carrier", 0, 9, 0, 0, 0, [a1, a2])])
+
+
+def test_a_node_says_how_full_its_limits_are() -> None:
+    assert asyncio.run(ask(banned(0), AskLimits())) == asyncio.run(limits())
 
 
 def test_gateways_are_shown_with_their_calls_and_their_health() -> None:

@@ -12,15 +12,19 @@ from oneproxy.ipc.calls import AskCalls, CallEnded, CallFound, CallsFound, EndCa
 from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
+    AskLimits,
     BansFound,
     Explained,
     Found,
     GatewayFound,
     GatewaysFound,
+    LimitFound,
+    LimitsFound,
     NodeExplained,
     ProviderFound,
     Question,
     Refused,
+    ShareFound,
     StandingFound,
 )
 from oneproxy.ipc.running import Notice, asking_token
@@ -124,6 +128,57 @@ def test_nodes_that_do_not_answer_and_gateways_without_room_are_named(recorder: 
     )
 
 
+LIMITS = LimitsFound(
+    [
+        LimitFound("node", "node", "", 50, 1.0, 1000, 7, 120, 3, node="edge-1"),
+        LimitFound("tenant", "domain", "x.org", 5, 0.5, 0, 2, 0, 0, node="edge-1"),
+        LimitFound(
+            "caller *",
+            "caller",
+            "*",
+            10,
+            60.0,
+            2,
+            0,
+            0,
+            9,
+            321,
+            4,
+            [ShareFound("a@x.org", 10, 2, 8), ShareFound("b@x.org", 3, 0, 1)],
+            "edge-1",
+        ),
+    ]
+)
+
+
+def test_limits_are_a_line_each_and_the_busiest_below_them(recorder: Recorder) -> None:
+    recorder.found = LIMITS
+    status, out, _ = invoke("limits")
+    assert (status, out.splitlines()) == (
+        0,
+        [
+            "edge-1\tnode\t\t7/50 in 1 s\t120/1000\t3",
+            "edge-1\ttenant\tx.org\t2/5 in 0.5 s\t\t0",
+            "edge-1\tcaller *\teach of 321; 4 calls not counted\t10 in 60 s\t2\t9",
+            "edge-1\tcaller *\ta@x.org\t10/10 in 60 s\t2/2\t8",
+            "edge-1\tcaller *\tb@x.org\t3/10 in 60 s\t0/2\t1",
+        ],
+    )
+    assert recorder.asked == [("unix:/run/x", asking_token("secret"), AskLimits())]
+
+
+def test_limits_are_a_document_with_json(recorder: Recorder) -> None:
+    recorder.found = LIMITS
+    document = json.loads(invoke("limits", "--json")[1])
+    assert document["items"][2]["busiest"][0] == {"of": "a@x.org", "within": 10, "calls_on": 2, "refused": 8}
+    assert (document["items"][0]["whom"], document["items"][1]["max_calls"]) == (None, None)
+
+
+def test_limits_without_room_and_nodes_that_do_not_answer_are_named(recorder: Recorder) -> None:
+    recorder.found = LimitsFound([], 7, ("edge-2",))
+    assert invoke("limits") == (0, "", "oneproxy: and 7 more limits\noneproxy: no answer from edge-2\n")
+
+
 def test_a_call_is_explained_line_by_line(recorder: Recorder) -> None:
     recorder.found = EXPLAINED
     status, out, _ = invoke(*CALL, "--source", "192.0.2.7", "--method", "MESSAGE", "--transport", "tcp")
@@ -213,7 +268,7 @@ def test_a_question_with_a_mistake_says_which(recorder: Recorder) -> None:
 
 def test_an_answer_of_another_kind_is_a_fault(recorder: Recorder) -> None:
     recorder.found = BansFound([])
-    for words in (("gateways",), CALL, ("calls",), ("calls", "--end", "x")):
+    for words in (("gateways",), ("limits",), CALL, ("calls",), ("calls", "--end", "x")):
         status, _, err = invoke(*words)
         assert (status, err) == (1, "oneproxy: the answer was BansFound; is it the same version that runs?\n")
 

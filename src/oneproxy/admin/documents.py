@@ -1,5 +1,5 @@
-"""Gateways, calls, explained requests and call records as documents: what the HTTP API answers, and
-commands with --json.
+"""Gateways, limits, calls, explained requests and call records as documents: what the HTTP API answers,
+and commands with --json.
 """
 
 from typing import Any, Final
@@ -10,6 +10,8 @@ from oneproxy.ipc.desk import (
     Explained,
     GatewayFound,
     GatewaysFound,
+    LimitFound,
+    LimitsFound,
     NodeExplained,
     ProviderFound,
     StandingFound,
@@ -28,6 +30,15 @@ def gateways_told(found: GatewaysFound) -> dict[str, Any]:
     """Gateways as a document."""
     return {
         "items": [_provider(one) for one in found.providers],
+        "left_out": found.left_out,
+        "silent": list(found.silent),
+    }
+
+
+def limits_told(found: LimitsFound) -> dict[str, Any]:
+    """Limits as a document."""
+    return {
+        "items": [_limit(one) for one in found.limits],
         "left_out": found.left_out,
         "silent": list(found.silent),
     }
@@ -130,6 +141,27 @@ def _gateway(gateway: GatewayFound) -> dict[str, Any]:
         "drained": gateway.drained,
         "rest_until": _instant(gateway.rest_until),
         "registration": None if gateway.standing is None else _standing(gateway.standing),
+    }
+
+
+def _limit(limit: LimitFound) -> dict[str, Any]:
+    return {
+        "node": limit.node,
+        "name": limit.name,
+        "kind": limit.kind,
+        "whom": limit.whom or None,
+        "calls": limit.calls or None,
+        "period_s": limit.period_s,
+        "max_calls": limit.max_calls or None,
+        "within": limit.within,
+        "calls_on": limit.calls_on,
+        "refused": limit.refused,
+        "counted": limit.counted,
+        "uncounted": limit.uncounted,
+        "busiest": [
+            {"of": one.of, "within": one.within, "calls_on": one.calls_on, "refused": one.refused}
+            for one in limit.busiest
+        ],
     }
 
 

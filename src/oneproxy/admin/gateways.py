@@ -1,4 +1,4 @@
-"""Routes of gateways: how each fares, and what would become of a call that nobody has placed."""
+"""Routes of gateways and limits, as they stand, and of what would become of a call that nobody has placed."""
 
 from typing import Any, Final
 
@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import ValidationError
 
 from oneproxy.admin.answers import find
-from oneproxy.admin.documents import explained_told, gateways_told
-from oneproxy.admin.models import Explain, ExplainedList, ProviderList
+from oneproxy.admin.documents import explained_told, gateways_told, limits_told
+from oneproxy.admin.models import Explain, ExplainedList, LimitList, ProviderList
 from oneproxy.admin.office import TheOffice
 from oneproxy.admin.problem import mistake_problem
 from oneproxy.admin.requests import read_table
 from oneproxy.admin.tokens import reader
-from oneproxy.ipc.desk import AskExplain, AskGateways, Explained, GatewaysFound
+from oneproxy.ipc.desk import AskExplain, AskGateways, AskLimits, Explained, GatewaysFound, LimitsFound
 
 _BODY: Final = {
     "requestBody": {
@@ -23,12 +23,16 @@ _BODY: Final = {
 
 
 def gateway_routes() -> APIRouter:
-    """The routes of gateways; a token that may read is enough for both, since nothing is changed."""
+    """These routes; a token that may read is enough for all, since nothing is changed."""
     routes = APIRouter(tags=["gateways"], dependencies=[Depends(reader)])
 
     @routes.get("/gateways", summary="How each gateway fares", response_model=ProviderList)
     async def list_gateways(office: TheOffice) -> dict[str, Any]:
         return gateways_told(await find(office.desk, AskGateways(), GatewaysFound))
+
+    @routes.get("/limits", summary="How full each limit of calls is", response_model=LimitList)
+    async def list_limits(office: TheOffice) -> dict[str, Any]:
+        return limits_told(await find(office.desk, AskLimits(), LimitsFound))
 
     @routes.post(
         "/explain",

@@ -234,6 +234,41 @@ class CallGone(BaseModel):
     silent: list[str]
 
 
+class ShareInfo(BaseModel):
+    """One of those that have a limit each for himself."""
+
+    of: str
+    within: int
+    calls_on: int
+    refused: int
+
+
+class LimitInfo(BaseModel):
+    """A limit as one node knows it. calls, max_calls: null for no limit; whom: "*" for each by himself."""
+
+    node: str
+    name: str
+    kind: str = Field(description="node, domain, source, provider or caller")
+    whom: str | None
+    calls: int | None
+    period_s: float
+    max_calls: int | None
+    within: int = Field(description="calls that have begun in the period that ends now")
+    calls_on: int = Field(description="calls at once, as far as they are counted")
+    refused: int
+    counted: int = Field(description="how many there are that have calls at present")
+    uncounted: int = Field(description="calls that there was no room to count")
+    busiest: list[ShareInfo]
+
+
+class LimitList(BaseModel):
+    """Limits, node by node. left_out: limits that there is no room for."""
+
+    items: list[LimitInfo]
+    left_out: int
+    silent: list[str]
+
+
 class Explain(BaseModel):
     """A request to explain. from, to: URIs, user@domain, or numbers; source: the IP address it comes from."""
 

@@ -124,11 +124,17 @@ class Count:
         """A call has begun, be there room for it or not."""
         bound = self.bound
         if bound.calls:
-            self.note(now)
+            window = self._window
+            if window is None:
+                self.note(now)
+            else:
+                window.add(now)
         if bound.lasts:
             self.calls_on += 1
         if bound.on_full is not None:
-            self._note_full(now)
+            until = self.full_until(now)
+            if now < until:
+                bound.on_full(self, until)
 
     def note(self, now: float) -> None:
         """A call has begun that somebody else counts for as long as it is on."""

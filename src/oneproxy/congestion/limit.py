@@ -28,25 +28,31 @@ class CallLimit:
 
     __slots__ = (
         "_bars",
-        "_calls_on",
         "_episode",
         "_has_no_room",
-        "_max_calls",
         "_window",
+        "calls",
+        "calls_on",
         "cause",
         "follows",
         "is_set",
+        "max_calls",
+        "period_s",
+        "refusals",
     )
 
     def __init__(
         self, calls_on: Callable[[], int], episode: Episode, has_no_room: Callable[[], bool] = bool
     ) -> None:
-        self._calls_on = calls_on
+        self.calls_on = calls_on
         self._episode = episode
         self._has_no_room = has_no_room
         self._bars = False
         self._window = Window(0, 1.0)
-        self._max_calls = 0
+        self.calls = 0
+        self.period_s = 1.0
+        self.max_calls = 0
+        self.refusals = 0
         #: Whether there is any limit.
         self.is_set = False
         #: Whether all calls have to be followed: nothing else tells how many are on.
@@ -61,13 +67,15 @@ class CallLimit:
         """
         self._bars = bars
         self._window.take(congestion.calls, congestion.period_s)
-        self._max_calls = congestion.max_calls
+        self.calls = congestion.calls
+        self.period_s = congestion.period_s
+        self.max_calls = congestion.max_calls
         self.is_set = bars or congestion.calls > 0 or congestion.max_calls > 0
         self.follows = congestion.max_calls > 0
 
     def full_until(self, now: float) -> float:
         """No call may begin before this instant; `inf`: not before another one has ended."""
-        if self._max_calls and self._calls_on() >= self._max_calls:
+        if self.max_calls and self.calls_on() >= self.max_calls:
             self.cause = AT_ONCE
             return inf
         if self._bars and self._has_no_room():
@@ -84,4 +92,9 @@ class CallLimit:
 
     def refused(self, now: float) -> None:
         """A call has been refused for `cause`."""
+        self.refusals += 1
         self._episode.note(now, self.cause)
+
+    def within(self, now: float) -> int:
+        """How many calls have begun in the period that ends now, for people."""
+        return self._window.within(now)

@@ -36,6 +36,7 @@ class Limits:
         "any",
         "callers",
         "domains",
+        "lasts",
         "needs_caller",
         "on_refused",
         "providers",
@@ -67,6 +68,8 @@ class Limits:
         }
         #: Whether there is any, and any for which it matters who calls.
         self.any = False
+        #: Whether any of them has to be told of the end of calls.
+        self.lasts = False
         self.needs_caller = False
         #: Told of each call that is refused by one of them: when, of which count.
         self.on_refused: Callable[[float, Count], None] = lambda _now, _count: None
@@ -94,6 +97,7 @@ class Limits:
         for kind, group in self._groups.items():
             group.take(counts[kind], each.get(kind))
         self.any = any(group.any for group in self._groups.values())
+        self.lasts = any(limit.max_calls for limit in congestion.limit)
         self.needs_caller = self.callers.any or self.domains.any
 
     def reply(self, now: float, hold: Hold) -> Reply:

@@ -15,6 +15,9 @@ from oneproxy.engine.decisions import Ask, Decision, Hold
 from oneproxy.sip.uri import Uri
 from oneproxy.site.model import Site
 
+#: Each limit with what was found there, and the code of the one that refuses the call, "" for none.
+Explained = tuple[list[tuple[str, str]], str]
+
 
 class Parties(Protocol):
     """Who calls whom: `policy.parties.Parties`."""
@@ -48,8 +51,8 @@ class LimitStep:
         limits = self.limits
         if not limits.any or ask.inside or ask.request.method != "INVITE":
             return None
-        ask.spared = limits.spares(ask)
         ask.holds = holds = self.holds(ask)
+        ask.lasts = limits.lasts
         return self.refuse(ask, holds)
 
     def holds(self, ask: Ask) -> list[Hold]:
@@ -84,14 +87,25 @@ class LimitStep:
         known = {_identity(hold) for hold in holds} if more else ()
         return [hold for hold in more if _identity(hold) not in known]
 
+    def explain(self, ask: Ask) -> Explained:
+        """What `decide` would say, and how full each limit is. ask: made to be explained; nothing counts."""
+        if not self.limits.any or ask.request.method != "INVITE":
+            return [], ""
+        ask.holds = holds = self.holds(ask)
+        return _explain(self.limits, ask, holds)
+
+    def explain_led(self, ask: Ask) -> Explained:
+        """The same of the domain that a route has led to."""
+        if ask.request.method != "INVITE":
+            return [], ""
+        return _explain(self.limits, ask, self.led(ask, ask.holds))
+
     def refuse(self, ask: Ask, holds: Iterable[Hold]) -> Decision | None:
         """The refusal where one of them has no room for it."""
-        if ask.spared:
-            return None
         now = ask.now
         for hold in holds:
             if now < hold.full_until(now):
-                return self.limits.reply(now, hold)
+                return None if self.limits.spares(ask) else self.limits.reply(now, hold)
         return None
 
 
@@ -115,7 +129,15 @@ class LedStep:
         return first.refuse(ask, more)
 
 
-def explain(hold: Hold, now: float) -> tuple[str, str]:
+def _explain(limits: Limits, ask: Ask, holds: list[Hold]) -> Explained:
+    steps = [_describe(hold, ask.now) for hold in holds]
+    full = next((hold.cause for hold in holds if ask.now < hold.full_until(ask.now)), "")
+    if full and limits.spares(ask):
+        return [*steps, ("limits", f"it is urgent, and so not refused for {full}")], ""
+    return steps, full
+
+
+def _describe(hold: Hold, now: float) -> tuple[str, str]:
     """One limit that a call is under: which, and how full it is."""
     found: Count | None
     if isinstance(hold, Share):

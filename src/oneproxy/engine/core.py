@@ -192,6 +192,7 @@ class Engine:
         server = ask.transaction
         if isinstance(server, ServerTransaction) and server.ask is ask:
             server.ask = None
+            ask.waited = True
             try:
                 self._apply(now, server, ask, decision)
             except Exception:

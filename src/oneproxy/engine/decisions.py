@@ -176,6 +176,7 @@ class Ask:
         "flow",
         "holds",
         "inside",
+        "lasts",
         "more",
         "now",
         "number",
@@ -185,12 +186,12 @@ class Ask:
         "record",
         "request",
         "screened",
-        "spared",
         "step",
         "subscriber",
         "transaction",
         "trusted",
         "uri",
+        "waited",
     )
 
     def __init__(self, request: Request, uri: Uri, flow: Flow, now: float) -> None:
@@ -213,10 +214,10 @@ class Ask:
         self.screened = False
         #: Places of header lines that were for this proxy alone and are not passed on.
         self.consumed: tuple[int, ...] = ()
-        #: Set by steps: what the call is counted by once it goes on, and whether it goes on though
-        #: there be no room.
+        #: Set by steps: what the call is counted by once it goes on, each of which has room for it
+        #: at `now`, and whether some of them may have to be told of its end.
         self.holds: Sequence[Hold] = ()
-        self.spared = False
+        self.lasts = False
         #: Kept for the step that decided, from one question about this request to the next.
         self.step: object | None = None
         #: Set by the steps that route: whom it is for and who makes it, as numbers or users.
@@ -227,6 +228,8 @@ class Ask:
         #: Set by the engine: the answer has gone back without policy, which was too late
         #: or whose caller gave up; nothing that is decided now is heard of.
         self.answered = False
+        #: Set by the engine: the decision has been waited for.
+        self.waited = False
         #: The engine's own: what the answer belongs to, and, inside of a dialog, how many Route
         #: values are ours, and `Target.cseq_more`.
         self.transaction: object | None = None

@@ -45,7 +45,7 @@ def begin(
         if watch is not None:
             tell_of_none(now, ask.request, watch, refusal.status)
         return refusal
-    held = lasting(ask.holds) if ask.holds else ()
+    held = lasting(ask.holds) if ask.lasts else ()
     if watch is None and (held or (limit is not None and limit.follows)):
         watch, session = _NOBODY, _UNASKED
     if watch is not None:

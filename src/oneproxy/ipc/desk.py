@@ -25,6 +25,8 @@ PAGE: Final = 500
 MAX_RECORDS_OCTETS: Final = 4 * 1024 * 1024
 #: Gateways of one node in an answer.
 MAX_GATEWAYS: Final = 5_000
+#: Limits of one node in an answer.
+MAX_LIMITS: Final = 1_000
 #: Entries that may differ in one version that is written from here.
 MAX_DIFFERING: Final = 100_000
 
@@ -315,6 +317,52 @@ class GatewaysFound(Struct, tag=True, frozen=True):
     silent: tuple[str, ...] = ()
 
 
+class AskLimits(Struct, tag=True, frozen=True):
+    """How full are the limits?"""
+
+
+class ShareFound(Struct, frozen=True):
+    """One of those that have a limit each for himself; as of `LimitFound`."""
+
+    of: str
+    within: int
+    calls_on: int
+    refused: int
+
+
+class LimitFound(Struct, frozen=True):
+    """One limit, as one node knows it. node: its name, filled in by the recorder.
+
+    kind: "node", "domain", "source", "provider" or "caller". whom: for whom it is, "*" for each by himself.
+    calls, max_calls: 0 for no limit. within: how many calls have begun in the period_s that end now;
+    calls_on: how many are on; both 0 where each has it for himself. refused: since the start. counted: how
+    many of these have calls at present; uncounted: calls that there was no room to count. busiest: those
+    of them that are nearest to their limit.
+    """
+
+    name: str
+    kind: str
+    whom: str
+    calls: int
+    period_s: float
+    max_calls: int
+    within: int
+    calls_on: int
+    refused: int
+    counted: int = 1
+    uncounted: int = 0
+    busiest: list[ShareFound] = []
+    node: str = ""
+
+
+class LimitsFound(Struct, tag=True, frozen=True):
+    """Of one node, or of all that answered, by node. left_out: limits beyond MAX_LIMITS."""
+
+    limits: list[LimitFound]
+    left_out: int = 0
+    silent: tuple[str, ...] = ()
+
+
 class AskExplain(Struct, tag=True, frozen=True):
     """What would become of this request? As `policy.explaining.Question`."""
 
@@ -384,6 +432,7 @@ Question = (
     | LiftBan
     | AskHealth
     | AskGateways
+    | AskLimits
     | AskExplain
     | AskCalls
     | EndCall
@@ -403,14 +452,17 @@ Found = (
     | BanLifted
     | HealthFound
     | GatewaysFound
+    | LimitsFound
     | Explained
     | CallsFound
     | CallEnded
     | RecordsFound
     | Refused
 )
-NodeQuestion = ListBans | LiftBan | AskHealth | AskGateways | AskExplain | AskCalls | EndCall
-NodeFound = BansFound | BanLifted | NodeHealth | GatewaysFound | NodeExplained | CallsFound | NodeEnded
+NodeQuestion = ListBans | LiftBan | AskHealth | AskGateways | AskLimits | AskExplain | AskCalls | EndCall
+NodeFound = (
+    BansFound | BanLifted | NodeHealth | GatewaysFound | LimitsFound | NodeExplained | CallsFound | NodeEnded
+)
 
 
 class Query(Struct, tag=True):

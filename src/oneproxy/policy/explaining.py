@@ -9,6 +9,7 @@ from secrets import token_hex
 from typing import Final, NamedTuple, TypeVar
 
 from oneproxy.access.step import Access
+from oneproxy.congestion.step import LimitStep
 from oneproxy.engine.decisions import Ask, Decision, Forward, Reply
 from oneproxy.engine.flow import Flow, Listener
 from oneproxy.policy.location import LocationStep
@@ -57,10 +58,11 @@ class Told(NamedTuple):
 class Explainer:
     """Explains by the steps of an `Order`, which has those of a node."""
 
-    __slots__ = ("_access", "_location", "_sanity", "_trunks")
+    __slots__ = ("_access", "_limits", "_location", "_sanity", "_trunks")
 
     def __init__(self, order: Order) -> None:
         self._access = _only(order, Access)
+        self._limits = _only(order, LimitStep)
         self._sanity = _only(order, Sanity)
         self._trunks = _only(order, TrunkStep)
         self._location = _only(order, LocationStep).unwaiting()
@@ -81,6 +83,10 @@ class Explainer:
             return _refused(steps, let_in.cause)
         if ask.request.method == "REGISTER":
             return Told([*steps, ("registrar", "has it")], "it goes to the registrar")
+        limits, full = self._limits.explain(ask)
+        steps += limits
+        if full:
+            return _no_room(steps, full)
         routed = self._trunks.explain(ask)
         steps += routed.steps
         if routed.status:
@@ -91,6 +97,10 @@ class Explainer:
         return self._explain_location(ask, steps)
 
     def _explain_location(self, ask: Ask, steps: list[Step]) -> Told:
+        limits, full = self._limits.explain_led(ask)
+        steps += limits
+        if full:
+            return _no_room(steps, full)
         decision: Decision = self._location.decide(ask)
         if isinstance(decision, Reply):
             return _answered([*steps, ("location", f"{decision.status} {decision.reason}")], decision)
@@ -168,6 +178,10 @@ def _uri_of(written: str, domain: str) -> Uri | Malformed:
 
 def _refused(steps: list[Step], cause: str) -> Told:
     return Told(steps, f"refused: {cause}")
+
+
+def _no_room(steps: list[Step], cause: str) -> Told:
+    return Told(steps, f"answered 503 Service Unavailable ({cause})", "", (), 503)
 
 
 def _answered(steps: list[Step], reply: Reply) -> Told:

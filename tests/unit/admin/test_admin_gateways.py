@@ -11,9 +11,11 @@ from oneproxy.ipc.desk import (
     Explained,
     GatewayFound,
     HealthFound,
+    LimitFound,
     NodeExplained,
     ProviderFound,
     Refused,
+    ShareFound,
     StandingFound,
 )
 
@@ -66,6 +68,36 @@ def test_gateways_are_listed_node_by_node() -> None:
                 }
             ],
             "left_out": 0,
+            "silent": ["edge-2"],
+        }
+
+    play(scene)
+
+
+def test_limits_are_listed_node_by_node_with_the_busiest() -> None:
+    async def scene(api: Api, desk: MemoryDesk) -> None:
+        share = ShareFound("a@x.org", 10, 0, 8)
+        desk.limits = [LimitFound("dialler", "caller", "*", 10, 60.0, 0, 0, 0, 9, 321, 4, [share], "edge-1")]
+        desk.health = HealthFound("", "", 1, [], ("edge-2",))
+        assert await api.get("/v1/limits") == {
+            "items": [
+                {
+                    "node": "edge-1",
+                    "name": "dialler",
+                    "kind": "caller",
+                    "whom": "*",
+                    "calls": 10,
+                    "period_s": 60.0,
+                    "max_calls": None,
+                    "within": 0,
+                    "calls_on": 0,
+                    "refused": 9,
+                    "counted": 321,
+                    "uncounted": 4,
+                    "busiest": [{"of": "a@x.org", "within": 10, "calls_on": 0, "refused": 8}],
+                }
+            ],
+            "left_out": 2,
             "silent": ["edge-2"],
         }
 

@@ -51,12 +51,12 @@ def bob(**keys: Any) -> Forward:
     return Forward([Target("sip:bob@192.0.2.20")], **keys)
 
 
-def held(decision: Decision, *holds: Counted, spared: bool = False) -> Callable[[Ask], Decision]:
+def held(decision: Decision, *holds: Counted) -> Callable[[Ask], Decision]:
     """A policy that has these count a call."""
 
     def decide(ask: Ask) -> Decision:
         ask.holds = holds
-        ask.spared = spared
+        ask.lasts = True
         return decision
 
     return decide
@@ -198,11 +198,13 @@ def test_a_call_that_is_refused_for_something_else_counts_nowhere(
     assert stage.hold.told == []
 
 
-def test_a_call_that_one_has_no_room_for_counts_in_none() -> None:
+def test_a_call_that_waited_and_that_one_has_no_room_for_counts_in_none() -> None:
     room, full, watched = Counted(), Counted(room=0), Watched()
-    world = World(held(bob(watch=watched), room, full))
+    world = World(held(PENDING, room, full))
     caller = world.peer("192.0.2.10")
     caller.send(request("INVITE"))
+    world.engine.answer(world.now, world.asked[0], bob(watch=watched))
+    world.deliver()
     assert caller.take_response(503).get("retry-after") is not None
     assert (room.told, full.told) == ([], ["refused"])
     # Whoever had begun with it is told that it is none.
@@ -210,12 +212,17 @@ def test_a_call_that_one_has_no_room_for_counts_in_none() -> None:
     assert dict(world.engine.counters.refused) == {"no-room-here": 1}
 
 
-def test_a_call_that_is_spared_goes_on_and_counts() -> None:
-    full = Counted(room=0)
-    world = World(held(bob(), full, spared=True))
-    world.peer("192.0.2.10").send(request("INVITE"))
-    world.peer("192.0.2.20").take_request("INVITE")
-    assert full.told == ["begun"]
+def test_a_call_that_a_route_led_elsewhere_is_spared_for_what_was_dialled() -> None:
+    hold = Counted(room=1)
+    world = World(held(PENDING, hold))
+    world.engine.gate.emergency = frozenset(("112",))
+    for number, uri in enumerate(("sip:bob@example.com", "sip:112@example.com", "sip:112@example.com")):
+        call = request("INVITE", uri, branch=f"z9hG4bK{number}", call_id=f"c{number}")
+        world.peer("192.0.2.10").send(call)
+    for ask in tuple(world.asked):
+        ask.uri = world.asked[0].uri
+        world.engine.answer(world.now, ask, bob())
+    assert hold.told == ["begun", "begun", "begun"]
 
 
 def test_a_call_that_waited_for_its_decision_is_counted_and_looked_at_when_it_goes_on() -> None:
