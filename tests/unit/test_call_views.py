@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from oneproxy import call_views
 from oneproxy.call_views import LiveCalls
@@ -167,6 +168,22 @@ def test_the_gateway_is_the_one_that_has_the_call_now() -> None:
     assert (one.provider, one.gateway, one.state) == ("carrier", "g1", "calling")
 
 
+def test_a_call_that_is_followed_again_by_another_process_keeps_the_name_of_its_record() -> None:
+    before, after = stage(), stage()
+    answered(before)
+    shown = before.only()
+    (followed,) = before.engine.following.all()
+    watch = followed.call.watch
+    assert isinstance(watch, Recording)
+    draft = decode_record(encode_record(watch.stand(followed.call)))
+    after.wait(10)
+    after.engine.following.adopt(after.now, followed.standing(), Recording(after, None, draft))
+    assert after.only() == replace(shown, seconds=8.0)
+    assert after.ends(shown.id)
+    (record,) = after.records
+    assert (record.id, record.ended_by, record.answered_ms) == (shown.id, "proxy", draft.answered_ms)
+
+
 def test_a_call_without_a_record_is_shown_by_its_from_and_to_and_keeps_its_name() -> None:
     on = stage(records=False)
     caller, callee = answered(on)
@@ -216,7 +233,12 @@ def test_an_answered_call_is_ended_by_a_bye_to_each_side_with_the_reason() -> No
     on = stage()
     caller, callee = answered(on)
     callee.inbox.clear()
-    assert on.ends(on.only().id, 'Fecho "às" 18')
+    name = on.only().id
+    with capture_logs() as logged:
+        assert on.ends(name, 'Fecho "às" 18')
+    assert [(one["event"], one["call"], one["state"], one["reason"]) for one in logged] == [
+        ("call ended by hand", name, "answered", 'Fecho "às" 18')
+    ]
     for peer in (caller, callee):
         bye = peer.take_request("BYE")
         value = (bye.get("reason") or "").encode("latin-1").decode()
