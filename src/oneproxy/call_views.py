@@ -166,11 +166,9 @@ class LiveCalls:
     def _party(self, followed: Followed) -> tuple[str, str]:
         """The provider and the gateway that have the call, or had it last; "" for none."""
         call, context = followed.call, followed.context
-        if context is not None:
-            for branch in reversed(context.branches):
-                if not branch.over:
-                    party = branch.attempt.target.party
-                    return ("", "") if party is None else (party.provider, party.gateway)
+        if context is not None and context.branches:
+            party = context.branches[-1].attempt.target.party
+            return ("", "") if party is None else (party.provider, party.gateway)
         watch = call.watch
         if isinstance(watch, Recording):
             draft = watch.stand(call)

@@ -341,20 +341,27 @@ def test_calls_that_were_not_looked_at_in_time_are_said(monkeypatch: pytest.Monk
     assert (len(found.calls), found.total, found.matching, found.unseen) == (2, 5, 2, 3)
 
 
-def test_a_call_that_ends_while_others_are_looked_at_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_ends_while_others_are_looked_at_is_neither_shown_nor_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(call_views, "AT_ONCE", 1)
-    on = stage()
-    invited(on, 1)
-    invited(on, 2)
+    monkeypatch.setattr(call_views, "PASSED_AT_ONCE", 1)
 
-    async def scene() -> CallsFound | NodeEnded:
-        task = asyncio.ensure_future(on.live.answer(AskCalls(most=9)))
+    async def asked(question: Callable[[str], AskCalls | EndCall]) -> CallsFound | NodeEnded:
+        on = stage()
+        invited(on, 1)
+        on.wait(0.25)
+        _, callee, invite = invited(on, 2)
+        callee.send(response(invite, 200, "Contact: <sip:gate@192.0.2.20>", to_tag="b"))
+        found = await on.live.answer(AskCalls())
+        assert isinstance(found, CallsFound)
+        task = asyncio.ensure_future(on.live.answer(question(found.calls[1].id)))
         await asyncio.sleep(0)
         (_, second) = on.engine.following.all()
         on.engine.end(on.now, second.call)
-        on.wait(40)
         return await task
 
-    found = asyncio.run(scene())
+    found = asyncio.run(asked(lambda _: AskCalls()))
     assert isinstance(found, CallsFound)
-    assert len(found.calls) == 1
+    assert [one.state for one in found.calls] == ["calling"]
+    assert asyncio.run(asked(EndCall)) == NodeEnded(False)
