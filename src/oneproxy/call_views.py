@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable, Container
 from typing import Final
 
+import structlog
+
 from oneproxy.engine.call import Call
 from oneproxy.engine.followed import ANSWERED as IS_ANSWERED
 from oneproxy.engine.followed import OVER, Followed
@@ -38,6 +40,8 @@ PASSED_AT_ONCE: Final = 5_000
 LOOK_S: Final = 0.5
 #: RFC 3261 21.4.18: what both sides are told, that the other one is not to be had any more.
 _CAUSE: Final = 480
+
+log = structlog.get_logger()
 
 
 class LiveCalls:
@@ -107,60 +111,64 @@ class LiveCalls:
                 call = followed.call
                 watch = call.watch
                 if name == (watch.id if isinstance(watch, Recording) else call.name):
-                    return self._end_one(followed, reason)
+                    return self._end_one(name, followed, reason)
         return False
 
-    def _end_one(self, followed: Followed, reason: str) -> bool:
+    def _end_one(self, name: str, followed: Followed, reason: str) -> bool:
         if followed.state == OVER:
             return False
         if followed.ending is None:
+            log.info("call ended by hand", call=name, state=_state(followed), reason=reason)
             self._end(followed.call, reason_value(_CAUSE, reason))
         # Else it was given up while it rang: its answer is on the way.
         return True
 
     def _match(self, followed: Followed, question: AskCalls) -> CallFound | None:
         """The call as people are shown it; None where it is not asked for, or is over by now."""
-        if followed.state == OVER or question.state not in ("", _state(followed)):
+        state = _state(followed)
+        if followed.state == OVER or question.state not in ("", state):
             return None
         party = self._party(followed)
         if question.provider not in ("", party[0]) or question.gateway not in ("", party[1]):
             return None
-        one = self._view(followed, party)
-        return one if question.number in one.caller or question.number in one.callee else None
-
-    def _view(self, followed: Followed, party: tuple[str, str]) -> CallFound:
-        call, state = followed.call, _state(followed)
-        watch = call.watch
+        people = self._people(followed)
+        if question.number not in people[0] and question.number not in people[1]:
+            return None
+        call = followed.call
+        name, since, answered_at = self._known(call)
         seconds = max(self._clock() - (call.answered_at or call.started_at), 0.0)
+        return CallFound(name, state, *people, *party, since, answered_at, seconds)
+
+    def _known(self, call: Call) -> tuple[str, float, float]:
+        """Its name, from now on, and when it began and was answered, by the time of day."""
+        watch = call.watch
         if isinstance(watch, Recording):
             draft = watch.stand(call)
-            people = draft.caller, draft.callee, draft.domain, draft.source
-            instants = draft.started_ms / 1000.0, draft.answered_ms / 1000.0
-            return CallFound(draft.id, state, *people, *party, *instants, seconds)
+            return draft.id, draft.started_ms / 1000.0, draft.answered_ms / 1000.0
         shift_s = self._shift()
         since = call.started_at + shift_s
-        answered_at = call.answered_at + shift_s if call.answered_at else 0.0
         call.name = call.name or make_id(round(since * 1000.0))
-        people = (*self._people(followed), "")
-        return CallFound(call.name, state, *people, *party, since, answered_at, seconds)
+        return call.name, since, call.answered_at + shift_s if call.answered_at else 0.0
 
-    def _people(self, followed: Followed) -> tuple[str, str, str]:
-        """Caller, callee and domain of a call without a record, by the From and the To of its sides."""
+    def _people(self, followed: Followed) -> tuple[str, str, str, str]:
+        """Caller, callee, domain and source; without a record by the From and the To of the sides."""
+        watch = followed.call.watch
+        if isinstance(watch, Recording):
+            draft = watch.stand(followed.call)
+            return draft.caller, draft.callee, draft.domain, draft.source
         context = followed.context
         ask = None if context is None else context.ask
         caller = _uri(followed.caller.address)
         callee = _uri(followed.callee.address) if ask is None else ask.uri
         domain = next((uri.host for uri in (caller, callee) if uri and uri.host in self._served), "")
-        return _name(caller), _name(callee), domain
+        return _name(caller), _name(callee), domain, ""
 
     def _party(self, followed: Followed) -> tuple[str, str]:
         """The provider and the gateway that have the call, or had it last; "" for none."""
         call, context = followed.call, followed.context
-        if context is not None:
-            for branch in reversed(context.branches):
-                if not branch.over:
-                    party = branch.attempt.target.party
-                    return ("", "") if party is None else (party.provider, party.gateway)
+        if context is not None and context.branches:
+            party = context.branches[-1].attempt.target.party
+            return ("", "") if party is None else (party.provider, party.gateway)
         watch = call.watch
         if isinstance(watch, Recording):
             draft = watch.stand(call)

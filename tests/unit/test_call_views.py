@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from oneproxy import call_views
 from oneproxy.call_views import LiveCalls
@@ -167,6 +168,22 @@ def test_the_gateway_is_the_one_that_has_the_call_now() -> None:
     assert (one.provider, one.gateway, one.state) == ("carrier", "g1", "calling")
 
 
+def test_a_call_that_is_followed_again_by_another_process_keeps_the_name_of_its_record() -> None:
+    before, after = stage(), stage()
+    answered(before)
+    shown = before.only()
+    (followed,) = before.engine.following.all()
+    watch = followed.call.watch
+    assert isinstance(watch, Recording)
+    draft = decode_record(encode_record(watch.stand(followed.call)))
+    after.wait(10)
+    after.engine.following.adopt(after.now, followed.standing(), Recording(after, None, draft))
+    assert after.only() == replace(shown, seconds=8.0)
+    assert after.ends(shown.id)
+    (record,) = after.records
+    assert (record.id, record.ended_by, record.answered_ms) == (shown.id, "proxy", draft.answered_ms)
+
+
 def test_a_call_without_a_record_is_shown_by_its_from_and_to_and_keeps_its_name() -> None:
     on = stage(records=False)
     caller, callee = answered(on)
@@ -216,7 +233,12 @@ def test_an_answered_call_is_ended_by_a_bye_to_each_side_with_the_reason() -> No
     on = stage()
     caller, callee = answered(on)
     callee.inbox.clear()
-    assert on.ends(on.only().id, 'Fecho "às" 18')
+    name = on.only().id
+    with capture_logs() as logged:
+        assert on.ends(name, 'Fecho "às" 18')
+    assert [(one["event"], one["call"], one["state"], one["reason"]) for one in logged] == [
+        ("call ended by hand", name, "answered", 'Fecho "às" 18')
+    ]
     for peer in (caller, callee):
         bye = peer.take_request("BYE")
         value = (bye.get("reason") or "").encode("latin-1").decode()
@@ -319,20 +341,27 @@ def test_calls_that_were_not_looked_at_in_time_are_said(monkeypatch: pytest.Monk
     assert (len(found.calls), found.total, found.matching, found.unseen) == (2, 5, 2, 3)
 
 
-def test_a_call_that_ends_while_others_are_looked_at_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_ends_while_others_are_looked_at_is_neither_shown_nor_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(call_views, "AT_ONCE", 1)
-    on = stage()
-    invited(on, 1)
-    invited(on, 2)
+    monkeypatch.setattr(call_views, "PASSED_AT_ONCE", 1)
 
-    async def scene() -> CallsFound | NodeEnded:
-        task = asyncio.ensure_future(on.live.answer(AskCalls(most=9)))
+    async def asked(question: Callable[[str], AskCalls | EndCall]) -> CallsFound | NodeEnded:
+        on = stage()
+        invited(on, 1)
+        on.wait(0.25)
+        _, callee, invite = invited(on, 2)
+        callee.send(response(invite, 200, "Contact: <sip:gate@192.0.2.20>", to_tag="b"))
+        found = await on.live.answer(AskCalls())
+        assert isinstance(found, CallsFound)
+        task = asyncio.ensure_future(on.live.answer(question(found.calls[1].id)))
         await asyncio.sleep(0)
         (_, second) = on.engine.following.all()
         on.engine.end(on.now, second.call)
-        on.wait(40)
         return await task
 
-    found = asyncio.run(scene())
+    found = asyncio.run(asked(lambda _: AskCalls()))
     assert isinstance(found, CallsFound)
-    assert len(found.calls) == 1
+    assert [one.state for one in found.calls] == ["calling"]
+    assert asyncio.run(asked(EndCall)) == NodeEnded(False)

@@ -89,7 +89,7 @@ class Recording:
         draft = self.draft
         if draft is None:
             draft = self._begin(call)
-        if not draft.answered_ms and not self._is_resumed:
+        if not draft.answered_ms:
             _take_instants(draft, call)
         if call.attempts:
             _take_attempts(draft, call)
