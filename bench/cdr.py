@@ -134,14 +134,15 @@ def fill(url: str, rows: int, months: int) -> None:
 
 def look(cluster: Cluster, url: str) -> None:
     """The question behind GET /v1/cdr?number=..., and others that people ask."""
-    for name, made in (
+    asked: list[tuple[str, Callable[[int], Wanted]]] = [
         ("last 50 of a number", lambda n: Wanted(number=f"+3519{n * 977 % CALLED:08}")),
         ("last 50 of a user", lambda n: Wanted(number=f"agent{n * 977 % CALLERS}@example.com")),
         ("last 50 of a user by the name alone", lambda n: Wanted(number=f"agent{n * 977 % CALLERS}")),
         ("last 50 of a number that never called", lambda n: Wanted(number=f"+4912345{n:05}")),
         ("the newest 50", lambda _: Wanted()),
         ("last 50 failed ones of a gateway", lambda n: Wanted(gateway=f"g{n % 16}", answered=False)),
-    ):
+    ]
+    for name, made in asked:
         cold = measure(cluster, url, made, 5)
         search = RecordSearch(url)
         warm = [timed(search, made(number % 20)) for number in range(ROUNDS)]

@@ -18,7 +18,6 @@ the step that spends time; calls come at random instants.
 
 import argparse
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -235,4 +234,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -29,12 +29,13 @@ class Flushing:
 
 def test_a_call_of_a_gateway_is_shown_without_records_and_its_byes_leave_at_once(tmp_path: Path) -> None:
     carrier = provider("carrier", gateway("g0"))
-    world = Routed(site((carrier,), (Route("+351", provider="carrier"),)), calls=10)
+    of = site((carrier,), (Route("+351", provider="carrier"),))
+    world = Routed(of, calls=10)
     machine = Machine("edge", (), "", "", last_site=str(tmp_path / "site.last"))
     work = CallWork(machine, 0, world.engine, world.policy, {"example.com"}, cast(Driver, Flushing(world)))
 
     async def scene() -> None:
-        work.resume()
+        work.resume(of)
         try:
             caller, callee = world.peer(CALLER), world.peer("192.0.2.20")
             caller.send(dial("+351912345678", "Contact: <sip:alice@192.0.2.10>"))

@@ -1,6 +1,6 @@
 """What limits of domains, sources and callers cost a call, and what a call costs that they refuse.
 
-    python bench/limits.py --calls 3000 --rounds 15
+    python bench/limited_calls.py --calls 3000 --rounds 15
 
 The engine with the policy of a node, in memory; CPU, with the making of messages for calls that go on and
 without it for those that are refused. Rounds of all cases follow each other, and the fastest round of
