@@ -59,7 +59,7 @@ class Found:
         """One entry after the other."""
         if kind == Kind.STANDS:
             self.standing[number] = data
-        elif kind in (Kind.ENDED, Kind.RECORD):
+        elif kind == Kind.ENDED:
             self.standing.pop(number, None)
         elif kind == Kind.RECORD:
             self.records += 1

@@ -98,9 +98,12 @@ def test_an_added_step_is_asked_after_access_and_before_routes_and_bindings() ->
         "Sanity",
         "Access",
         "First",
+        "LimitStep",
         "Registrar",
+        "Records",
         "Closing",
         "TrunkStep",
+        "LedStep",
         "LocationStep",
     ]
     assert policy.decide(invite()) is GONE
