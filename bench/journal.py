@@ -1,8 +1,10 @@
-"""What it costs to keep calls beyond the process: for each call, in a compaction, and at the start.
+"""What it costs to keep calls beyond the process, and their records until the recorder has them: for each
+call, in a pass, for the recorder, and at the start.
 
     python bench/journal.py --standing 50000 --rate 1000 --seconds 10
 
-In memory but for the journal, which is in a file in --folder. Calls have headers of usual lengths.
+In memory but for the journal, which is in --folder. Calls have headers of usual lengths. "The journal
+alone" is given entries that are made already; a keeper makes them of calls.
 The CPU is that of all threads of the process, without that of a loop that only keeps the pace.
 """
 
@@ -12,7 +14,7 @@ import os
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +23,17 @@ from oneproxy.engine.following import Following
 from oneproxy.engine.origin import OwnRequest
 from oneproxy.engine.standing import Standing
 from oneproxy.engine.tables import Tables
+from oneproxy.records.entries import Kind, encode
+from oneproxy.records.journal import Journal
 from oneproxy.records.keeper import Keeper
+from oneproxy.records.reading import read
+from oneproxy.records.segments import NOWHERE
+from oneproxy.records.tail import read as read_tail
 from oneproxy.sip.check import check
 from oneproxy.sip.message import Request, Response, split
 
+STANDS_DATA: Final = b"s" * 500
+RECORD_DATA: Final = b"r" * 600
 NOW: Final = 1_800_000_000.0
 TURN_S: Final = 0.005
 #: What 50 ms bring at a thousand calls a second, and how often that is measured.
@@ -96,9 +105,60 @@ async def lags(is_over: Callable[[], bool]) -> list[float]:
     return taken
 
 
-def size_of(path: Path) -> int:
-    """Octets of a file."""
-    return path.stat().st_size
+class Given:
+    """Who gives the journal calls that come and go: an entry of 500 octets, and a record of 600."""
+
+    def __init__(self) -> None:
+        self.entries_left: list[bytes] = []
+        self.number = 0
+        self.size = 0
+
+    def one_call(self) -> None:
+        """It is answered, and another one is over."""
+        self.number += 1
+        self.entries_left.append(encode(Kind.STANDS, self.number, STANDS_DATA))
+        self.entries_left.append(encode(Kind.RECORD, self.number, RECORD_DATA))
+
+    def changes(self) -> list[bytes]:
+        """As `records.journal.Whole`."""
+        changes, self.entries_left = self.entries_left, []
+        return changes
+
+    def entries(self) -> Iterator[bytes]:
+        """As `records.journal.Whole`."""
+        return iter(())
+
+
+async def measure_journal(folder: Path, rate: int, seconds: float) -> None:
+    """The journal alone."""
+    given = Given()
+    journal = Journal(str(folder), given, read(str(folder)).good)
+    await asyncio.sleep(0.2)
+
+    def one_call() -> None:
+        given.one_call()
+        journal.wake()
+
+    cpu = time.process_time()
+    for _ in range(BATCHES):
+        for _ in range(BATCH):
+            given.one_call()
+        journal._write()
+    cpu = time.process_time() - cpu
+    print(
+        f"the journal alone, in batches of {BATCH}: {cpu / BATCHES / BATCH * 1e6:.2f} us of CPU for a call;"
+    )
+    idle = min([await pace(rate, seconds / 2, lambda: None) for _ in range(2)]) * 2
+    busy = await pace(rate, seconds, one_call)
+    print(f"  at {rate}/s: {(busy - idle) / (rate * seconds) * 1e6:.2f} us, all threads")
+    journal.close()
+    cpu, count, place = time.process_time(), 0, NOWHERE
+    while not (piece := read_tail(str(folder), place, 500)).ended:
+        place = piece.place
+        count += len(piece.records)
+    count += len(piece.records)
+    cpu = time.process_time() - cpu
+    print(f"  the recorder reads {count} records: {cpu / count * 1e6:.2f} us of CPU for each")
 
 
 def hold(_provider: str, _gateway: str, _started_at: float) -> Held:
@@ -122,16 +182,16 @@ async def measure(path: Path, standing: int, rate: int, seconds: float) -> None:
     for call in calls:
         keeper.answered(call, "carrier-a", "gateway-1")
     await asyncio.sleep(0.1)
-    print(f"{standing} calls: {size_of(path) / standing:.0f} octets each")
+    print(f"with a keeper: {standing} calls, {journal.octets / standing:.0f} octets each")
 
     def one_call() -> None:
         # The oldest one ends and begins again: as many stand, and nothing else is measured.
         call = calls.popleft()
         keeper.ended(call)
+        journal.add(encode(Kind.RECORD, 0, RECORD_DATA))
         keeper.answered(call, "carrier-a", "gateway-1")
         calls.append(call)
 
-    journal.floor = 1 << 40
     cpu = time.process_time()
     for _ in range(BATCHES):
         for _ in range(BATCH):
@@ -143,18 +203,19 @@ async def measure(path: Path, standing: int, rate: int, seconds: float) -> None:
     )
 
     idle = min([await pace(rate, seconds / 2, lambda: None) for _ in range(2)]) * 2
-    before = size_of(path)
+    before = journal._shelf.records
     busy = await pace(rate, seconds, one_call)
     count = rate * seconds
     print(f"at {rate}/s: {(busy - idle) / count * 1e6:.2f} us of CPU for a call, all threads;", end=" ")
-    print(f"{(size_of(path) - before) / count:.0f} octets")
+    print(f"{journal._shelf.records - before} records")
 
     cpu = time.process_time()
-    journal._compact()
-    taken = sorted(await lags(lambda: journal._compaction is None))
+    journal._is_unsure = True
+    journal._judge()
+    taken = sorted(await lags(lambda: journal._pass is None))
     cpu = time.process_time() - cpu
     print(
-        f"compaction of {standing}: {cpu * 1e3:.0f} ms of CPU in {len(taken)} turns,"
+        f"pass over {standing}: {cpu * 1e3:.0f} ms of CPU in {len(taken)} turns,"
         f" the longest {taken[-1] * 1e3:.2f} ms, one in a hundred {taken[-len(taken) // 100] * 1e3:.2f} ms"
     )
     keeper.close()
@@ -175,6 +236,7 @@ def main() -> None:
     parser.add_argument("--folder", default=os.getcwd())
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        asyncio.run(measure_journal(Path(folder) / "alone", arguments.rate, arguments.seconds))
         asyncio.run(measure(Path(folder) / "calls", arguments.standing, arguments.rate, arguments.seconds))
 
 
