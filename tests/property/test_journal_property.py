@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from journals import Book, drain
-from oneproxy.records import file, shelf
+from oneproxy.records import file, journal, shelf
 from oneproxy.records.entries import HEADER_OCTETS, Decoder, Entry, Kind, encode
 from oneproxy.records.file import Segment
 from oneproxy.records.journal import RETRY_S
@@ -229,16 +230,15 @@ class Run:
 
     def abandon(self) -> None:
         """What is left of a process that is no more."""
-        journal = self.book.journal
+        left = self.book.journal
         is_full, is_spoilt = self.is_full, self.is_spoilt
         self.is_full = self.is_spoilt = True
-        handles = (journal._writing, journal._going_on, journal._piecing, journal._flushing, journal._retry)
-        for handle in handles:
+        for handle in (left._writing, left._going_on, left._piecing, left._flushing, left._retry):
             if handle is not None:
                 handle.cancel()
-        journal._is_closed = True
-        journal._shelf.close()
-        journal._shelf.end()
+        left._is_closed = True
+        left._shelf.close()
+        left._shelf.end()
         self.is_full, self.is_spoilt = is_full, is_spoilt
 
     def open(self) -> None:
@@ -286,17 +286,16 @@ PREPARE = file.prepare
 async def run(path: Path, taken: list[tuple[object, ...]]) -> None:
     async with Book(path, SEGMENT_OCTETS) as book:
         made = Run(book)
-        file.pwrite = made.pwrite  # type: ignore[assignment]
-        shelf.prepare = made.prepare  # type: ignore[attr-defined]
-        try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(file, "pwrite", made.pwrite)
+            patched.setattr(shelf, "prepare", made.prepare)
+            # So that a few calls take several turns of a pass.
+            patched.setattr(journal, "PIECE", 2)
             for name, *arguments in taken:
                 await getattr(made, str(name))(*arguments)
                 made.check()
             await made.restart()
             assert book.journal.lost == 0
-        finally:
-            file.pwrite = PWRITE
-            shelf.prepare = PREPARE  # type: ignore[attr-defined]
 
 
 @settings(max_examples=200, deadline=None)

@@ -56,6 +56,16 @@ class Reader:
             self._next += len(octets)
             yield decoder.feed(octets)
 
+    def has_more(self) -> bool:
+        """Whether anything is written behind where it seems to be over, as where a machine that lost power
+        kept a later page of it and an earlier one not."""
+        at = self.at
+        while octets := os.pread(self._fd, _PIECE, at):
+            if octets.count(0) != len(octets):
+                return True
+            at += len(octets)
+        return False
+
     def pass_over(self) -> bool:
         """Go on behind the entry that is at fault; False where it can't be told where that ends."""
         return self._decoder.pass_over()

@@ -130,12 +130,12 @@ def _read_segment(folder: str, number: int, found: Found) -> int:
             for piece in reader.pieces():
                 for entry in piece:
                     found.take(*entry)
-            if reader.fault is not None:
+            if reader.fault is not None or reader.has_more():
                 log.warning(
                     "end of the journal left out",
                     file=path_of(folder, number),
                     octets=reader.at,
-                    reason=reader.fault.value,
+                    reason="corrupt",
                 )
             return reader.at
     except OSError as error:

@@ -100,14 +100,14 @@ def _read_segment(folder: str, at: Place, is_closed: bool, work: int, most: int,
                 if place - at.octets >= work:
                     piece.place = Place(segment, place)
                     return False
-            if reader.fault is None or not is_closed:
+            if not is_closed or (reader.fault is None and not reader.has_more()):
                 break
-            is_passed = reader.pass_over()
+            is_passed = reader.fault is not None and reader.pass_over()
             log.error(
                 "part of the journal passed over",
                 file=path_of(folder, segment),
                 octets=place,
-                reason=reader.fault or "corrupt",
+                reason="corrupt",
                 rest=not is_passed,
             )
             if not is_passed:

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from journals import Book, drain, segment, write
-from oneproxy.records import file, shelf
+from oneproxy.records import file, journal, shelf
 from oneproxy.records.entries import Kind, encode
 from oneproxy.records.file import Segment
 from oneproxy.records.journal import DROP_OLDEST, EVERY_S, FLUSH_S, PIECE, REFUSE_CALLS, RETRY_S
@@ -499,6 +499,67 @@ def test_a_write_that_fails_in_the_middle_ends_the_segment_and_goes_on_in_the_ne
     with capture_logs() as logged:
         play(path, scene)
     assert [one["event"] for one in logged] == ["journal in trouble"]
+
+
+def test_what_was_read_of_a_write_that_failed_in_the_middle_is_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "calls"
+
+    async def scene(book: Book) -> None:
+        await book.settled()
+        present = book.journal._shelf.present
+        assert present is not None
+        ours, left = present.fd, [150]
+
+        def fails(fd: int, data: bytes, at: int) -> int:
+            if fd == ours and left:
+                return os.pwrite(fd, data[: left.pop()], at)
+            raise NO_SPACE
+
+        monkeypatch.setattr(file, "pwrite", fails)
+        for number in range(4):
+            book.record(0, b"%d" % number * 60)
+        await book.written()
+        stored, place = drain(path)
+        assert stored == book.records[:1]
+        monkeypatch.setattr(file, "pwrite", os.pwrite)
+        pass_time(RETRY_S)
+        await until(lambda: book.journal.is_kept)
+        await book.settled()
+        assert stored + drain(path, place)[0] == book.records
+
+    with capture_logs():
+        play(path, scene)
+
+
+def test_a_start_reads_from_where_a_pass_began_only_when_that_is_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "PIECE", 2)
+
+    async def scene(book: Book) -> None:
+        for number in range(40):
+            book.begin(b"%d" % number)
+        await put(book, 60)
+        await book.settled()
+        present = book.journal._shelf.present
+        assert present is not None
+        while present.room - present.octets > 300:
+            await put(book, 1)
+        await book.settled()
+        before = len(book.segments())
+        book.journal._is_unsure = True
+        book.journal._judge()
+        await put(book, 3)
+        assert len(book.segments()) == before + 1
+        assert book.journal._pass is not None
+        assert book.read() == book.stands
+        await book.settled()
+        assert book.read() == book.stands
+
+    with capture_logs():
+        play(tmp_path / "calls", scene)
 
 
 def test_what_can_not_be_opened_is_tried_again(tmp_path: Path) -> None:

@@ -62,9 +62,10 @@ def test_segments_are_read_from_the_one_that_the_last_names(tmp_path: Path) -> N
 
 
 def test_a_torn_end_is_left_out_and_said(tmp_path: Path) -> None:
-    for number, rest in enumerate((b"", bytes(100))):
+    torn = ENTRIES[1][:-1]
+    for number, rest in enumerate((torn, torn + bytes(100), bytes(100) + ENTRIES[1])):
         folder = tmp_path / str(number)
-        path = write(folder, 1, WHOLE + ENTRIES[1][:-1] + rest)
+        path = write(folder, 1, WHOLE + rest)
         with capture_logs() as logged:
             found = read(str(folder))
         assert (found.standing, found.good.octets) == (STANDING, len(WHOLE))
