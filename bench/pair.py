@@ -47,13 +47,14 @@ class Pair:
         self._number = 0
 
     def run(self, seconds: float, rate: float, callee: str, asks: list[str], every_s: float) -> None:
-        """Place calls at random instants, `rate` a second, and wait for 5 s at most for their ends."""
+        """Place calls at random instants, `rate` a second, and wait for their ends, or for 10 s more."""
+        patience_s = seconds + every_s * (len(asks) + 1) + 10
         selector = selectors.DefaultSelector()
         for one in (self.caller, self.callee):
             selector.register(one, selectors.EVENT_READ)
         start = time.monotonic()
         next_call = start
-        while (now := time.monotonic()) < start + seconds or (self._calls and now < start + seconds + 5):
+        while (now := time.monotonic()) < start + seconds or (self._calls and now < start + patience_s):
             if next_call <= now < start + seconds:
                 self._number += 1
                 self._invite(Call(self._number, callee, list(asks), every_s))
