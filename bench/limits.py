@@ -16,6 +16,8 @@ from collections.abc import Callable
 import structlog
 from parts import IN_DIALOG, INVITE, Node, call, expect, wire
 
+from oneproxy.congestion.step import Parties
+from oneproxy.engine.decisions import Ask
 from oneproxy.site.model import Congestion, Limit
 
 #: Five that one call is under.
@@ -74,13 +76,24 @@ def refusals(node: Node, count: int) -> float:
 CASES: dict[str, tuple[tuple[Limit, ...], int, Callable[[Node, int], float]]] = {
     "a call without limits": ((), 0, calls),
     "with max_calls of the node": ((), 1_000_000, calls),
-    "with five limits, calls": (FIVE, 0, calls),
-    "with five limits, max_calls": (at_once(FIVE), 0, calls),
+    "with five, a password proved": (FIVE, 0, calls),
+    "with five, caller by From": (FIVE, 0, calls),
+    "with five max_calls, proved": (at_once(FIVE), 0, calls),
     "refused by the node": ((), 1, refusals),
     "refused by source": ((Limit(source="192.0.2.0/24", calls=1, period_s=3600.0),), 0, refusals),
     "refused by each source": ((Limit(source="*", calls=1, period_s=3600.0),), 0, refusals),
     "refused by caller": ((Limit(caller="*", calls=1, period_s=3600.0),), 0, refusals),
 }
+
+
+class Proved:
+    """Says of each caller that he has proved to be alice, as access control does after a password."""
+
+    def __init__(self, of: Parties) -> None:
+        self.called = of.called
+
+    def caller(self, _ask: Ask) -> tuple[str, str]:
+        return "alice@example.com", "example.com"
 
 
 def made(name: str) -> Node:
@@ -91,6 +104,8 @@ def made(name: str) -> Node:
         calls=int(by_node), period_s=3600.0, max_calls=0 if by_node else max_calls, limit=limits
     )
     node = Node((), congestion=congestion)
+    if "proved" in name:
+        node.limit_step.parties = Proved(node.limit_step.parties)
     node.register()
     call(node)
     work(node, 10)

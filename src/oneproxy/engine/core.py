@@ -251,6 +251,9 @@ class Engine:
             self._refusals.malformed(now, key, back, request, fault)
         elif method == "CANCEL":
             self._cancel(now, key, back, request)
+        elif method == "INVITE" and self.gate.repeated.knows(now, key):
+            self.counters.retransmissions += 1
+            self._refusals.answer(key, back, request, self.gate.reply_again())
         else:
             self._route(now, flow, key, back, natted, request)
 
@@ -295,6 +298,7 @@ class Engine:
             and passed == NO_ROUTE
             and self.gate.refuses(now, flow, request, uri)
         ):
+            self.gate.repeated.note(now, key)
             self._refusals.answer(key, back, request, self.gate.reply(now))
         elif ("via" in request.again or "," in request.values[request.first["via"]]) and self._is_loop(
             flow, request
@@ -333,6 +337,8 @@ class Engine:
         decision = self._policy.decide(ask)
         if decision.__class__ is Reply and decision.stateless:
             self.trust.note(ask, decision)
+            if decision.status == 503:
+                self.gate.repeated.note(now, key)
             tag = to_tag(key)
             data = respond(ask.request, decision.status, decision.reason, tag, decision.headers)
             self.out.append((back, data))

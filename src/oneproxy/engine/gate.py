@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from oneproxy.engine.decisions import Hold, Reply
 from oneproxy.engine.inbound import usual_key
+from oneproxy.engine.repeated import Repeated
 from oneproxy.engine.server import to_tag
 from oneproxy.engine.urgent import is_to, may_be_to, says_so
 
@@ -78,6 +79,7 @@ class Gate:
         "_trust",
         "emergency",
         "limit",
+        "repeated",
         "retry_after_s",
         "shut_until",
         "sources",
@@ -93,6 +95,7 @@ class Gate:
         #: What had no room, as of the last `is_shut` that said so.
         self._full: Limit | Hold | None = None
         self.shut_until = 0.0
+        self.repeated = Repeated()
         self.retry_after_s = (5, 15)
         self.emergency: frozenset[str] = frozenset()
 
@@ -136,6 +139,10 @@ class Gate:
             self._full = hold
         return Reply(503, "Service Unavailable", (self._retry_after(now),))
 
+    def reply_again(self) -> Reply:
+        """The refusal of one that is repeated."""
+        return Reply(503, "Service Unavailable", (self._draw(),))
+
     def refuse(self, now: float, data: bytes, flow: "Flow", known: Container[str]) -> bytes | None:
         """The 503 for the octets of a new INVITE; None where they have to be read as a message.
 
@@ -167,6 +174,7 @@ class Gate:
                 return None
         if to_line < 0:
             return None
+        self.repeated.note(now, key)
         copied[to_line] = f"{copied[to_line].rstrip(' ')};tag={to_tag(key)}"
         return "\r\n".join(
             ["SIP/2.0 503 Service Unavailable", *copied, self._retry_after(now), "Content-Length: 0\r\n\r\n"]
@@ -190,6 +198,9 @@ class Gate:
         if full is not None:
             self._counters.refused[full.cause] += 1
             full.refused(now)
+        return self._draw()
+
+    def _draw(self) -> str:
         least, most = self.retry_after_s
         return f"Retry-After: {self._random.randint(least, most)}"
 
