@@ -156,8 +156,8 @@ class Node:
         mark, own = DialogMark(b"k" * 32), Own([listener], frozenset({DOMAIN}))
         self._engine = Engine(self.now, "bench", [listener], flows, policy, mark, own, 1_000_000)
         if isinstance(policy, Order):
-            limits = next(step.limits for step in policy.steps if isinstance(step, LimitStep))
-            CongestionWork(self._engine, site, limits)
+            self.limit_step = next(step for step in policy.steps if isinstance(step, LimitStep))
+            CongestionWork(self._engine, site, self.limit_step.limits)
 
     def _save(self, change: Change, done: Callable[[Fate], None]) -> bool:
         self._saving.append(done)

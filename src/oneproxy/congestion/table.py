@@ -15,7 +15,7 @@ from oneproxy.congestion.count import Bound, Count
 CAPACITY: Final = 100_000
 #: How many are looked at for each new one, and where there is no room.
 _LOOKS: Final = 2
-_LOOKS_WHEN_FULL: Final = 16
+_LOOKS_WHEN_FULL: Final = 8
 
 
 class Table:

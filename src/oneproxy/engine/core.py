@@ -259,6 +259,9 @@ class Engine:
             self._refusals.malformed(now, key, back, request, fault)
         elif method == "CANCEL":
             self._cancel(now, key, back, request)
+        elif method == "INVITE" and self.gate.repeated.knows(now, key):
+            self.counters.retransmissions += 1
+            self._refusals.answer(key, back, request, self.gate.reply_again())
         else:
             self._route(now, flow, key, back, natted, request)
 
@@ -340,6 +343,8 @@ class Engine:
         decision = self._policy.decide(ask)
         if decision.__class__ is Reply and decision.stateless:
             self.trust.note(ask, decision)
+            if decision.status == 503:
+                self.gate.repeated.note(now, key)
             tag = to_tag(key)
             data = respond(ask.request, decision.status, decision.reason, tag, decision.headers)
             self.out.append((back, data))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from oneproxy.engine.decisions import Hold, Reply
 from oneproxy.engine.inbound import usual_key
+from oneproxy.engine.repeated import Repeated
 from oneproxy.engine.server import to_tag
 from oneproxy.engine.shedding import CALL, CODES, Shedding
 from oneproxy.engine.urgent import NAMESPACES, is_to, may_be_to, says_so
@@ -88,6 +89,7 @@ class Gate:
         "emergency",
         "limit",
         "priority",
+        "repeated",
         "retry_after_s",
         "shedding",
         "shut_until",
@@ -104,6 +106,7 @@ class Gate:
         #: What had no room, as of the last `is_shut` that said so.
         self._full: Limit | Hold | None = None
         self.shut_until = 0.0
+        self.repeated = Repeated()
         self.retry_after_s = (5, 15)
         self.emergency: frozenset[str] = frozenset()
         self.priority: frozenset[str] = NAMESPACES
@@ -184,6 +187,7 @@ class Gate:
         """
         is_call = request.method == "INVITE"
         if is_call and now < self.shut_until and self.refuses(now, flow, request, uri):
+            self.repeated.note(now, key)
             return self.reply(now)
         shedding = self.shedding
         # What says that it is of a dialog is never refused for want of time.
@@ -194,6 +198,10 @@ class Gate:
         else:
             code = shedding.refusal_of(now, key, request)
         return self.reply(now, code=code) if code and not self.spares(flow, request, uri) else None
+
+    def reply_again(self) -> Reply:
+        """The refusal of one that is repeated."""
+        return Reply(503, "Service Unavailable", (self._draw(),))
 
     def refuse(self, now: float, data: bytes, flow: "Flow", known: Container[str]) -> bytes | None:
         """The 503 for the octets of a new INVITE; None where it is let in or has to be read as a message.
@@ -234,6 +242,7 @@ class Gate:
                 return None
         if to_line < 0:
             return None
+        self.repeated.note(now, key)
         copied[to_line] = f"{copied[to_line].rstrip(' ')};tag={to_tag(key)}"
         return "\r\n".join(
             [
@@ -265,6 +274,9 @@ class Gate:
         elif full is not None:
             self._counters.refused[full.cause] += 1
             full.refused(now)
+        return self._draw()
+
+    def _draw(self) -> str:
         least, most = self.retry_after_s
         return f"Retry-After: {self._random.randint(least, most)}"
 
