@@ -5,6 +5,7 @@ from math import inf
 import pytest
 
 from oneproxy.access.sources import source_of
+from oneproxy.congestion import sources as congestion_sources
 from oneproxy.congestion.limits import Limits
 from oneproxy.congestion.sources import Sources
 from oneproxy.engine.decisions import Hold
@@ -52,6 +53,14 @@ def test_a_call_is_counted_by_every_network_that_it_comes_from(host: str, keys: 
     )
     for _ in range(2):
         assert sorted(hold.key for hold in holds(made, host)) == keys
+
+
+def test_no_more_hosts_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(congestion_sources, "_REMEMBERED", 5)
+    made = sources(Limit(source="10.0.0.0/8", calls=1))
+    for number in range(100):
+        assert len(holds(made, f"10.0.0.{number}")) == 1
+        assert len(made._known) <= 5
 
 
 def test_all_of_ipv6_is_none_of_ipv4() -> None:
