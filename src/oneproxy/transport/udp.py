@@ -184,6 +184,7 @@ class UdpListener(Listener):
         waits = self._waits
         most = BATCH
         if waits is not None and now >= waits.due_at:
+            waits.on_error = self._read_errors
             found = waits.look(now)
             if found is not None:
                 if found[0] >= BUSY_S:
