@@ -122,11 +122,15 @@ class Shelf:
         """Go on where the process before this one ended. It waits for the disk."""
         drained = load_drained(self._folder)
         for number in good.spares:
-            if number > max(good.number, drained.segment):
-                self._adopt(number)
-            else:
-                with suppress(OSError):
-                    os.unlink(path_of(self._folder, number))
+            # From one on that was still being made, all are made anew, by the same numbers: whoever
+            # reads the journal takes a number that is left out for a segment that is lost.
+            is_ahead = max(good.number, drained.segment) < number < self._next
+            if is_ahead and self._adopt(number):
+                continue
+            if is_ahead:
+                self._next = number
+            with suppress(OSError):
+                os.unlink(path_of(self._folder, number))
         try:
             if good.number:
                 self._resume(good)
@@ -139,15 +143,17 @@ class Shelf:
         self.want()
         self._look_soon()
 
-    def _adopt(self, number: int) -> None:
-        """Have a segment that was made by the process before this one for a spare."""
-        with suppress(OSError):
+    def _adopt(self, number: int) -> bool:
+        """Have a segment that the process before this one made for a spare; False: it has not the room."""
+        try:
             spare = resume(self._folder, number, 0, 0, self.room)
-            if spare.room >= self.room:
-                self._spares.append(spare)
-                return
+        except OSError:
+            return False
+        if spare.room < self.room:
             os.close(spare.fd)
-            os.unlink(path_of(self._folder, number))
+            return False
+        self._spares.append(spare)
+        return True
 
     def _resume(self, good: Good) -> None:
         drained = load_drained(self._folder)

@@ -184,8 +184,11 @@ class UdpListener(Listener):
         waits = self._waits
         most = BATCH
         if waits is not None and now >= waits.due_at:
-            waits.on_error = self._read_errors
-            found = waits.look(now)
+            found = None
+            try:
+                found = waits.look(now)
+            except OSError:
+                self._read_errors()
             if found is not None:
                 if found[0] >= BUSY_S:
                     most = SHORT_BATCH

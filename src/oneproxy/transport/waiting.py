@@ -52,7 +52,6 @@ class Waits:
         "_steady",
         "_wall",
         "due_at",
-        "on_error",
     )
 
     def __init__(
@@ -72,22 +71,17 @@ class Waits:
         self._since = 0.0
         #: When the next look is due, by the time that `look` is told.
         self.due_at = 0.0
-        #: Told that the socket has an error of a datagram that was sent earlier.
-        self.on_error: Callable[[], None] = _nothing
 
     def look(self, now: float) -> tuple[float, int] | None:
         """How long the oldest datagram has waited, in seconds, and how many were dropped since the last look.
 
-        None where nobody knows. now: seconds, by which looks are due.
+        None where nobody knows. now: seconds, by which looks are due. Raises OSError, which is of a datagram
+        that was sent earlier: the look has taken it from the socket, and nobody else hears of it.
         """
         self.due_at = now + _EVERY_S
         try:
             _, ancillary, _, _ = self._socket.recvmsg_into(self._buffer, _ANCILLARY, socket.MSG_PEEK)
         except BlockingIOError:
-            return None
-        except OSError:
-            # An error of what was sent: by looking it is taken, and nobody else hears that there is one.
-            self.on_error()
             return None
         waited_s = self.waited_s(_stamp(ancillary))
         if waited_s is None:
@@ -121,10 +115,6 @@ class Waits:
         fresh = (total - self._dropped) % 2**32
         self._dropped = total
         return fresh
-
-
-def _nothing() -> None:
-    """Nobody reads errors."""
 
 
 def stamped(sock: socket.socket) -> Waits | None:

@@ -16,7 +16,7 @@ from oneproxy.records import file, journal, shelf
 from oneproxy.records.entries import Kind, encode
 from oneproxy.records.file import Segment
 from oneproxy.records.journal import DROP_OLDEST, EVERY_S, FLUSH_S, PIECE, REFUSE_CALLS, RETRY_S
-from oneproxy.records.segments import Place, numbers, store_drained
+from oneproxy.records.segments import Place, numbers, path_of, store_drained
 from oneproxy.records.shelf import LOOK_S
 from waiting import pass_time, until
 
@@ -722,3 +722,35 @@ def test_segments_made_in_advance_are_used_by_the_next_process_too(tmp_path: Pat
     play(path, first)
     with capture_logs():
         play(path, second)
+
+
+@pytest.mark.parametrize("torn", [[(2, 0)], [(2, 100), (3, SMALL)]])
+def test_a_segment_that_was_being_made_when_the_process_died_leaves_no_gap(
+    tmp_path: Path, torn: list[tuple[int, int]]
+) -> None:
+    """A gap would be told as segments that are lost. torn: their numbers, and the octets that they had."""
+    path = tmp_path / "calls"
+
+    async def first(book: Book) -> None:
+        book.begin(b"one")
+        book.record(0, b"first")
+        await book.written()
+
+    async def second(book: Book) -> None:
+        book.records.append(b"first")
+        while len(book.segments()) < 4:
+            await put(book, 1)
+            await book.settled()
+        assert book.segments() == [1, 2, 3, 4]
+        assert book.drained() == book.records
+        assert book.read() == {1: b"one"}
+
+    play(path, first)
+    for spare in numbers(str(path))[1:]:
+        Path(path_of(str(path), spare)).unlink()
+    for number, octets in torn:
+        write(path, number, bytes(octets))
+    with capture_logs() as logged:
+        play(path, second)
+        assert drain(path)[0][0] == b"first"
+    assert [one["event"] for one in logged] == []

@@ -10,7 +10,8 @@ import pytest
 
 from oneproxy.transport.udp import BATCH, SHORT_BATCH, UdpListener
 from oneproxy.transport.waiting import BUSY_S, Lag, Waits, stamped
-from wires import ScriptedWire
+from ports import free_port
+from wires import ScriptedWire, in_loop, message
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux stamps datagrams")
 
@@ -151,6 +152,28 @@ def test_where_nothing_waits_a_batch_is_whole_and_looked_at_now_and_then() -> No
         assert [waited_s for _, waited_s, _ in waiting.told] == [0.0, 0.0]
     finally:
         waiting.listener.close()
+
+
+@pytest.mark.parametrize("uv", [False, True])
+def test_a_look_that_finds_an_error_of_what_was_sent_leaves_nobody_deaf(uv: bool) -> None:
+    """It takes the error from the socket: who does not read it then hears nothing any more."""
+
+    async def play() -> None:
+        wire = ScriptedWire()
+        one = UdpListener("127.0.0.1", 0, "", 0)
+        assert one._waits is not None
+        one.start(wire)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            for number in range(3):
+                one._waits.due_at = 0.0
+                one.flow("127.0.0.1", free_port("127.0.0.1")).send(message())
+                await wire.until(lambda number=number: len(wire.not_delivered) == number + 1)  # type: ignore[misc]
+                assert one._waits.due_at > 0.0
+                peer.sendto(b"still there", ("127.0.0.1", one.port))
+                await wire.until(lambda number=number: len(wire.came) == number + 1)  # type: ignore[misc]
+        one.close()
+
+    in_loop(play, uv)
 
 
 class ScriptedLoop:
