@@ -13,13 +13,13 @@ from oneproxy.admin.app import make_app
 from oneproxy.admin.asking import Desk, RecorderAwayError
 from oneproxy.admin.office import Office
 from oneproxy.admin.tokens import Tokens
+from oneproxy.ipc.call_records import FindRecords, RecordsFound
 from oneproxy.ipc.calls import AskCalls, CallEnded, CallFound, CallsFound, EndCall
 from oneproxy.ipc.desk import (
     PAGE,
     AskExplain,
     AskGateways,
     AskHealth,
-    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
@@ -29,13 +29,10 @@ from oneproxy.ipc.desk import (
     Differences,
     DifferencesFound,
     Explained,
-    FindRecords,
     Found,
     GatewaysFound,
     HealthFound,
     LiftBan,
-    LimitFound,
-    LimitsFound,
     ListBans,
     Look,
     Looked,
@@ -43,7 +40,6 @@ from oneproxy.ipc.desk import (
     NodeHealth,
     ProviderFound,
     Question,
-    RecordsFound,
     Refused,
     Rows,
     RowsFound,
@@ -57,6 +53,7 @@ from oneproxy.ipc.desk import (
     Write,
     Written,
 )
+from oneproxy.ipc.limits import AskLimits, LimitFound, LimitsFound
 from oneproxy.records.record import Record
 from oneproxy.registrar.bindings import Binding, static_binding
 from oneproxy.site.difference import Difference, carry_out, differences

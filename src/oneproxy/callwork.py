@@ -2,12 +2,13 @@
 shows people those that are on."""
 
 import time
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from oneproxy.call_views import LiveCalls
 from oneproxy.engine.call import Call
 from oneproxy.engine.core import Engine
+from oneproxy.engine.decisions import Hold
 from oneproxy.ipc.calls import AskCalls, CallsFound, EndCall, NodeEnded
 from oneproxy.policy.order import Order
 from oneproxy.records.keeper import Keeper
@@ -19,7 +20,10 @@ from oneproxy.trunks.step import TrunkStep
 
 
 class CallWork:
-    """The journal of one engine's calls. index: of the node on this machine. served: the domains."""
+    """The journal of one engine's calls.
+
+    index: of the node on this machine. served: the domains. hold_again: as of `congestion.limits.Limits`.
+    """
 
     def __init__(
         self,
@@ -29,6 +33,7 @@ class CallWork:
         policy: Order,
         served: Container[str],
         driver: Driver,
+        hold_again: Callable[[str, float], Hold | None],
     ) -> None:
         self._driver = driver
         self._engine = engine
@@ -37,6 +42,7 @@ class CallWork:
         node = f"{machine.name}-{index}"
         self._keeper = Keeper(journal, self._following.standing, node, served, self._shift)
         self._following.keeper = self._keeper
+        self._following.hold_again = hold_again
         self._live = LiveCalls(
             self._following, self._end, self._keeper.party_of, served, driver.now, self._shift
         )
@@ -48,7 +54,7 @@ class CallWork:
 
     @property
     def lost(self) -> int:
-        """Entries of the journal that could not be written."""
+        """Records that are in no journal."""
         return self._keeper.lost
 
     def take(self, site: Site) -> None:

@@ -114,11 +114,11 @@ def cdr(
 
 def _records(config: Any, wanted: Wanted, most: int) -> Iterator[Record]:
     """The newest, as many as are asked for, page by page."""
-    from oneproxy.ipc.desk import PAGE, FindRecords, RecordsFound
+    from oneproxy.ipc.call_records import MOST_RECORDS, FindRecords, RecordsFound
 
     place = None
     while most > 0:
-        found = ask(config, FindRecords(wanted, place, min(most, PAGE)))
+        found = ask(config, FindRecords(wanted, place, min(most, MOST_RECORDS)))
         if not isinstance(found, RecordsFound):
             fail(f"the answer was {type(found).__name__}; is it the same version that runs?")
         yield from found.records

@@ -19,7 +19,7 @@ from oneproxy.engine.core import Engine
 from oneproxy.engine.decisions import Ask
 from oneproxy.engine.flow import Flow
 from oneproxy.engine.holds import dialled
-from oneproxy.ipc.desk import LimitsFound
+from oneproxy.ipc.limits import LimitsFound
 from oneproxy.limit_views import limits_found
 from oneproxy.site.model import Site
 from oneproxy.transport.alarm import Alarm

@@ -18,6 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from oneproxy.deskwork import DATABASE, DeskWork, Reading, SearchWork
+from oneproxy.ipc.call_records import FindRecords, RecordsHealth
 from oneproxy.ipc.calls import MOST_CALLS, AskCalls, CallEnded, CallFound, CallsFound, EndCall, NodeEnded
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
@@ -26,21 +27,17 @@ from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
     AskHealth,
-    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
     Bind,
     BindingsFound,
     Explained,
-    FindRecords,
     Found,
     GatewaysFound,
     HealthFound,
     Inquiry,
     LiftBan,
-    LimitFound,
-    LimitsFound,
     ListBans,
     Look,
     Looked,
@@ -52,7 +49,6 @@ from oneproxy.ipc.desk import (
     ProviderFound,
     Query,
     Question,
-    RecordsHealth,
     Refused,
     Report,
     Stage,
@@ -62,6 +58,7 @@ from oneproxy.ipc.desk import (
     Write,
     Written,
 )
+from oneproxy.ipc.limits import AskLimits, LimitFound, LimitsFound
 from oneproxy.ipc.peer import Peer
 from oneproxy.ipc.stream import encode
 from oneproxy.registrar.bindings import Change, meaning, static_binding

@@ -10,19 +10,17 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from oneproxy.ipc.call_records import MAX_RECORDS_OCTETS, MOST_RECORDS, FindRecords, RecordsFound
 from oneproxy.ipc.desk import (
-    MAX_RECORDS_OCTETS,
     PAGE,
     Bindings,
     BindingsFound,
     Differences,
     DifferencesFound,
-    FindRecords,
     Found,
     Look,
     Looked,
     LookUp,
-    RecordsFound,
     Refused,
     Rows,
     RowsFound,
@@ -159,7 +157,7 @@ class SearchWork:
 
     def find(self, question: FindRecords) -> Found:
         """The records that are wanted, as many as fit into an answer."""
-        rows = max(1, min(question.most, PAGE))
+        rows = max(1, min(question.most, MOST_RECORDS))
         try:
             records = self._search.find(question.wanted, question.after, rows)
         except SlowError as error:

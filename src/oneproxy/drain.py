@@ -21,7 +21,7 @@ import msgspec
 import structlog
 
 from oneproxy import logs
-from oneproxy.ipc.desk import RecordsHealth
+from oneproxy.ipc.call_records import RecordsHealth
 from oneproxy.records import tail
 from oneproxy.records.record import decode_record
 from oneproxy.site.entries import part

@@ -17,20 +17,19 @@ from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
     AskHealth,
-    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
     GatewaysFound,
     Inquiry,
     LiftBan,
-    LimitsFound,
     ListBans,
     NodeExplained,
     NodeHealth,
     NodeQuestion,
     Report,
 )
+from oneproxy.ipc.limits import AskLimits, LimitsFound
 from oneproxy.policy.explaining import Explainer, Question, make_ask
 from oneproxy.policy.live import on_wire
 from oneproxy.policy.order import Order

@@ -13,7 +13,7 @@ from oneproxy.congestion.count import PROVIDER, Count
 from oneproxy.congestion.limit import CallLimit
 from oneproxy.congestion.limits import Limits
 from oneproxy.congestion.table import Table
-from oneproxy.ipc.desk import MAX_LIMITS, LimitFound, LimitsFound, ShareFound
+from oneproxy.ipc.limits import MAX_LIMITS, LimitFound, LimitsFound, ShareFound
 
 #: Of those that each has for himself so many are shown.
 BUSIEST: Final = 10

@@ -31,7 +31,13 @@ from oneproxy.gateway_views import view_of
 from oneproxy.inquiries import Inquiries, explain_to_people
 from oneproxy.ipc import child
 from oneproxy.ipc.calls import AskCalls, CallsFound, EndCall, NodeEnded
-from oneproxy.ipc.desk import AskExplain, GatewaysFound, LimitsFound, NodeExplained, NodeHealth
+from oneproxy.ipc.desk import (
+    AskExplain,
+    GatewaysFound,
+    NodeExplained,
+    NodeHealth,
+)
+from oneproxy.ipc.limits import LimitsFound
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.messages import Follow, SitePart, SiteVersion, Start
 from oneproxy.listening import (
@@ -227,11 +233,17 @@ class Node:
             self._machine.calls * TRANSACTIONS_PER_CALL,
             self._machine.calls,
         )
-        engine.on_malformed = self._note_malformed
+        engine.refusals.on_malformed = self._note_malformed
         engine.trust.on_refused = self._note_refused
         limits = next(step.limits for step in self._policy.steps if isinstance(step, LimitStep))
         self._calls = CallWork(
-            self._machine, self._index, engine, self._policy, self._live.domains, self._driver
+            self._machine,
+            self._index,
+            engine,
+            self._policy,
+            self._live.domains,
+            self._driver,
+            limits.hold_again,
         )
         self._congestion = CongestionWork(engine, self._live.site, limits, self._calls.has_no_room)
         for step in self._policy.steps:

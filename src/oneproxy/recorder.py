@@ -109,9 +109,8 @@ class Recorder:
         self._paused = False
         #: Commits groups without the thread, where the database can do that and all is well.
         self.direct: Aside | None = None
-        #: Answers the admin process, where there is one, and commands.
+        #: Answers the admin process and commands; puts call records into the database, once that is open.
         self.desk: Desk | None = None
-        #: Puts call records into the database, once that is open.
         self.drain: Drain | None = None
 
     def protocol(self) -> asyncio.Protocol:
@@ -397,8 +396,8 @@ async def _beside(recorder: Recorder, begun: Begun) -> None:
             recorder.direct = direct = Direct(work.proxy)
             group.create_task(direct.keep())
         recorder.drain = drain = begin_drain(begun.start.machine)
-        if recorder.desk is not None:
-            recorder.desk.records = drain.health
+        assert recorder.desk is not None
+        recorder.desk.records = drain.health
         group.create_task(drain.follow(recorder.feed))
 
 

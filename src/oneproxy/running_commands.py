@@ -20,7 +20,14 @@ from oneproxy.site_commands import print_table, read_or_exit
 
 if TYPE_CHECKING:
     from oneproxy.ipc.calls import CallFound, CallsFound
-    from oneproxy.ipc.desk import Found, GatewayFound, LimitFound, NodeExplained, ProviderFound, Question
+    from oneproxy.ipc.desk import (
+        Found,
+        GatewayFound,
+        NodeExplained,
+        ProviderFound,
+        Question,
+    )
+    from oneproxy.ipc.limits import LimitFound
 
 Config = Annotated[
     Path | None,
@@ -90,7 +97,7 @@ def gateways(config: Config = None, as_json: Json = False) -> None:
 def limits(config: Config = None, as_json: Json = False) -> None:
     """Show how full each limit of calls is, and whom it has refused how often."""
     from oneproxy.admin.documents import limits_told
-    from oneproxy.ipc.desk import AskLimits, LimitsFound
+    from oneproxy.ipc.limits import AskLimits, LimitsFound
 
     found = ask(config, AskLimits())
     if not isinstance(found, LimitsFound):

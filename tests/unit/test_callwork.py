@@ -32,7 +32,15 @@ def test_a_call_of_a_gateway_is_shown_without_records_and_its_byes_leave_at_once
     of = site((carrier,), (Route("+351", provider="carrier"),))
     world = Routed(of, calls=10)
     machine = Machine("edge", (), "", "", last_site=str(tmp_path / "site.last"))
-    work = CallWork(machine, 0, world.engine, world.policy, {"example.com"}, cast(Driver, Flushing(world)))
+    work = CallWork(
+        machine,
+        0,
+        world.engine,
+        world.policy,
+        {"example.com"},
+        cast(Driver, Flushing(world)),
+        lambda *_: None,
+    )
 
     async def scene() -> None:
         work.resume(of)

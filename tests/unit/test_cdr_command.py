@@ -10,7 +10,14 @@ from typer.testing import CliRunner
 
 from oneproxy import cli, site_commands
 from oneproxy.ipc import asking
-from oneproxy.ipc.desk import PAGE, BansFound, FindRecords, Found, Question, RecordsFound, Refused
+from oneproxy.ipc.call_records import FindRecords, RecordsFound
+from oneproxy.ipc.desk import (
+    PAGE,
+    BansFound,
+    Found,
+    Question,
+    Refused,
+)
 from oneproxy.ipc.running import Notice
 from oneproxy.records.record import Attempt, Record
 from oneproxy.records.wanted import Wanted

@@ -19,6 +19,7 @@ from oneproxy.desk import Desk, _fate
 from oneproxy.deskwork import DATABASE, DeskWork, Reading, SearchWork
 from oneproxy.ipc import messages
 from oneproxy.ipc.asking import ask_once
+from oneproxy.ipc.call_records import FindRecords, RecordsFound, RecordsHealth
 from oneproxy.ipc.calls import AskCalls, CallEnded, CallFound, CallsFound, EndCall, NodeEnded
 from oneproxy.ipc.desk import (
     MAX_DIFFERING,
@@ -26,7 +27,6 @@ from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
     AskHealth,
-    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
@@ -36,14 +36,11 @@ from oneproxy.ipc.desk import (
     Differences,
     DifferencesFound,
     Explained,
-    FindRecords,
     Found,
     GatewaysFound,
     HealthFound,
     Inquiry,
     LiftBan,
-    LimitFound,
-    LimitsFound,
     ListBans,
     Look,
     Looked,
@@ -52,8 +49,6 @@ from oneproxy.ipc.desk import (
     NodeHealth,
     ProviderFound,
     Query,
-    RecordsFound,
-    RecordsHealth,
     Refused,
     Report,
     Rows,
@@ -69,6 +64,7 @@ from oneproxy.ipc.desk import (
     Written,
 )
 from oneproxy.ipc.endpoint import connect, listen
+from oneproxy.ipc.limits import AskLimits, LimitFound, LimitsFound
 from oneproxy.ipc.link import Link
 from oneproxy.ipc.running import asking_token
 from oneproxy.ipc.stream import Decoder, encode

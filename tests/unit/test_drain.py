@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from oneproxy import drain as drain_module
 from oneproxy.drain import AGAIN_S, EXPIRE_EVERY_S, EXPIRE_PAUSE_S, POLL_S, REFUSED, Drain, octets_behind
-from oneproxy.ipc.desk import RecordsHealth
+from oneproxy.ipc.call_records import RecordsHealth
 from oneproxy.records.wanted import Wanted
 from oneproxy.site.model import Cdr, Version
 from oneproxy.store.database import Database, StoreError, UnreachableError

@@ -15,7 +15,6 @@ from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
     AskHealth,
-    AskLimits,
     BanFound,
     BanLifted,
     BansFound,
@@ -23,8 +22,6 @@ from oneproxy.ipc.desk import (
     GatewaysFound,
     Inquiry,
     LiftBan,
-    LimitFound,
-    LimitsFound,
     ListBans,
     NodeExplained,
     NodeHealth,
@@ -33,6 +30,7 @@ from oneproxy.ipc.desk import (
     Report,
     StandingFound,
 )
+from oneproxy.ipc.limits import AskLimits, LimitFound, LimitsFound
 from oneproxy.policy.build import build
 from oneproxy.policy.order import Order
 from oneproxy.registrar.location import Location

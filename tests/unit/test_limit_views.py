@@ -6,7 +6,7 @@ import pytest
 
 from call_limits import LimitedCalls, limited
 from oneproxy import limit_views
-from oneproxy.ipc.desk import LimitFound, LimitsFound, ShareFound
+from oneproxy.ipc.limits import LimitFound, LimitsFound, ShareFound
 from oneproxy.site.model import Limit
 
 

@@ -12,21 +12,18 @@ from oneproxy.ipc.calls import AskCalls, CallEnded, CallFound, CallsFound, EndCa
 from oneproxy.ipc.desk import (
     AskExplain,
     AskGateways,
-    AskLimits,
     BansFound,
     Explained,
     Found,
     GatewayFound,
     GatewaysFound,
-    LimitFound,
-    LimitsFound,
     NodeExplained,
     ProviderFound,
     Question,
     Refused,
-    ShareFound,
     StandingFound,
 )
+from oneproxy.ipc.limits import AskLimits, LimitFound, LimitsFound, ShareFound
 from oneproxy.ipc.running import Notice, asking_token
 
 STANDING = StandingFound("waiting", "sip:me@carrier", 403, "Forbidden", "", 1.7e9, 0.0)

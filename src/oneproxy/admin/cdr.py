@@ -13,7 +13,7 @@ from oneproxy.admin.office import TheOffice
 from oneproxy.admin.problem import mistake_problem, not_found
 from oneproxy.admin.requests import Cursor, Limit
 from oneproxy.admin.tokens import reader
-from oneproxy.ipc.desk import FindRecords, RecordsFound
+from oneproxy.ipc.call_records import FindRecords, RecordsFound
 from oneproxy.records.wanted import LONGEST, Wanted, Wrong, is_id, read_wanted
 
 _PLACE: Final = "what `next` of the page before says"

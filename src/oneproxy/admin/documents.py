@@ -10,12 +10,11 @@ from oneproxy.ipc.desk import (
     Explained,
     GatewayFound,
     GatewaysFound,
-    LimitFound,
-    LimitsFound,
     NodeExplained,
     ProviderFound,
     StandingFound,
 )
+from oneproxy.ipc.limits import LimitFound, LimitsFound
 from oneproxy.records.record import Attempt, Record
 
 #: The columns of fields that are instants.

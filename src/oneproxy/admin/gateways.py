@@ -12,7 +12,13 @@ from oneproxy.admin.office import TheOffice
 from oneproxy.admin.problem import mistake_problem
 from oneproxy.admin.requests import read_table
 from oneproxy.admin.tokens import reader
-from oneproxy.ipc.desk import AskExplain, AskGateways, AskLimits, Explained, GatewaysFound, LimitsFound
+from oneproxy.ipc.desk import (
+    AskExplain,
+    AskGateways,
+    Explained,
+    GatewaysFound,
+)
+from oneproxy.ipc.limits import AskLimits, LimitsFound
 
 _BODY: Final = {
     "requestBody": {

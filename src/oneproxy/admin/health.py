@@ -9,7 +9,12 @@ from oneproxy.admin.models import Health
 from oneproxy.admin.office import TheOffice
 from oneproxy.admin.times import utc
 from oneproxy.admin.tokens import reader
-from oneproxy.ipc.desk import AskHealth, HealthFound, RecordsHealth, Refused
+from oneproxy.ipc.call_records import RecordsHealth
+from oneproxy.ipc.desk import (
+    AskHealth,
+    HealthFound,
+    Refused,
+)
 
 
 def health_routes() -> APIRouter:

@@ -7,7 +7,6 @@ It has no socket and no clock: `receive` and `expire` are told the time, `deadli
 when `expire` is wanted, and what is to be sent stands in `out`.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from oneproxy.engine.acks import Acks
@@ -115,13 +114,13 @@ class Engine:
         )
         self._sender = Sender(self._tables, flows, branches, _BRANCHES * transactions)
         self.following = Following(self._tables, calls or transactions, own.is_own_route, self._sender.send)
-        self._refusals = Refusals(self._tables)
+        self.refusals = Refusals(self._tables)
         self._inside = Inside(
             self._tables,
             flows,
             self._forking,
             self.following,
-            self._refusals,
+            self.refusals,
             Acks(self._tables, flows, own, branches.prefix),
             2 * transactions,
             calls or transactions,
@@ -129,16 +128,7 @@ class Engine:
             mark.places,
             policy.placed,
         )
-        self._responses = Responses(self._tables, listeners, own, self._refusals, self.trust, self.neighbours)
-
-    @property
-    def on_malformed(self) -> "Callable[[float, Flow, Malformed], None]":
-        """Told of every malformed message: when, from where, and its code."""
-        return self._refusals.on_malformed
-
-    @on_malformed.setter
-    def on_malformed(self, tell: "Callable[[float, Flow, Malformed], None]") -> None:
-        self._refusals.on_malformed = tell
+        self._responses = Responses(self._tables, listeners, own, self.refusals, self.trust, self.neighbours)
 
     # What the driver calls.
 
@@ -158,7 +148,7 @@ class Engine:
         elif message.__class__ is Response:
             self._responses.receive(now, flow, message)
         elif isinstance(message, Malformed) and data.strip(b"\r\n\0"):
-            self._refusals.drop(now, flow, message)
+            self.refusals.drop(now, flow, message)
 
     def expire(self, now: float) -> None:
         """Let every timer fire that is due at `now`."""
@@ -238,7 +228,7 @@ class Engine:
         self.counters.requests += 1
         inbound = read_inbound(request, flow, self._flows)
         if isinstance(inbound, Malformed):
-            self._refusals.via(now, flow, request)
+            self.refusals.via(now, flow, request)
             return
         key, back, natted = inbound
         if ";oc" in request.values[request.first["via"]]:
@@ -256,12 +246,12 @@ class Engine:
                 return
         fault = check(request)
         if fault is not None:
-            self._refusals.malformed(now, key, back, request, fault)
+            self.refusals.malformed(now, key, back, request, fault)
         elif method == "CANCEL":
             self._cancel(now, key, back, request)
         elif method == "INVITE" and self.gate.repeated.knows(now, key):
             self.counters.retransmissions += 1
-            self._refusals.answer(key, back, request, self.gate.reply_again())
+            self.refusals.answer(key, back, request, self.gate.reply_again())
         else:
             self._route(now, flow, key, back, natted, request)
 
@@ -290,26 +280,26 @@ class Engine:
             return
         uri = parse_uri(next_to or request.uri)
         if isinstance(uri, Malformed):
-            self._refusals.malformed(now, key, back, request, Malformed.REQUEST_URI)
+            self.refusals.malformed(now, key, back, request, Malformed.REQUEST_URI)
         elif request.max_forwards == 0 and not self._ends_here(request, uri):
-            self._refusals.refuse(key, back, request, TOO_MANY_HOPS)
+            self.refusals.refuse(key, back, request, TOO_MANY_HOPS)
         elif self._draining:
             # OPTIONS to OneProxy too: whoever asks so where to send calls looks elsewhere.
-            self._refusals.refuse(key, back, request, _DRAINING)
+            self.refusals.refuse(key, back, request, _DRAINING)
         elif request.method == "OPTIONS" and uri.user is None and self._own.is_here(uri):
             self._answer_options(key, back, Ask(request, uri, flow, now))
         elif len(self._servers) >= self._limit:
-            self._refusals.refuse(key, back, request, FULL, "full")
+            self.refusals.refuse(key, back, request, FULL, "full")
         elif (
             (now < self.gate.shut_until or now < self._shedding.until)
             and passed == NO_ROUTE
             and (refusal := self.gate.turn_away(now, key, flow, request, uri)) is not None
         ):
-            self._refusals.answer(key, back, request, refusal)
+            self.refusals.answer(key, back, request, refusal)
         elif ("via" in request.again or "," in request.values[request.first["via"]]) and self._is_loop(
             flow, request
         ):
-            self._refusals.refuse(key, back, request, _LOOP)
+            self.refusals.refuse(key, back, request, _LOOP)
         else:
             ask = Ask(request, uri, flow, now)
             if passed != NO_ROUTE:
@@ -433,7 +423,7 @@ class Engine:
         """RFC 3261 9.2 and 16.10: answered here, hop by hop."""
         server = self._servers.get(key.removesuffix("CANCEL") + "INVITE")
         if server is None:
-            self._refusals.refuse(key, back, request, _NO_TRANSACTION)
+            self.refusals.refuse(key, back, request, _NO_TRANSACTION)
             return
         answer = ServerTransaction(self._tables, key, request, back, now)
         answer.send(now, 200, respond(request, 200, "OK", to_tag(server.key)))

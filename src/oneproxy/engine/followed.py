@@ -131,6 +131,7 @@ class Followed:
             standing_session(self.session),
             0.0 if expiry is None or expiry.due == inf else expiry.due,
             None if self.ending is None else self.ending[1],
+            [hold.key for hold in self.holds],
         )
 
     def resume(self, standing: Standing) -> None:

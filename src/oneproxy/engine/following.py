@@ -1,7 +1,7 @@
 """The table of followed calls: which there are, and which one a request belongs to."""
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from oneproxy.engine.call import Call, CallEvent, Session, Watch
 from oneproxy.engine.flow import Flow
@@ -12,6 +12,9 @@ from oneproxy.engine.standing import Standing, call_of, session_of
 from oneproxy.engine.tables import Tables
 from oneproxy.sip.message import Request
 from oneproxy.sip.uri import Uri
+
+if TYPE_CHECKING:
+    from oneproxy.engine.decisions import Hold
 
 __all__ = ["Followed", "Following"]
 
@@ -45,7 +48,17 @@ class Following:
     node's. send: sends a request of our own, whose answer nobody waits for.
     """
 
-    __slots__ = ("_calls", "_capacity", "_counters", "_is_own_route", "_send", "_wheel", "keeper", "size")
+    __slots__ = (
+        "_calls",
+        "_capacity",
+        "_counters",
+        "_is_own_route",
+        "_send",
+        "_wheel",
+        "hold_again",
+        "keeper",
+        "size",
+    )
 
     def __init__(
         self,
@@ -64,6 +77,8 @@ class Following:
         #: How many calls are followed.
         self.size = 0
         self.keeper: Keeper = NOBODY
+        #: What counts an adopted call again, by its key, from an instant on; None where nothing does by now.
+        self.hold_again: Callable[[str, float], Hold | None] = _not_again
 
     def __len__(self) -> int:
         """How many calls are followed."""
@@ -135,6 +150,8 @@ class Following:
             self._counters.dropped["call-repeated"] += 1
             return None
         followed.resume(standing)
+        holds = [self.hold_again(key, now) for key in standing.holds]
+        followed.holds = [hold for hold in holds if hold is not None]
         self.size += 1
         return call
 
@@ -222,6 +239,11 @@ class Following:
         else:
             del self._calls[followed.key]
         followed.next = None
+
+
+def _not_again(_key: str, _now: float) -> "Hold | None":
+    """Nothing counts calls."""
+    return None
 
 
 class _Nobody:

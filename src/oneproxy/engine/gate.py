@@ -197,7 +197,11 @@ class Gate:
             code = CALL if shedding.refuses_call(now, key) else ""
         else:
             code = shedding.refusal_of(now, key, request)
-        return self.reply(now, code=code) if code and not self.spares(flow, request, uri) else None
+        if not code or self.spares(flow, request, uri):
+            return None
+        if is_call:
+            self.repeated.note(now, key)
+        return self.reply(now, code=code)
 
     def reply_again(self) -> Reply:
         """The refusal of one that is repeated."""

@@ -5,8 +5,8 @@ and other new requests, then registrations that are only kept up. What goes on w
 was begun (a dialog, a transaction) is never refused.
 
 Which requests it is says a hash of each one's transaction: it is as good as a draw, costs less, and
-says the same of a repetition. Refused calls are remembered for a little while, so that a repetition
-is refused too when the share has fallen meanwhile: its caller has been told 503 already.
+says the same of a repetition. Who repeats a refused INVITE when the share has fallen meanwhile is
+refused too, by the gate (`engine.repeated`).
 """
 
 from collections.abc import Callable
@@ -26,10 +26,8 @@ CODES: Final = frozenset((CALL, REGISTER, REFRESH, OTHER))
 WHOLE: Final = 65_536
 #: How long what was measured holds. Where messages wait it is measured many times in that.
 _HOLDS_S: Final = 0.25
-#: Refused calls are remembered for this time to twice of it, and so many for each. A caller repeats an
-#: INVITE that nobody answers after half a second (RFC 3261 17.1.1.2).
-_REMEMBERED_S: Final = 1.0
-_REMEMBERED: Final = 20_000
+#: For how long after that ACKs of refusals are told by their octets.
+_ACKS_S: Final = 1.0
 #: A phone that is to register later draws anew then: its Call-ID is the same.
 _REDRAWN_S: Final = 16
 
@@ -38,10 +36,7 @@ class Shedding:
     """What is refused at present. Times are seconds since the epoch by a clock that never jumps."""
 
     __slots__ = (
-        "_before",
         "_calls",
-        "_lately",
-        "_next_at",
         "_refreshes",
         "_registers",
         "_valid_until",
@@ -62,9 +57,6 @@ class Shedding:
         self.on_refused: Callable[[float, str], None] = _ignore
         self._calls = self._registers = self._refreshes = 0
         self._valid_until = 0.0
-        self._lately: set[str] = set()
-        self._before: set[str] = set()
-        self._next_at = 0.0
 
     def set(self, now: float, calls: float, registers: float, refreshes: float) -> None:
         """Refuse these shares, 0.0 to 1.0, from now on; each holds for a quarter of a second.
@@ -77,21 +69,11 @@ class Shedding:
         self._refreshes = int(refreshes * WHOLE)
         self._valid_until = now + _HOLDS_S
         if self._calls:
-            # ACKs of refusals are told by their octets for that much longer.
-            self.until = now + _REMEMBERED_S
+            self.until = now + _ACKS_S
 
     def refuses_call(self, now: float, key: str) -> bool:
         """Whether a new call is refused. key: of its transaction."""
-        if key in self._lately or key in self._before:
-            return True
-        if now >= self._valid_until or hash(key) % WHOLE >= self._calls:
-            return False
-        if now >= self._next_at or len(self._lately) >= _REMEMBERED:
-            self._before = self._lately if now < self._next_at + _REMEMBERED_S else set()
-            self._lately = set()
-            self._next_at = now + _REMEMBERED_S
-        self._lately.add(key)
-        return True
+        return now < self._valid_until and hash(key) % WHOLE < self._calls
 
     def refusal_of(self, now: float, key: str, request: "Request") -> str:
         """The code by which a new request that is no INVITE is refused; "" for one that is let in."""

@@ -40,7 +40,7 @@ class Standing(Struct, array_like=True, gc=False):
 
     call_id: whole, or its beginning where `is_whole` is false. expires_at: when its session does.
     ending: the Reason of the BYEs that are due then, where it was ended from the side while it rang;
-    None for every other call.
+    None for every other call. holds: keys of what counts it.
     """
 
     call_id: str
@@ -57,6 +57,7 @@ class Standing(Struct, array_like=True, gc=False):
     session: StandingSession | None
     expires_at: float
     ending: str | None
+    holds: list[str]
 
 
 def session_of(standing: Standing) -> Session | None:

@@ -12,21 +12,17 @@ from typing import Final
 
 from msgspec import Struct
 
+from oneproxy.ipc.call_records import FindRecords, RecordsFound, RecordsHealth
 from oneproxy.ipc.calls import AskCalls, CallEnded, CallsFound, EndCall, NodeEnded
-from oneproxy.records.record import Record
-from oneproxy.records.wanted import Wanted
+from oneproxy.ipc.limits import AskLimits, LimitsFound
 from oneproxy.registrar.bindings import Binding
 from oneproxy.site.difference import Difference
 from oneproxy.site.model import Key, Row, Version
 
 #: Entries, bindings or bans in an answer; fewer of them: these are the last.
 PAGE: Final = 500
-#: Of the call records in an answer, which may have many attempts each.
-MAX_RECORDS_OCTETS: Final = 4 * 1024 * 1024
 #: Gateways of one node in an answer.
 MAX_GATEWAYS: Final = 5_000
-#: Limits of one node in an answer.
-MAX_LIMITS: Final = 1_000
 #: Entries that may differ in one version that is written from here.
 MAX_DIFFERING: Final = 100_000
 
@@ -224,21 +220,6 @@ class NodeHealth(Struct, tag=True, frozen=True):
     loss_percent: int = 0
 
 
-class RecordsHealth(Struct, frozen=True):
-    """How call records come from the journals into the table. stored, refused: since the start.
-
-    lost: segments of journals that are gone unread. waiting: octets that may not be stored yet, at most.
-    oldest_ms: when the oldest call ended that cannot be stored, for this reason; 0 and "" for none.
-    """
-
-    stored: int
-    refused: int
-    lost: int
-    waiting: int
-    oldest_ms: int
-    reason: str
-
-
 class HealthFound(Struct, tag=True, frozen=True):
     """Of a machine. proxy, system: why the database cannot be used; "" where it can."""
 
@@ -317,52 +298,6 @@ class GatewaysFound(Struct, tag=True, frozen=True):
     silent: tuple[str, ...] = ()
 
 
-class AskLimits(Struct, tag=True, frozen=True):
-    """How full are the limits?"""
-
-
-class ShareFound(Struct, frozen=True):
-    """One of those that have a limit each for himself; as of `LimitFound`."""
-
-    of: str
-    within: int
-    calls_on: int
-    refused: int
-
-
-class LimitFound(Struct, frozen=True):
-    """One limit, as one node knows it. node: its name, filled in by the recorder.
-
-    kind: "node", "domain", "source", "provider" or "caller". whom: for whom it is, "*" for each by himself.
-    calls, max_calls: 0 for no limit. within: how many calls have begun in the period_s that end now;
-    calls_on: how many are on; both 0 where each has it for himself. refused: since the start. counted: how
-    many of these have calls at present; uncounted: calls that there was no room to count. busiest: those
-    of them that are nearest to their limit.
-    """
-
-    name: str
-    kind: str
-    whom: str
-    calls: int
-    period_s: float
-    max_calls: int
-    within: int
-    calls_on: int
-    refused: int
-    counted: int = 1
-    uncounted: int = 0
-    busiest: list[ShareFound] = []
-    node: str = ""
-
-
-class LimitsFound(Struct, tag=True, frozen=True):
-    """Of one node, or of all that answered, by node. left_out: limits beyond MAX_LIMITS."""
-
-    limits: list[LimitFound]
-    left_out: int = 0
-    silent: tuple[str, ...] = ()
-
-
 class AskExplain(Struct, tag=True, frozen=True):
     """What would become of this request? As `policy.explaining.Question`."""
 
@@ -393,21 +328,6 @@ class Explained(Struct, tag=True, frozen=True):
 
     nodes: list[NodeExplained]
     silent: tuple[str, ...] = ()
-
-
-class FindRecords(Struct, tag=True, frozen=True):
-    """The newest call records that are wanted, behind `after` (when one began, in ms, and its id)."""
-
-    wanted: Wanted
-    after: tuple[int, str] | None = None
-    most: int = PAGE
-
-
-class RecordsFound(Struct, tag=True, frozen=True):
-    """Newest first. more: whether there may be others behind the last one."""
-
-    records: list[Record]
-    more: bool
 
 
 class Refused(Struct, tag=True, frozen=True):

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from office import Api, MemoryDesk, play
-from oneproxy.ipc.desk import FindRecords, Refused
+from oneproxy.ipc.call_records import FindRecords
+from oneproxy.ipc.desk import (
+    Refused,
+)
 from oneproxy.records.record import Record
 from oneproxy.records.wanted import Wanted
 from recorded import AT_MS, a_record, id_at

@@ -11,13 +11,12 @@ from oneproxy.ipc.desk import (
     Explained,
     GatewayFound,
     HealthFound,
-    LimitFound,
     NodeExplained,
     ProviderFound,
     Refused,
-    ShareFound,
     StandingFound,
 )
+from oneproxy.ipc.limits import LimitFound, ShareFound
 
 STANDING = StandingFound("waiting", "sip:me@carrier", 403, "Forbidden", "", NOW, 0.0)
 GATEWAY = GatewayFound(

@@ -8,7 +8,13 @@ from structlog.testing import capture_logs
 
 from office import NOW, Api, MemoryDesk, play
 from oneproxy.admin import requests
-from oneproxy.ipc.desk import BanFound, HealthFound, NodeHealth, RecordsHealth, Refused
+from oneproxy.ipc.call_records import RecordsHealth
+from oneproxy.ipc.desk import (
+    BanFound,
+    HealthFound,
+    NodeHealth,
+    Refused,
+)
 
 
 def test_bans_are_listed_and_lifted() -> None:

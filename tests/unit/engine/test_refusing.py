@@ -71,7 +71,7 @@ def test_a_bad_request_is_answered_with_what_is_bad_and_counted(
         assert (now, flow.host) == (world.now, "192.0.2.10")
         told.append(fault)
 
-    world.engine.on_malformed = tell
+    world.engine.refusals.on_malformed = tell
     caller = world.peer("192.0.2.10")
     caller.send(data)
     answer = caller.take_response(status)
@@ -199,7 +199,7 @@ def test_the_first_fault_is_told_to_whoever_listens_with_the_way_back() -> None:
     def tell(now: float, flow: Flow, fault: Malformed) -> None:
         told.append((now, flow.host, flow.port, fault))
 
-    world.engine.on_malformed = tell
+    world.engine.refusals.on_malformed = tell
     bad = request("INVITE").replace(b"Max-Forwards: 70", b"Max-Forwards: x").replace(b"1 INVITE", b"x INVITE")
     world.peer("192.0.2.10", 40_000).send(bad)
     world.peer("192.0.2.10", 40_000).send(b"nonsense")
@@ -214,7 +214,7 @@ def test_a_bad_response_is_dropped_counted_and_told() -> None:
     world = World(BOB)
     caller, callee = world.peer("192.0.2.10"), world.peer("192.0.2.20")
     told: list[Malformed] = []
-    world.engine.on_malformed = lambda _now, _flow, fault: told.append(fault)
+    world.engine.refusals.on_malformed = lambda _now, _flow, fault: told.append(fault)
     caller.send(request("INVITE"))
     invite = callee.take_request("INVITE")
     callee.send(response(invite, 486, "no colon", to_tag="b"))

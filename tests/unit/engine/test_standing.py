@@ -262,3 +262,48 @@ def test_the_bye_to_a_side_of_an_adopted_call_leaves_over_its_flow() -> None:
         ("sip:alice@192.0.2.10", flow.name),
         ("sip:bob@192.0.2.20", ""),
     ]
+
+
+class Counted:
+    """What counts calls by a key, and those that it has."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.cause = "full"
+        self.lasts = True
+        self.on = 1
+
+    def full_until(self, _now: float) -> float:
+        """There is room at any time."""
+        return 0.0
+
+    def begun(self, _now: float) -> None:
+        """A call goes on."""
+        self.on += 1
+
+    def ended(self, _now: float) -> None:
+        """A call is over."""
+        self.on -= 1
+
+    def refused(self, _now: float) -> None:
+        """None is refused."""
+
+
+def test_what_counts_a_call_counts_it_again_until_it_ends() -> None:
+    first, second = Office(), Office(START + 5)
+    followed = first.answered()
+    followed.holds = [Counted("domain example.com"), Counted("gone")]
+    found = {"domain example.com": Counted("domain example.com")}
+    asked: list[tuple[str, float]] = []
+
+    def hold_again(key: str, now: float) -> Counted | None:
+        asked.append((key, now))
+        return found.get(key)
+
+    second.following.hold_again = hold_again
+    call = second.adopt(first.standing(followed))
+    assert asked == [("domain example.com", START + 10), ("gone", START + 10)]
+    again = second.following.of_call(call)
+    assert again is not None
+    again.end("caller", START + 20, "")
+    assert [one.on for one in found.values()] == [0]

@@ -506,3 +506,23 @@ def test_a_fault_of_ours_in_one_record_costs_no_other(tmp_path: Path) -> None:
         book.keeper.close()
 
     asyncio.run(scene())
+
+
+def test_a_fault_of_ours_in_a_draft_leaves_the_call_kept_and_others_too(tmp_path: Path) -> None:
+    async def scene() -> None:
+        book = Killed(user_site(), tmp_path / "calls")
+        book.keeper.start(book.now, book.engine.following.adopt, book.step.trunks.adopt)
+        book.bob()
+        answered_call(book)
+        [followed] = book.engine.following.all()
+        watch = followed.call.watch
+        assert isinstance(watch, Recording)
+        watch._ask = None
+        with capture_logs() as logs:
+            [entry] = book.keeper.changes()
+        assert [one["event"] for one in logs] == ["call not recorded"]
+        assert split(entry)[:2] == (Kind.STANDS, 1)
+        assert book.keeper.changes() == []
+        book.keeper.close()
+
+    asyncio.run(scene())
